@@ -1,0 +1,88 @@
+"""svref: the reference implementation of the SV-X-Softmax losses, with hand-derived gradients.
+
+Shapes everywhere: B samples, C classes, D the size of an embedding. Cosines are (B, C), labels (B,), embeddings
+(B, D), weights (C, D). Angles are in radians. `t` is the SV paper's, 1 is off.
+
+>>> import numpy as np, svref
+>>> loss = svref.sv_arc_softmax(s=64.0, m=0.5, t=1.2)
+>>> value, gradient = loss.value_and_grad(np.array([[0.8, 0.1, -0.2]]), np.array([0]))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from svref import head
+from svref.emphasis import SupportVectors
+from svref.loss import SVXSoftmax
+from svref.margins import (
+    AdditiveAngle,
+    AdditiveCosine,
+    Combined,
+    EasyMargin,
+    MultiplicativeAngle,
+    NoMargin,
+    StraightThrough,
+)
+from svref.step import Gradients, Step
+from svref.variants import (
+    VARIANTS,
+    a_softmax,
+    am_softmax,
+    arc_softmax,
+    combined_softmax,
+    mv_am_softmax,
+    mv_arc_softmax,
+    softmax,
+    sv_a_softmax,
+    sv_am_softmax,
+    sv_arc_softmax,
+    sv_combined_softmax,
+    sv_softmax,
+)
+
+if TYPE_CHECKING:
+    from svref.conformance import check, check_values
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VARIANTS",
+    "AdditiveAngle",
+    "AdditiveCosine",
+    "Combined",
+    "EasyMargin",
+    "Gradients",
+    "MultiplicativeAngle",
+    "NoMargin",
+    "SVXSoftmax",
+    "Step",
+    "StraightThrough",
+    "SupportVectors",
+    "__version__",
+    "a_softmax",
+    "am_softmax",
+    "arc_softmax",
+    "check",
+    "check_values",
+    "combined_softmax",
+    "head",
+    "mv_am_softmax",
+    "mv_arc_softmax",
+    "softmax",
+    "sv_a_softmax",
+    "sv_am_softmax",
+    "sv_arc_softmax",
+    "sv_combined_softmax",
+    "sv_softmax",
+]
+
+_HEAVY = {"check": "svref.conformance", "check_values": "svref.conformance"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the heavier rooms on first use."""
+    if name not in _HEAVY:
+        raise AttributeError(f"module 'svref' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HEAVY[name]), name)

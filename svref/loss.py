@@ -1,0 +1,166 @@
+"""The object users hold: a margin, an emphasis and a scale make a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from svref import inputs
+from svref import step as passes
+from svref.emphasis import SupportVectors
+from svref.inputs import BoolArray, FloatArray, IntArray
+from svref.margins import Margin, NoMargin
+from svref.step import Gradients, Step
+
+
+@dataclass(frozen=True)
+class SVXSoftmax:
+    r"""The SV-X-Softmax loss of a margin, an emphasis and a scale, with its hand-derived gradient.
+
+    .. math:: L = -\log \frac{e^{s f}}{e^{s f} + \sum_{k \ne y} h_k e^{s c_k}} = \log(1 + e^a), \qquad
+              a = \log \sum_{k \ne y} e^{s (c_k - f) + \log h_k}
+
+    Parameters
+    ----------
+    margin : Margin
+        f, the target's cosine after the margin; the default is none.
+    emphasis : SupportVectors
+        h, the emphasis of the negatives above f; the default, t = 1, is none.
+    s : float
+        Scale of the logits, above 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a part is of the wrong kind or out of range.
+
+    Equals
+        The softmax cross entropy of ``s * cosines`` for `NoMargin` and ``t = 1``.
+
+    References
+    ----------
+        Wang et al., Support Vector Guided Softmax Loss for Face Recognition, arXiv:1812.11317. The form used
+        here is derived in docs/explanation/derivation.md, equations 1 to 21.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from svref import SVXSoftmax, AdditiveCosine, SupportVectors
+    >>> loss = SVXSoftmax(AdditiveCosine(0.25), SupportVectors(1.25), s=4.0)
+    >>> value, gradient = loss.value_and_grad(np.array([[0.5, 0.375, -0.5]]), np.array([0]))
+    >>> print(f"{value:.4f}", gradient.round(4))
+    1.0
+    """
+
+    margin: Margin = NoMargin()
+    emphasis: SupportVectors = SupportVectors()
+    s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.margin, Margin):
+            raise TypeError(f"margin must be a margin object such as AdditiveAngle(0.5); got {self.margin!r}.")
+        if not isinstance(self.emphasis, SupportVectors):
+            raise TypeError(f"emphasis must be a SupportVectors object; got {self.emphasis!r}.")
+        object.__setattr__(self, "s", inputs.real_parameter("s", self.s, 0.0, open_low=True))
+
+    @property
+    def angular(self) -> bool:
+        """Whether the cosines must lie in [-1, 1]."""
+        boundary = self.emphasis.boundary
+        return self.margin.angular or (boundary is not None and boundary.angular)
+
+    def value(
+        self, cosines: ArrayLike, labels: ArrayLike, *, reduction: str = "mean", ignore_index: int | None = None
+    ) -> Any:
+        """Return the loss.
+
+        Parameters
+        ----------
+        cosines : array_like of float32 or float64, shape (B, C)
+            Cosines; for angular margins in [-1, 1].
+        labels : array_like, shape (B,) of integers, or one-hot (B, C)
+            The target classes.
+        reduction : {"mean", "sum", "none"}
+            What becomes of the B losses; "mean" is over the rows that count.
+        ignore_index : int, optional
+            Rows with this label have loss 0 and do not count.
+
+        Returns
+        -------
+        scalar, or array of shape (B,) for ``reduction="none"``
+            In the dtype of the cosines.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Before any work is done, for cosines that are not finite, real, two-dimensional or in range, labels
+            that are not class indices or one-hot, and a mean over no rows.
+        """
+        c, y, counted = self._checked(cosines, labels, ignore_index)
+        weights = inputs.reduction_weights(reduction, counted, len(y))
+        return passes.reduced(self._forward(c, y, counted), weights, reduction)
+
+    def value_and_grad(
+        self, cosines: ArrayLike, labels: ArrayLike, *, reduction: str = "mean", ignore_index: int | None = None
+    ) -> tuple[Any, FloatArray]:
+        """Return the loss and its gradient by the cosines.
+
+        Parameters, errors: as `value`.
+
+        Returns
+        -------
+        value : scalar, or array of shape (B,) for ``reduction="none"``
+        gradient : array, shape (B, C)
+            Of what `reduction` returns; for "none", of the sum. In the dtype of the cosines. At a pole of df/dc
+            the target's entry is a signed infinity.
+        """
+        c, y, counted = self._checked(cosines, labels, ignore_index)
+        weights = inputs.reduction_weights(reduction, counted, len(y))
+        step = self._forward(c, y, counted)
+        return passes.reduced(step, weights, reduction), passes.cosine_gradient(step, weights)
+
+    def forward(self, cosines: ArrayLike, labels: ArrayLike, *, ignore_index: int | None = None) -> Step:
+        """Return every quantity of the forward pass, by its name. Parameters, errors: as `value`."""
+        return self._forward(*self._checked(cosines, labels, ignore_index))
+
+    def backward(self, step: Step, cotangent: ArrayLike | None = None) -> Gradients:
+        """Return the gradients of Σ cotangent_b L_b by the cosines, and each row's by s, t and margin parameters.
+
+        Parameters
+        ----------
+        step : Step
+            What `forward` of this loss returned.
+        cotangent : array_like of real numbers, shape (B,), optional
+            dL/d(loss of each row); None is a vector of ones.
+
+        Returns
+        -------
+        Gradients
+            In the dtype of the cosines. At a pole of df/dc the target's entry is a signed infinity.
+
+        Raises
+        ------
+        ValueError
+            If the step is another loss's, or the cotangent has a wrong shape or is not finite.
+        """
+        if (step.margin, step.emphasis, step.s) != (self.margin, self.emphasis, self.s):
+            made_by = SVXSoftmax(step.margin, step.emphasis, step.s)
+            raise ValueError(f"step must come from forward of this loss, {self!r}; it was made by {made_by!r}.")
+        g = inputs.row_cotangent(cotangent, len(step.labels))
+        return passes.gradients(step, g if step.counted is None else g * step.counted)
+
+    def _checked(
+        self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
+    ) -> tuple[FloatArray, IntArray, BoolArray | None]:
+        c = inputs.real_array("cosines", cosines, 2)
+        y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)
+        if self.angular:
+            inputs.check_cosine_range(c)
+        else:
+            inputs.check_magnitude(c, 8 * max(1.0, self.s) * self.emphasis.t)
+        return c, y, counted
+
+    def _forward(self, cosines: FloatArray, labels: IntArray, counted: BoolArray | None) -> Step:
+        return passes.forward(self.margin, self.emphasis, self.s, cosines, labels, counted)

@@ -1,0 +1,82 @@
+"""What every margin answers, and nothing implemented: a margin is abstract here or final elsewhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from svref.inputs import BoolArray, FloatArray
+from svref.margins.angle import Angle
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """How far rounding may carry a margin, in units of the unit roundoff u (equation 40).
+
+    Parameters
+    ----------
+    value : array, shape (B,)
+        fs: error of f.
+    by_cosine : array, shape (B,)
+        F': error of df/dc.
+    by_parameter : dict of arrays, shape (B,)
+        F_m: error of df/dm, by parameter name.
+    """
+
+    value: FloatArray
+    by_cosine: FloatArray
+    by_parameter: dict[str, FloatArray] = field(default_factory=dict)
+
+
+class Margin(ABC):
+    """The margin function f(m, θ_y): the target's cosine after the margin, and its derivatives.
+
+    All methods take an `Angle` of B targets and return float64 arrays (B,). A margin knows both derivatives,
+    because each is regular where the other is not: df/dθ is finite everywhere, df/dc has poles.
+    """
+
+    @property
+    @abstractmethod
+    def angular(self) -> bool:
+        """Whether the margin needs an angle, hence cosines in [-1, 1]."""
+
+    @abstractmethod
+    def value(self, angle: Angle) -> FloatArray:
+        """Return f."""
+
+    @abstractmethod
+    def by_cosine(self, angle: Angle) -> FloatArray:
+        """Return df/dc; where it has a pole, the signed infinity."""
+
+    @abstractmethod
+    def by_angle(self, angle: Angle) -> FloatArray:
+        """Return df/dθ = -σ df/dc, finite everywhere."""
+
+    @abstractmethod
+    def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
+        """Return df/dm by parameter name; empty where there is no real parameter."""
+
+    @abstractmethod
+    def figures(self, angle: Angle, u: float) -> Figures:
+        """Return the condition figures for a computation with unit roundoff `u`."""
+
+    @abstractmethod
+    def branch_gap(self, angle: Angle) -> FloatArray:
+        """Return the distance of c to the nearest switch at which f may jump; infinite without one."""
+
+    @abstractmethod
+    def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
+        """Return whether f costs no rounding in `dtype`, so that a tie with it is exact in any formulation."""
+
+
+def capped_sine(angle: Angle, u: float) -> FloatArray:
+    """Return σ, not below √u: no formulation is asked to resolve a smaller sine from a cosine."""
+    return np.fmax(angle.sine, np.sqrt(u))
+
+
+def nowhere(angle: Angle) -> FloatArray:
+    """Return an infinite distance for every row: there is no switch."""
+    return np.full(angle.cosine.shape, np.inf)
