@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from svref import head
+from svref._version import __version__
 from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
 from svref.margins import (
@@ -44,8 +45,6 @@ from svref.variants import (
 
 if TYPE_CHECKING:
     from svref.conformance import check, check_values
-
-__version__ = "0.1.0"
 
 __all__ = [
     "VARIANTS",

@@ -20,6 +20,7 @@ from svref import stages
 from svref import step as passes
 from svref.head import Directions, HeadGradients
 from svref.inputs import BoolArray, FloatArray
+from svref.margins.base import few_digits
 from svref.step import Step
 
 SLACK = 8.0
@@ -54,11 +55,12 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     by_cosines = np.abs(gradients.cosines) * (1 + zs)[:, None]
     by_cosines[step.own] = (step.s * figures.by_cosine * pq_zs)[step.own.rows]
     logit_gradient = _by_logits(step)
+    by_t = step.emphasis.by_t(step.cosines, step.mask, step.s)
     return Scales(
         loss=1 + zs,
         cosines=by_cosines,
         s=(1 + zs) * np.abs(logit_gradient * z / step.s).sum(axis=1) + np.abs(f),
-        t=(1 + zs) * np.abs(gradients.t),
+        t=(1 + zs) * (step.probabilities * np.abs(by_t)).sum(axis=1),
         margin={name: step.s * figure * pq_zs for name, figure in figures.by_parameter.items()},
     )
 
@@ -85,45 +87,52 @@ def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeL
     return SLACK * unit_roundoff(dtype) * scale * (1 + classes / 128) + 4 * max(1.0, s * t) * tiny
 
 
-def undecided(step: Step, dtype: DTypeLike) -> tuple[BoolArray, BoolArray]:
-    """Return which mask decisions (B, C) and branch decisions (B,) rounding in `dtype` may take either way.
+def undecided(step: Step, dtype: DTypeLike) -> tuple[BoolArray, FloatArray]:
+    """Return which mask decisions (B, C) rounding in `dtype` may take either way, and its reach at branches (B,).
 
-    The band is 4 u (1 + fs) max(1, |c_k|, |f|) wide (equation 42); it is empty where the boundary costs no
-    rounding in `dtype`, so that an exact tie is decided.
+    The band is 4 u (1 + fs) max(1, |c_k|, |f|) wide, with f what decides the mask (equation 42). It is empty where
+    all numbers have so few digits that no formulation rounds them, so that a dyadic tie is decided. The reach is
+    negative in rows whose branches are decided.
     """
     u = unit_roundoff(dtype)
     decider = step.emphasis.boundary or step.margin
-    b = decider.value(step.angle)
-    reach = UNDECIDED * u * (1 + decider.figures(step.angle, u).value)
-    magnitude = np.maximum(1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None]))
-    near = np.abs(step.cosines - b[:, None]) <= reach[:, None] * magnitude
-    near &= ~decider.is_exact(step.angle, dtype)[:, None]
+    b = step.boundary
+    width = UNDECIDED * u * (1 + decider.figures(step.angle, u).value)
+    near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
+        1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
+    )
+    near &= ~(few_digits(step.cosines, dtype) & decider.is_exact(step.angle, dtype)[:, None])
     near[step.own] = False
-    branch_reach = UNDECIDED * u * (1 + step.margin.figures(step.angle, u).value)
-    return near, step.margin.branch_gap(step.angle) <= branch_reach
+    reach = UNDECIDED * u * (1 + step.margin.figures(step.angle, u).value)
+    gap = np.minimum(step.margin.branch_gap(step.angle), decider.branch_gap(step.angle))
+    return near, np.where(gap <= reach, reach, -1.0)
 
 
 def _by_logits(step: Step) -> FloatArray:
     """Return dL/dz: p_k, and -q at the label."""
     by_logits = step.probabilities.copy()
-    by_logits[step.own] = -stages.target_error(step.rows[1])[step.own.rows]
+    by_logits[step.own] = -passes.target_error(step)[step.own.rows]
     return by_logits
 
 
 def _cosine_sensitivities(step: Step, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
     """Return |dL/dc|, and how far it moves if every cosine of the row moves by 1, to first order.
 
-    dp_k moves by p_k (own slope + mean slope), since dp_k/dz_j = p_k (δ_kj - p_j); df/dc by at most F'. Slopes at
-    a pole are capped where the working precision cannot tell it from its neighbours, at u^-1/2.
+    With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
+    q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. Slopes at a pole are capped at u^-1/2, where the working
+    precision cannot tell it from its neighbours.
     """
-    figures = step.margin.figures(step.angle, unit_roundoff(dtype))
+    u, q, own = unit_roundoff(dtype), passes.target_error(step), step.own
     slope = step.s * step.emphasis.slope(step.mask)
-    target_slope = np.minimum(np.abs(step.margin.by_cosine(step.angle)), unit_roundoff(dtype) ** -0.5)
-    slope[step.own] = (step.s * target_slope)[step.own.rows]
-    mean_slope = (step.probabilities * slope).sum(axis=1)[:, None]
+    target = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), u**-0.5)
+    slope[own] = target[own.rows]
+    mean = (step.probabilities * slope).sum(axis=1)
     gradient = np.abs(_by_logits(step)) * slope
-    second = gradient * (slope + mean_slope)
-    second[step.own] += (step.s * stages.target_error(step.rows[1]) * figures.by_cosine)[step.own.rows]
+    second = gradient * (slope + mean[:, None])
+    p_y = 1 - q
+    moved = target * p_y * (mean - p_y * target + q * target)
+    bent = step.s * q * step.margin.figures(step.angle, u).by_cosine
+    second[own] = (moved + bent)[own.rows]
     return gradient, second
 
 

@@ -66,6 +66,11 @@ class Step:
         """The target's cosine after the margin, f, shape (B,)."""
         return self.in_dtype(self.rows[0])
 
+    @property
+    def boundary(self) -> FloatArray:
+        """What a negative must exceed to be a support vector, float64, shape (B,)."""
+        return stages.boundary(self.margin, self.emphasis, self.angle)
+
     @cached_property
     def log_h(self) -> FloatArray:
         """The logarithm of the emphasis, log h, shape (B, C); 0 in the label's column."""
@@ -84,10 +89,9 @@ class Step:
     @cached_property
     def probabilities(self) -> FloatArray:
         """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column."""
-        a = self.rows[1]
         with np.errstate(under="ignore"):
-            p = stages.share(self.relative_logits, a) * self.in_dtype(stages.target_error(a))[:, None]
-        p[self.own] = self.in_dtype(stages.target_error(-a))[self.own.rows]
+            p = _share(self) * self.in_dtype(target_error(self))[:, None]
+            p[self.own] = self.in_dtype(stages.target_error(-self.rows[1]))[self.own.rows]
         return p
 
     @property
@@ -168,20 +172,18 @@ def cosine_gradient(step: Step, g: FloatArray) -> FloatArray:
 
 def negatives_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return dL/dc_k of the negatives (equation 17), 0 in the label's column, without a negative zero."""
-    a = step.rows[1]
     with np.errstate(under="ignore"):
-        weight = step.s * stages.target_error(a) * g
-        gradient = stages.cosine_gradient(stages.share(step.relative_logits, a), weight, step.mask, step.emphasis)
+        weight = step.s * target_error(step) * g
+        gradient = stages.cosine_gradient(_share(step), weight, step.mask, step.emphasis)
     gradient += 0.0
     return gradient
 
 
 def target_gradient(step: Step, g: FloatArray, derivative: FloatArray) -> FloatArray:
     """Return dL/dx of the target (equations 18, 21 and 38) from df/dx, in the dtype of the cosines."""
-    a = step.rows[1]
+    dead = (g == 0) | np.isneginf(step.rows[1])
     with np.errstate(under="ignore"):
-        pull = -step.s * stages.target_error(a) * g
-        return step.in_dtype(stages.target_gradient(pull, derivative, dead=(g == 0) | np.isneginf(a)))
+        return step.in_dtype(stages.target_gradient(-step.s * target_error(step) * g, derivative, dead))
 
 
 def gradients(step: Step, g: FloatArray) -> Gradients:
@@ -197,16 +199,23 @@ def gradients(step: Step, g: FloatArray) -> Gradients:
 
 def scale_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return each row's dL/ds = Σ p_k r_k / s (equation 19)."""
-    a = step.rows[1]
     with np.errstate(under="ignore"):
-        sums = stages.scale_sums(stages.share(step.relative_logits, a), step.relative_logits, step.own)
-        return step.in_dtype(sums * stages.target_error(a) * g / step.s)
+        sums = stages.scale_sums(_share(step), step.relative_logits, step.own)
+        return step.in_dtype(sums * target_error(step) * g / step.s)
 
 
 def emphasis_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return each row's dL/dt = Σ p_k dlog h_k/dt (equation 20)."""
-    a = step.rows[1]
     with np.errstate(under="ignore"):
         by_t = step.emphasis.by_t(step.cosines, step.mask, step.s)
-        sums = stages.emphasis_sums(stages.share(step.relative_logits, a), by_t)
-        return step.in_dtype(sums * stages.target_error(a) * g)
+        return step.in_dtype(stages.emphasis_sums(_share(step), by_t) * target_error(step) * g)
+
+
+def target_error(step: Step) -> FloatArray:
+    """Return q = 1 - p_y (equation 15) in float64."""
+    with np.errstate(under="ignore"):
+        return stages.target_error(step.rows[1])
+
+
+def _share(step: Step) -> FloatArray:
+    return stages.share(step.relative_logits, step.rows[1])

@@ -89,18 +89,18 @@ def _variant(form: str, f: str, reference: str, *limits: Limit) -> Callable[[Fac
 
 
 def _documentation(variant: Variant) -> str:
-    """Return the factory's docstring: its first line, then what the entry says."""
+    """Return the factory's docstring: what it says itself, then what the entry says."""
     hints: dict[str, Any] = get_type_hints(variant.factory, include_extras=True)
-    parameters = "".join(
-        f"    {name} : {hints[name].__origin__.__name__}, default {default:g}\n        {hints[name].__metadata__[0]}\n"
+    parameters = "\n".join(
+        f"{name} : {hints[name].__origin__.__name__}, default {default:g}\n    {hints[name].__metadata__[0]}"
         for name, default in variant.parameters.items()
     )
-    equals = "".join(f"\n    {limit}" for limit in variant.limits)
+    equals = "; ".join(map(str, variant.limits)) or "nothing simpler"
     return (
-        f"{variant.summary}\n\n    .. math:: L = {variant.equation}\n\n    Parameters\n    ----------\n{parameters}\n"
-        f"    Returns\n    -------\n    SVXSoftmax\n\n    Raises\n    ------\n    ValueError, TypeError\n"
-        f"        If a parameter lies outside its range.\n\n    Equals{equals or ' nothing simpler.'}\n\n"
-        f"    References\n    ----------\n    {variant.reference}.\n    "
+        f"{inspect.getdoc(variant.factory)}\n\n.. math:: L = {variant.equation}\n\n"
+        f"Parameters\n----------\n{parameters}\n\nReturns\n-------\nSVXSoftmax\n\n"
+        f"Raises\n------\nValueError, TypeError\n    If a parameter lies outside its range.\n\n"
+        f"Equals\n    {equals}.\nReferences\n    {variant.reference}.\n"
     )
 
 

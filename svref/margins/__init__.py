@@ -1,7 +1,7 @@
 """f(m, θ_y), the target's cosine after the margin, and its derivatives: one final class a margin.
 
 None, additive cosine (AM), additive angle (Arc), multiplicative angle (A) and combined; around them the easy
-margin and the straight-through gradient of public code. Equations 20 to 35 of the derivation.
+margin and the straight-through gradient of public code. Equations 22 to 35 of the derivation.
 """
 
 from svref.margins.additive import AdditiveCosine, NoMargin

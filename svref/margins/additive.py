@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from svref.inputs import BoolArray, FloatArray, real_parameter
 from svref.margins.angle import Angle
-from svref.margins.base import Figures, Margin, nowhere
+from svref.margins.base import Figures, Margin, few_digits, nowhere
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class NoMargin(Margin):
         return nowhere(angle)
 
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return True everywhere: f is the input itself."""
-        return np.ones(angle.cosine.shape, dtype=bool)
+        """Return where c has few digits."""
+        return few_digits(angle.cosine, dtype)
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,5 @@ class AdditiveCosine(Margin):
         return nowhere(angle)
 
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return whether m and c - m are numbers of `dtype` (the rounding error of a sum is its TwoSum residual)."""
-        c, m = angle.cosine, -self.m
-        f = c + m
-        part = f - c
-        residual = (c - (f - part)) + (m - part)
-        return (residual == 0) & (_round_to(m, dtype) == m) & (_round_to(f, dtype) == f)
-
-
-def _round_to(values: FloatArray | float, dtype: DTypeLike) -> FloatArray:
-    with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(values, dtype=np.float64).astype(dtype).astype(np.float64)
+        """Return where c and m have few digits."""
+        return few_digits(angle.cosine, dtype) & few_digits(self.m, dtype)

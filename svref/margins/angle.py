@@ -25,21 +25,21 @@ class Angle:
         :math:`\cos\theta`; outside [-1, 1] only for margins that are not angular, and the sine is then NaN.
     sine : array of float64, shape (B,)
         :math:`\sin\theta \ge 0`.
-    other_side : array of bool, shape (B,), optional
-        Rows whose branch decision (a tail, an easy margin) is taken the other way. Judges use it: a decision
-        closer to its boundary than rounding reaches is compared with both branches.
+    reach : array of float64, shape (B,), optional
+        Branch decisions (a tail, an easy margin) whose switch lies within `reach` of the cosine are taken the
+        other way. Judges use it: a decision closer to its boundary than rounding is compared with both branches.
     """
 
     cosine: FloatArray
     sine: FloatArray
-    other_side: BoolArray | None = None
+    reach: FloatArray | None = None
 
     @classmethod
-    def from_cosine(cls, cosine: ArrayLike, other_side: BoolArray | None = None) -> Angle:
+    def from_cosine(cls, cosine: ArrayLike, reach: FloatArray | None = None) -> Angle:
         """Return the angles of cosines, in float64: (1-c)(1+c) keeps the digits that 1 - c*c cancels."""
         c = np.asarray(cosine, dtype=np.float64)
         with np.errstate(invalid="ignore"):
-            return cls(c, np.sqrt((1 - c) * (1 + c)), other_side)
+            return cls(c, np.sqrt((1 - c) * (1 + c)), reach)
 
     @property
     def theta(self) -> FloatArray:
@@ -53,6 +53,6 @@ class Angle:
         cos_m, sin_m = np.cos(m), np.sin(m)
         return self.cosine * cos_m - self.sine * sin_m, self.sine * cos_m + self.cosine * sin_m
 
-    def decide(self, condition: BoolArray) -> BoolArray:
-        """Return a branch decision, turned over in the rows of `other_side`."""
-        return condition if self.other_side is None else condition ^ self.other_side
+    def decide(self, condition: BoolArray, distance: FloatArray) -> BoolArray:
+        """Return a branch decision, turned over where its switch, `distance` away, is within reach."""
+        return condition if self.reach is None else condition ^ (distance <= self.reach)

@@ -123,14 +123,13 @@ class AdditiveAngle(Margin):
         return {"m": self._pieced(angle, lambda piece: piece.by_m)}
 
     def figures(self, angle: Angle, u: float) -> Figures:
-        """Return the figures of the textbook form, which takes σ from the cosine; a linear tail adds m."""
+        """Return the figures of the textbook form, which takes σ from the cosine; 1 + m more covers the tails."""
         c, sine, m = np.abs(angle.cosine), capped_sine(angle, u), self.m
         cos_m, sin_m = abs(math.cos(m)), math.sin(m)
-        extra = m if self.tail == "linear" else 0.0
         return Figures(
-            value=1 + 1 / sine + extra,
-            by_cosine=(cos_m + c * sin_m / sine) * (1 + 1 / sine**2) + extra,
-            by_parameter={"m": c * sin_m + (sine + 1 / sine) * cos_m + 1 + extra},
+            value=1 + 1 / sine + (m if self.tail == "linear" else 0.0),
+            by_cosine=(cos_m + c * sin_m / sine) * (1 + 1 / sine**2) + 1,
+            by_parameter={"m": c * sin_m + (sine + 1 / sine) * cos_m + 1 + m},
         )
 
     def branch_gap(self, angle: Angle) -> FloatArray:
@@ -138,13 +137,13 @@ class AdditiveAngle(Margin):
         return nowhere(angle) if self.tail == "raw" else np.abs(angle.cosine + math.cos(self.m))
 
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return False but for m = 0: cos(θ + m) is transcendental, a tie does not exist."""
-        return np.full(angle.cosine.shape, self.m == 0)
+        """Return False: cos(θ + m) is transcendental, and at m = 0 the form through acos still rounds."""
+        return np.zeros(angle.cosine.shape, dtype=bool)
 
     def _pieced(self, angle: Angle, quantity: Callable[[_Piece], Callable[[Angle, float], FloatArray]]) -> FloatArray:
         near = quantity(_TAILS["raw"])(angle, self.m)
         if self.tail == "raw":
             return near
         # sin(θ + m) < 0 is θ + m > π; unlike c < -cos m it still sees a small m next to θ = π
-        beyond = angle.decide(angle.plus(self.m)[1] < 0)
+        beyond = angle.decide(angle.plus(self.m)[1] < 0, self.branch_gap(angle))
         return np.where(beyond, quantity(_TAILS[self.tail])(angle, self.m), near)

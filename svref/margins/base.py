@@ -14,7 +14,7 @@ from svref.margins.angle import Angle
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """How far rounding may carry a margin, in units of the unit roundoff u (equation 40).
+    """How far rounding may carry a margin, in units of the unit roundoff u (equation 41).
 
     Parameters
     ----------
@@ -69,12 +69,22 @@ class Margin(ABC):
 
     @abstractmethod
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return whether f costs no rounding in `dtype`, so that a tie with it is exact in any formulation."""
+        """Return whether f is made of numbers of few digits in `dtype`, so that every formulation gets it exactly."""
 
 
 def capped_sine(angle: Angle, u: float) -> FloatArray:
     """Return σ, not below √u: no formulation is asked to resolve a smaller sine from a cosine."""
     return np.fmax(angle.sine, np.sqrt(u))
+
+
+def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:
+    """Return where `values` have at most half the digits of `dtype` on either side of the binary point.
+
+    Sums and scaled copies of such numbers are exact in any order, so that a tie between them is one for everybody.
+    """
+    half = 2.0 ** (np.finfo(dtype).nmant // 2)
+    scaled = np.asarray(values, dtype=np.float64) * half
+    return np.asarray((scaled == np.rint(scaled)) & (np.abs(scaled) < half**2))
 
 
 def nowhere(angle: Angle) -> FloatArray:

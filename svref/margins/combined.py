@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from svref.inputs import BoolArray, FloatArray, real_parameter
-from svref.margins.additive import AdditiveCosine
 from svref.margins.angle import Angle
 from svref.margins.base import Figures, Margin, capped_sine, nowhere
 
@@ -79,17 +78,16 @@ class Combined(Margin):
         return -self.m1 * self._phi(angle)[1]
 
     def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
-        """Return df/dm1 = -θ sin φ, df/dm2 = -sin φ, df/dm3 = -1."""
+        """Return df/dm1 = -θ sin φ, df/dm2 = -sin φ, df/dm3 = -1; the first two are NaN where c is no cosine."""
         sine, theta = self._phi(angle)[1], angle.theta
         return {"m1": -theta * sine, "m2": -sine, "m3": -np.ones_like(sine)}
 
     def figures(self, angle: Angle, u: float) -> Figures:
-        """Return the figures of the form through acos: an error of θ of 1 + 1/σ, magnified m1 times."""
-        sine = capped_sine(angle, u)
-        if not self.angular:
-            return AdditiveCosine(self.m3).figures(angle, u)
+        """Return the figures of the form through acos: an error in θ of 1 + 1/σ, magnified m1 times."""
+        sine = capped_sine(angle, u) if self.angular else np.ones_like(angle.cosine)
         phi_error = 1 + self.m1 * (1 + 1 / sine)
-        slope = self.m1 * (self.m1 + np.abs(self._phi(angle)[1]) / sine) * (1 + 1 / sine**2)
+        sin_phi = np.abs(self._phi(angle)[1]) if self.angular else sine
+        slope = self.m1 * (self.m1 + sin_phi / sine) * (1 + 1 / sine**2)
         by_parameter = {"m1": math.pi * phi_error, "m2": phi_error, "m3": np.ones_like(sine)}
         return Figures(phi_error + self.m3, slope, by_parameter)
 
@@ -98,9 +96,8 @@ class Combined(Margin):
         return nowhere(angle)
 
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return False where an angle is involved, else what `AdditiveCosine` says of m3."""
-        exact = AdditiveCosine(self.m3).is_exact(angle, dtype)
-        return np.zeros_like(exact) if self.angular else exact
+        """Return False: also where no angle is needed, the form through acos rounds."""
+        return np.zeros(angle.cosine.shape, dtype=bool)
 
     def _phi(self, angle: Angle) -> tuple[FloatArray, FloatArray]:
         """Return cos φ and sin φ; at m1 = 1 by the addition theorem, which needs no angle."""
@@ -112,8 +109,10 @@ class Combined(Margin):
     def _limit(self, cosine: FloatArray) -> FloatArray:
         """Return df/dc at σ = 0: finite where sin φ vanishes with σ, else the signed infinity (equation 33)."""
         at_zero = self.m1**2 if self.m2 == 0 else math.inf
-        if self.m2 == 0 and self.m1.is_integer():
-            at_pi = self.m1**2 * (-1) ** (int(self.m1) + 1)
+        turns = math.fmod(self.m1, 2)  # exact, so that the sign of sin(m1 π + m2) is right for the smallest m2
+        if self.m2 == 0 and turns in (0, 1):
+            at_pi = self.m1**2 * (1 if turns else -1)
         else:
-            at_pi = math.copysign(math.inf, math.sin(self.m1 * math.pi + self.m2))
+            sine = math.sin(turns * math.pi + self.m2) if turns not in (0, 1) else (1 - 2 * turns) * self.m2
+            at_pi = math.copysign(math.inf, sine)
         return np.where(cosine > 0, at_zero, at_pi)

@@ -82,7 +82,7 @@ class MultiplicativeAngle(Margin):
         return {}
 
     def figures(self, angle: Angle, u: float) -> Figures:
-        """Return fs = 4m and F' = 4m²(1 + 1/σ²): the textbook form goes through acos."""
+        """Return fs = 1 + 4m, F' = 1 + (λ + 4m²(1 + 1/σ²))/(1 + λ): the textbook form goes through acos."""
         m, lam = self.m, self.annealing
         if not self.angular:
             one = np.ones_like(angle.cosine)
@@ -95,8 +95,8 @@ class MultiplicativeAngle(Margin):
         return nowhere(angle)
 
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return False but for m = 1: ψ may be a number of `dtype`, yet the form through acos rounds it."""
-        return np.full(angle.cosine.shape, self.m == 1)
+        """Return False: ψ may be a number of few digits, yet the form through acos rounds it."""
+        return np.zeros(angle.cosine.shape, dtype=bool)
 
     def _piece(self, angle: Angle) -> FloatArray:
         """Return k, the number of kinks cos(jπ/m), 0 < j < m, that c has passed; m - 1 at θ = π."""

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from svref.inputs import BoolArray, FloatArray, real_parameter
 from svref.margins.angle import Angle
-from svref.margins.base import Figures, Margin
+from svref.margins.base import Figures, Margin, few_digits
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class EasyMargin(Margin):
         return {name: np.where(applies, d, 0.0) for name, d in self.margin.by_parameter(angle).items()}
 
     def figures(self, angle: Angle, u: float) -> Figures:
-        """Return those of `margin`, which are at least those of the plain cosine."""
+        """Return those of `margin`, which cover the plain cosine too."""
         return self.margin.figures(angle, u)
 
     def branch_gap(self, angle: Angle) -> FloatArray:
@@ -80,11 +80,12 @@ class EasyMargin(Margin):
         return np.minimum(np.abs(angle.cosine - self.above), self.margin.branch_gap(angle))
 
     def is_exact(self, angle: Angle, dtype: DTypeLike) -> BoolArray:
-        """Return True where the margin does not apply, else what `margin` says."""
-        return ~self._applies(angle) | self.margin.is_exact(angle, dtype)
+        """Return where c has few digits if the margin does not apply, else what `margin` says."""
+        plain = ~self._applies(angle) & few_digits(angle.cosine, dtype)
+        return plain | (self._applies(angle) & self.margin.is_exact(angle, dtype))
 
     def _applies(self, angle: Angle) -> BoolArray:
-        return angle.decide(angle.cosine > self.above)
+        return angle.decide(angle.cosine > self.above, np.abs(angle.cosine - self.above))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,110 @@
+"""The command `svref`: check, explain. Exit codes: 0 right, 1 wrong, 2 usage or a broken candidate."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.progress import track
+except ImportError:
+    sys.exit("svref: the command line needs typer and rich: pip install 'svref[cli]'")
+
+from svref._version import __version__
+from svref.conformance import CandidateError, check
+from svref.explain import explain
+from svref.golden import Case, case
+from svref.variants import VARIANTS
+
+WRONG, USAGE = 1, 2
+NOTEBOOK = "sv-softmax/notebook"
+
+app = typer.Typer(
+    help="The reference of the SV-X-Softmax losses: judge an implementation, or read one loss number by number.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+class Dtype(StrEnum):
+    """What a candidate computes in."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+class Framework(StrEnum):
+    """What a candidate is written in."""
+
+    numpy = "numpy"
+    torch = "torch"
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"svref {__version__}")
+        raise typer.Exit
+
+
+@app.command("check")
+def check_command(
+    candidate: Annotated[str, typer.Argument(help="path/file.py:name or package.module:name")],
+    loss: Annotated[str, typer.Option(help=f"The variant: {', '.join(VARIANTS)}.")],
+    dtype: Annotated[Dtype, typer.Option(help="What the candidate computes in.")] = Dtype.float64,
+    framework: Annotated[Framework | None, typer.Option(help="What it is written in; found out if left out.")] = None,
+    case_id: Annotated[str | None, typer.Option("--case", help="Judge this case alone.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+) -> None:
+    """Judge an implementation: 0 if it is right, 1 if it is wrong, 2 if it cannot be judged.
+
+    A candidate is f(cosines, labels, *, s, ...) with the variant's parameters as keywords. In NumPy it returns the
+    per-sample losses and the gradient of their sum (or of Σ cotangent_b L_b, if it takes cotangent=); in PyTorch
+    the per-sample losses.
+    """
+    if report is not None and not report.parent.is_dir():
+        _fail(f"--report needs an existing folder; there is no {report.parent}")
+    try:
+        result = check(candidate, loss, dtype=dtype.value, framework=framework, case=case_id, progress=_progress)
+    except (CandidateError, ValueError) as error:
+        _fail(str(error))
+    typer.echo(str(result))
+    if report is not None:
+        result.write(report)
+        typer.echo(f"\nreport     {report}")
+    raise typer.Exit(0 if result.ok else WRONG)
+
+
+@app.command("explain")
+def explain_command(
+    case_id: Annotated[str, typer.Argument(metavar="[CASE]", help="A case's id, as a report names it.")] = NOTEBOOK,
+    row: Annotated[int | None, typer.Option(help="Which row; the one with the largest loss if left out.")] = None,
+) -> None:
+    """Print one row of a case step by step, each formula beside its numbers."""
+    try:
+        typer.echo(explain(case(case_id), row), nl=False)
+    except (KeyError, ValueError) as error:
+        _fail(str(error.args[0]))
+
+
+def _progress(cases: Sequence[Case]) -> Iterator[Case]:
+    """Show a bar on a terminal, nothing in a pipe."""
+    console = Console(stderr=True)
+    yield from track(cases, "judging", console=console, transient=True, disable=not console.is_terminal)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"svref: {message}", err=True)
+    raise typer.Exit(USAGE)

@@ -1,0 +1,128 @@
+"""One row of a case, step by step, as text: the formulas of the derivation beside the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from svref import step as passes
+from svref.golden import Case
+from svref.margins import Margin
+from svref.step import Gradients, Step
+
+FORMULAS = {
+    "NoMargin": "c_y",
+    "AdditiveCosine": "c_y - m",
+    "AdditiveAngle": "cos(θ_y + m)",
+    "MultiplicativeAngle": "(-1)^k cos(m θ_y) - 2k",
+    "Combined": "cos(m1 θ_y + m2) - m3",
+}
+
+
+def explain(case: Case, row: int | None = None) -> str:
+    """Return the derivation of one row's loss and gradient with its numbers in it.
+
+    Parameters
+    ----------
+    case : Case
+        The inputs and the loss.
+    row : int, optional
+        Which row; None is the one with the largest loss.
+
+    Returns
+    -------
+    str
+        About forty lines of text.
+
+    Raises
+    ------
+    ValueError
+        If the case has no such row.
+    """
+    step = case.loss.forward(case.cosines, case.labels)
+    rows = len(step.labels)
+    if row is not None and not 0 <= row < rows:
+        raise ValueError(f"row must be from 0 to {rows - 1}; got {row}.")
+    b = int(np.argmax(step.loss)) if row is None else row
+    alone = case.loss.forward(case.cosines[b : b + 1], case.labels[b : b + 1])
+    gradients = case.loss.backward(alone)
+    sections = [_title(case, b), _target(alone), _negatives(alone), _loss(alone), _gradient(alone, gradients)]
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _title(case: Case, b: int) -> list[str]:
+    parameters = ", ".join(f"{name} = {value:g}" for name, value in case.parameters.items())
+    return [
+        f"{case.id}, row {b} of 0..{len(case.labels) - 1}",
+        case.purpose,
+        f"{parameters}; label y = {case.labels[b]}",
+        f"cosines  {_numbers(case.cosines[b])}",
+    ]
+
+
+def _target(step: Step) -> list[str]:
+    name = type(step.margin).__name__
+    lines = ["1  target", f"   c_y = {step.target_cosine[0]:.6g}"]
+    if step.margin.angular:
+        lines[-1] += f",  θ_y = {float(step.angle.theta[0]):.6g} rad,  σ = sin θ_y = {step.angle.sine[0]:.6g}"
+    return [*lines, f"   f = {FORMULAS.get(name, name)} = {step.margin_cosine[0]:.6g}{_piece(step.margin)}   (3)"]
+
+
+def _piece(margin: Margin) -> str:
+    return "" if type(margin).__name__ in FORMULAS else f"   [{margin!r}]"
+
+
+def _negatives(step: Step) -> list[str]:
+    f, s, t = step.margin_cosine[0], step.s, step.emphasis.t
+    amount = f"s (t - 1)(c_k + 1) = {s * (t - 1):.6g} (c_k + 1)"
+    if step.emphasis.form == "fixed":
+        amount = f"s (t - 1) = {s * (t - 1):.6g}"
+    p = step.probabilities[0]
+    head = f"   {'k':>4} {'c_k':>11} {'c_k - f':>11}  I_k {'h_k':>11} {'r_k':>11} {'p_k':>11}"
+    return [
+        "2  negatives",
+        f"   I_k = [c_k > f]: {int(step.mask[0].sum())} of {step.mask.shape[1] - 1} are support vectors   (5)",
+        f"   log h_k = {amount} for each of them, else 0   (6)",
+        "   r_k = s (c_k - f) + log h_k, relative to the target's logit   (10)",
+        head,
+        *_table(step, f, p),
+    ]
+
+
+def _table(step: Step, f: float, p: np.ndarray) -> Iterator[str]:
+    for k, c in enumerate(step.cosines[0]):
+        if k == step.labels[0]:
+            yield f"   {k:>4} {c:>11.6g} {'':>11}   y  {'':>11} {'':>11} {p[k]:>11.5g}"
+        else:
+            h, r = np.exp(step.log_h[0, k]), step.relative_logits[0, k]
+            mark = "1" if step.mask[0, k] else "0"
+            yield f"   {k:>4} {c:>11.6g} {c - f:>+11.5g}   {mark}  {h:>11.6g} {r:>+11.6g} {p[k]:>11.5g}"
+
+
+def _loss(step: Step) -> list[str]:
+    a, loss = step.log_odds_against[0], step.loss[0]
+    q = passes.target_error(step)[0]
+    return [
+        f"   a = log Σ exp r_k = {a:.9g}, the log-odds against the target   (11)",
+        f"   L = log(1 + exp a) = {loss:.9g}   (14)",
+        f"   q = 1 - p_y = exp a/(1 + exp a) = {q:.9g}   (15)",
+    ]
+
+
+def _gradient(step: Step, gradients: Gradients) -> list[str]:
+    slope = float(step.margin.by_cosine(step.angle)[0])
+    growth = f"s p_k {step.emphasis.t:g}" if step.emphasis.form == "adaptive" else "s p_k"
+    lines = [
+        "3  gradient",
+        f"   dL/dc_k = s p_k, for a support vector {growth}   (17)",
+        f"   dL/dc_y = -s q f'(c_y), with f'(c_y) = {slope:.6g}   (18)",
+        f"   dL/dc = {_numbers(gradients.cosines[0])}",
+        f"   dL/ds = Σ p_k r_k / s = {gradients.s[0]:.6g}   (19)",
+        f"   dL/dt = Σ p_k dlog h_k/dt = {gradients.t[0]:.6g}   (20)",
+    ]
+    return lines + [f"   dL/d{name} = {d[0]:.6g}   (21)" for name, d in gradients.margin.items()]
+
+
+def _numbers(values: np.ndarray) -> str:
+    return "[" + ", ".join(f"{v:.6g}" for v in values) + "]"

@@ -1,0 +1,135 @@
+"""The condition scales dominate the error of right formulations, and the tolerance rejects none of them."""
+
+from __future__ import annotations
+
+import accuracy
+import formulations
+import numpy as np
+import oracle
+import pytest
+from rows import CLASSES, batch, spec_of
+
+from svref import condition, head
+from svref import step as passes
+from svref.conformance import check
+from svref.margins import AdditiveAngle, AdditiveCosine, Angle, NoMargin
+from svref.variants import VARIANTS
+
+NAMES = ["softmax", "sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "sv-combined-softmax", "mv-arc-softmax"]
+REGIMES = ["easy", "hard", "converged", "near-pole", "underflowing"]
+DOMINATED = 4.0  # the worst of a formulation in units of u K: measured 2.2; the tolerance allows 8
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_scales_dominate_the_error_of_every_formulation(name: str, regime: str, dtype: str) -> None:
+    assert max(formulation_errors(name, regime, dtype).values()) <= DOMINATED
+
+
+def formulation_errors(name: str, regime: str, dtype: str) -> dict[tuple[str, str], float]:
+    """Return the worst |error| / (u K) of each formulation, beyond underflow."""
+    parameters = {**VARIANTS[name].parameters, "s": 32.0}
+    loss = VARIANTS[name].factory(**parameters)
+    cosines, labels = batch(regime, loss.margin, dtype)
+    truth = oracle.evaluate(spec_of(loss), cosines, labels)
+    scales = condition.scales(loss.forward(cosines.astype(np.float64), labels), dtype)
+    worst = {}
+    for margin, form in formulations.FORMULATIONS:
+        losses, gradient = formulations.candidate(name, margin, form)(cosines, labels, **parameters)
+        pairs = ((losses, truth.loss, scales.loss), (gradient, truth.cosines, scales.cosines))
+        worst[margin, form] = max(accuracy.worst(*pair, loss, np.dtype(dtype)) for pair in pairs)
+    return worst
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("margin", "form"), formulations.FORMULATIONS)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_no_right_formulation_is_rejected(name: str, margin: str, form: str, dtype: str) -> None:
+    report = check(formulations.candidate(name, margin, form), name, dtype=dtype, framework="numpy")
+    report.raise_if_wrong()
+    assert report.skipped == 0
+
+
+def head_batch(regime: str, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unnormalised embeddings and weights whose cosines are those of a regime."""
+    rng = np.random.default_rng([11, *regime.encode()])
+    x, w = rng.normal(size=(3, 6)), rng.normal(size=(5, 6))
+    labels = np.array([0, 1, 2])
+    pull = {"easy": 2.0, "hard": -0.5, "converged": 12.0, "near-pole": 300.0, "underflowing": 30.0}[regime]
+    w[labels] += pull * x
+    if regime == "underflowing":
+        w[3:] -= 4 * x[:2]
+    return (3 * x).astype(dtype), (0.25 * w).astype(dtype), labels
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("name", ["sv-softmax", "sv-am-softmax", "sv-arc-softmax"])
+def test_the_head_scales_dominate_the_error_of_every_formulation(name: str, regime: str, dtype: str) -> None:
+    parameters = {**VARIANTS[name].parameters, "s": 32.0}
+    loss = VARIANTS[name].factory(**parameters)
+    x, w, labels = head_batch(regime, dtype)
+    truth = oracle.evaluate_head(spec_of(loss), x, w, labels)
+    scales = head_scales(loss, x, w, labels, dtype)
+    for margin, form in formulations.FORMULATIONS:
+        on_cosines = formulations.candidate(name, margin, form)
+        for way in formulations.HEADS.values():
+            results = way(x, w, lambda c, f=on_cosines: f(np.clip(c, -1, 1), labels, **parameters))
+            for got, true, scale in zip(results, (truth.loss, truth.embeddings, truth.weights), scales, strict=True):
+                error = oracle.absolute_error(got, true)
+                bound = condition.tolerance(scale, 5, loss.s, loss.emphasis.t, dtype)
+                assert (error <= bound).all(), (margin, form, way.__name__, (error / bound).max())
+
+
+def head_scales(loss, x: np.ndarray, w: np.ndarray, labels: np.ndarray, dtype: str) -> tuple[np.ndarray, ...]:
+    x64, w64 = x.astype(np.float64), w.astype(np.float64)
+    rows, classes, pairs = head.directions(x64), head.directions(w64), head.target_pairs(x64, w64[labels])
+    cosines = head.cosines(rows, classes, pairs, labels)
+    step = passes.forward(loss.margin, loss.emphasis, loss.s, cosines, labels, angle=pairs.angle)
+    losses, by = condition.head_scales(step, rows, classes, np.ones(len(labels)), dtype)
+    return losses, by.embeddings, by.weights
+
+
+def test_the_tolerance_is_the_formula_of_the_design() -> None:
+    tolerance = condition.tolerance(np.array([2.0]), 64, 32.0, 1.25, "float32")
+    assert tolerance == 8 * 2.0**-24 * 2 * 1.5 + 4 * 40 * np.finfo(np.float32).smallest_normal
+
+
+def test_a_dyadic_tie_is_decided_and_a_rounded_one_is_not() -> None:
+    dyadic = VARIANTS["sv-am-softmax"].factory(s=4.0, m=0.375, t=1.25)
+    rounded = VARIANTS["sv-am-softmax"].factory(s=4.0, m=0.35, t=1.25)
+    for loss, expected in ((dyadic, False), (rounded, True)):
+        f = 0.75 - loss.margin.m
+        step = loss.forward([[0.75, f, -0.5]], [0])
+        assert condition.undecided(step, "float64")[0].tolist() == [[False, expected, False]]
+
+
+def test_the_band_is_four_units_times_what_the_margin_adds() -> None:
+    u = 2.0**-53
+    loss = VARIANTS["sv-arc-softmax"].factory()
+    f = loss.margin.value(Angle.from_cosine(0.9))
+    band = 4 * u * (1 + 1 + 1 / np.sqrt(0.19))
+    for offset, near in ((0.5 * band, True), (2 * band, False), (-0.5 * band, True), (-2 * band, False)):
+        step = loss.forward([[0.9, f + offset, -0.5]], [0])
+        assert condition.undecided(step, "float64")[0][0, 1] == near
+
+
+def test_a_branch_next_to_its_switch_is_undecided() -> None:
+    loss = VARIANTS["arc-softmax"].factory()
+    tail = type(loss)(AdditiveAngle(0.5, tail="linear"), loss.emphasis, loss.s)
+    at = -np.cos(0.5)
+    for margin_loss, expected in ((loss, [False, False]), (tail, [True, False])):
+        step = margin_loss.forward([[at, 0.1], [at + 1e-6, 0.1]], [0, 0])
+        assert (condition.undecided(step, "float64")[1] >= 0).tolist() == expected
+
+
+@pytest.mark.parametrize("margin", [NoMargin(), AdditiveCosine(0.35)])
+def test_logits_have_scales_too(margin: object) -> None:
+    loss = type(VARIANTS["softmax"].factory())(margin, s=1.0)
+    step = loss.forward([[6.0, -3.0, 2.0]], [0])
+    assert np.isfinite(condition.scales(step, "float64").cosines).all()
+
+
+def test_classes_is_what_the_rows_have() -> None:
+    assert batch("easy", NoMargin(), "float64")[0].shape[1] == CLASSES
