@@ -13,7 +13,8 @@ try:
     from rich.console import Console
     from rich.progress import track
 except ImportError:
-    sys.exit("svref: the command line needs typer and rich: pip install 'svref[cli]'")
+    print("svref: the command line needs typer and rich: pip install 'svref[cli]'", file=sys.stderr)
+    sys.exit(2)
 
 from svref._version import __version__
 from svref.conformance import CandidateError, check
@@ -95,8 +96,8 @@ def explain_command(
     """Print one row of a case step by step, each formula beside its numbers."""
     try:
         typer.echo(explain(case(case_id), row), nl=False)
-    except (KeyError, ValueError) as error:
-        _fail(str(error.args[0]))
+    except ValueError as error:
+        _fail(str(error))
 
 
 def _progress(cases: Sequence[Case]) -> Iterator[Case]:

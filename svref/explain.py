@@ -8,7 +8,7 @@ import numpy as np
 
 from svref import step as passes
 from svref.golden import Case
-from svref.margins import Margin
+from svref.inputs import FloatArray
 from svref.step import Gradients, Step
 
 FORMULAS = {
@@ -62,40 +62,39 @@ def _title(case: Case, b: int) -> list[str]:
 
 
 def _target(step: Step) -> list[str]:
-    name = type(step.margin).__name__
     lines = ["1  target", f"   c_y = {step.target_cosine[0]:.6g}"]
     if step.margin.angular:
         lines[-1] += f",  θ_y = {float(step.angle.theta[0]):.6g} rad,  σ = sin θ_y = {step.angle.sine[0]:.6g}"
-    return [*lines, f"   f = {FORMULAS.get(name, name)} = {step.margin_cosine[0]:.6g}{_piece(step.margin)}   (3)"]
-
-
-def _piece(margin: Margin) -> str:
-    return "" if type(margin).__name__ in FORMULAS else f"   [{margin!r}]"
+    formula = FORMULAS.get(type(step.margin).__name__, repr(step.margin))
+    return [*lines, f"   f = {formula} = {step.margin_cosine[0]:.6g}   (3)"]
 
 
 def _negatives(step: Step) -> list[str]:
-    f, s, t = step.margin_cosine[0], step.s, step.emphasis.t
+    s, t = step.s, step.emphasis.t
     amount = f"s (t - 1)(c_k + 1) = {s * (t - 1):.6g} (c_k + 1)"
     if step.emphasis.form == "fixed":
         amount = f"s (t - 1) = {s * (t - 1):.6g}"
-    p = step.probabilities[0]
+    share = "   p_k = q exp(r_k - a), with q and a below   (16)"
     head = f"   {'k':>4} {'c_k':>11} {'c_k - f':>11}  I_k {'h_k':>11} {'r_k':>11} {'p_k':>11}"
     return [
         "2  negatives",
         f"   I_k = [c_k > f]: {int(step.mask[0].sum())} of {step.mask.shape[1] - 1} are support vectors   (5)",
         f"   log h_k = {amount} for each of them, else 0   (6)",
         "   r_k = s (c_k - f) + log h_k, relative to the target's logit   (10)",
+        share,
         head,
-        *_table(step, f, p),
+        *_table(step),
     ]
 
 
-def _table(step: Step, f: float, p: np.ndarray) -> Iterator[str]:
+def _table(step: Step) -> Iterator[str]:
+    f, p = step.margin_cosine[0], step.probabilities[0]
     for k, c in enumerate(step.cosines[0]):
         if k == step.labels[0]:
             yield f"   {k:>4} {c:>11.6g} {'':>11}   y  {'':>11} {'':>11} {p[k]:>11.5g}"
         else:
-            h, r = np.exp(step.log_h[0, k]), step.relative_logits[0, k]
+            with np.errstate(over="ignore"):
+                h, r = np.exp(step.log_h[0, k]), step.relative_logits[0, k]
             mark = "1" if step.mask[0, k] else "0"
             yield f"   {k:>4} {c:>11.6g} {c - f:>+11.5g}   {mark}  {h:>11.6g} {r:>+11.6g} {p[k]:>11.5g}"
 
@@ -112,7 +111,7 @@ def _loss(step: Step) -> list[str]:
 
 def _gradient(step: Step, gradients: Gradients) -> list[str]:
     slope = float(step.margin.by_cosine(step.angle)[0])
-    growth = f"s p_k {step.emphasis.t:g}" if step.emphasis.form == "adaptive" else "s p_k"
+    growth = "s p_k t" if step.emphasis.form == "adaptive" else "s p_k too"
     lines = [
         "3  gradient",
         f"   dL/dc_k = s p_k, for a support vector {growth}   (17)",
@@ -124,5 +123,5 @@ def _gradient(step: Step, gradients: Gradients) -> list[str]:
     return lines + [f"   dL/d{name} = {d[0]:.6g}   (21)" for name, d in gradients.margin.items()]
 
 
-def _numbers(values: np.ndarray) -> str:
+def _numbers(values: FloatArray) -> str:
     return "[" + ", ".join(f"{v:.6g}" for v in values) + "]"

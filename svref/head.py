@@ -107,7 +107,7 @@ def value_and_grad(
     ...     svref.sv_am_softmax(s=4.0, m=0.25), np.array([[3.0, 4.0]]), np.array([[1.0, 0.0], [0.0, 2.0]]), [1]
     ... )
     >>> print(f"{value:.4f}", gradients.embeddings.round(4))
-    1.5105 [[ 0.7484 -0.5613]]
+    1.6851 [[ 0.8133 -0.61  ]]
     """
     x, w = inputs.real_array("embeddings", embeddings, 2), inputs.real_array("weights", weights, 2)
     inputs.check_pair(x, w)

@@ -51,7 +51,7 @@ class SVXSoftmax:
     >>> loss = SVXSoftmax(AdditiveCosine(0.25), SupportVectors(1.25), s=4.0)
     >>> value, gradient = loss.value_and_grad(np.array([[0.5, 0.375, -0.5]]), np.array([0]))
     >>> print(f"{value:.4f}", gradient.round(4))
-    1.0
+    2.0243 [[-3.4716  4.3067  0.0263]]
     """
 
     margin: Margin = NoMargin()

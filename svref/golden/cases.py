@@ -135,13 +135,13 @@ def cases_of(variant: str) -> Iterator[Case]:
 
 
 def case(case_id: str) -> Case:
-    """Return the case of that id; a KeyError names those there are."""
+    """Return the case of that id; a ValueError names those there are."""
     variant = case_id.partition("/")[0]
     if variant not in VARIANTS:
-        raise KeyError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
+        raise ValueError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
     known = {entry.id: entry for entry in cases_of(variant)}
     if case_id not in known:
-        raise KeyError(f"no case {case_id!r}; there are {', '.join(known)}.")
+        raise ValueError(f"no case {case_id!r}; there are {', '.join(known)}.")
     return known[case_id]
 
 

@@ -128,7 +128,7 @@ class StraightThrough(Margin):
         return self.margin.angular
 
     def value(self, angle: Angle) -> FloatArray:
-        """Return f."""
+        """Return f, unchanged."""
         return self.margin.value(angle)
 
     def by_cosine(self, angle: Angle) -> FloatArray:

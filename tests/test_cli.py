@@ -1,0 +1,89 @@
+"""The command, as a user runs it: output and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_explain import NOTEBOOK
+
+import svref
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+RIGHT, WRONG = f"{EXAMPLES / 'textbook.py'}:sv_am", f"{EXAMPLES / 'easy_margin.py'}:sv_am"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from svref.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_a_right_candidate_exits_0_and_says_pass() -> None:
+    result = run("check", RIGHT, "--loss", "sv-am-softmax")
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[-1] == "PASS"
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    result = run("check", WRONG, "--loss", "sv-am-softmax", "--dtype", dtype, "--report", str(report))
+    assert result.returncode == 1
+    content = json.loads(report.read_text(encoding="utf-8"))
+    assert content["reproduce"] in result.stdout
+    again = run(*content["reproduce"].split()[1:])
+    assert again.returncode == 1
+    assert str(content["failures"][0]["case"]) in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("check", "nowhere.py:f", "--loss", "softmax"),
+            "svref: nowhere.py cannot be imported: FileNotFoundError: no file nowhere.py",
+        ),
+        (("check", RIGHT, "--loss", "sv-am"), "svref: loss must be one of softmax, am-softmax"),
+        (
+            ("check", RIGHT, "--loss", "combined-softmax"),
+            "svref: the candidate takes no keyword m1, m2, m3; it is called f(cosines, labels, s=64, m1=1,",
+        ),
+        (("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"), "svref: sv-am-softmax has no case 'x'"),
+        (
+            ("check", RIGHT, "--loss", "sv-am-softmax", "--report", "no/such/r.json"),
+            "svref: --report needs an existing folder; there is no no/such",
+        ),
+        (("explain", "sv-softmax/nothing"), "svref: no case 'sv-softmax/nothing'; there are sv-softmax/notebook"),
+        (("explain", "nothing"), "svref: no variant 'nothing'; there are softmax"),
+        (("explain", "--row", "7"), "svref: row must be from 0 to 2; got 7."),
+    ],
+)
+def test_usage_errors_exit_2_with_one_sentence(arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_option_exits_2() -> None:
+    assert run("check", RIGHT).returncode == 2
+
+
+def test_explain_without_a_case_is_the_notebooks() -> None:
+    result = run("explain")
+    assert result.returncode == 0
+    assert result.stdout == NOTEBOOK
+
+
+def test_the_version() -> None:
+    assert run("--version").stdout == f"svref {svref.__version__}\n"
+
+
+def test_help_names_every_variant_and_every_command() -> None:
+    assert {"check", "explain"} <= set(run("--help").stdout.split())
+    text = "".join(run("check", "--help").stdout.split())
+    assert all(name in text for name in svref.VARIANTS)

@@ -1,0 +1,383 @@
+"""The check finds named mistakes, accepts right code, and says what it saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formulations import candidate
+
+import svref
+from svref.conformance import CandidateError, Report, check, check_values
+from svref.conformance.adapters import adapter, detect
+from svref.golden import Case, case, cases_of
+from svref.margins import AdditiveAngle, AdditiveCosine, EasyMargin
+
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+RNG = np.random.default_rng(12)
+
+
+def sv_am(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float, mutant: str = "") -> tuple:
+    """SV-AM-Softmax as a textbook has it, with one mistake by name."""
+    own = np.arange(len(labels)), labels
+    target = cosines[own] - (np.radians(m) if mutant == "margin in degrees" else m)
+    boundary = target[:, None] if mutant != "mask on the plain cosine" else cosines[own][:, None]
+    mask = cosines >= boundary if mutant == "a tie is a support vector" else cosines > boundary
+    mask[own] = mutant == "label column in the mask"
+    t = {"t offset by one": t + 1, "t ignored": 1.0}.get(mutant, t)
+    lift = (t - 1) * (cosines + 1) / (s if mutant == "missing s in h" else 1)
+    if mutant == "fixed for adaptive":
+        lift = np.full_like(cosines, t - 1)
+    z = cosines.copy()
+    z[own] = target
+    z = s * (z + np.where(mask, lift, 0))
+    if mutant == "margin on all classes":
+        z = np.where(np.arange(z.shape[1]) == labels[:, None], z, z - s * m)
+    z = z - (0 if mutant == "no max subtraction" else z.max(axis=1, keepdims=True))
+    e = np.exp(z)
+    total = e.sum(axis=1, keepdims=True)
+    p = e / total
+    losses = -np.log(p[own] + 1e-9) if mutant == "eps in the log" else np.log(total)[:, 0] - z[own]
+    g = p.copy()
+    g[own] -= 1
+    slope = np.where(mask, 1 if mutant in ("slope of h lost", "fixed for adaptive") else t, 1).astype(cosines.dtype)
+    gradient = s * g * slope
+    return losses, damaged(gradient, mutant, own, p)
+
+
+def damaged(gradient: np.ndarray, mutant: str, own: tuple, p: np.ndarray) -> np.ndarray:
+    """Mistakes of the backward pass alone."""
+    if mutant == "sign flipped":
+        return -gradient
+    if mutant == "s missing in the gradient":
+        return gradient / 4
+    if mutant == "target gradient dropped":
+        gradient[own] = 0
+    if mutant == "negatives detached":
+        gradient[p < p[own][:, None]] = 0
+    if mutant == "one NaN":
+        gradient[1, 2] = np.nan
+    if mutant == "mean for sum":
+        return gradient / len(gradient)
+    return gradient
+
+
+MUTANTS = [
+    "sign flipped",
+    "s missing in the gradient",
+    "missing s in h",
+    "a tie is a support vector",
+    "slope of h lost",
+    "label column in the mask",
+    "eps in the log",
+    "one NaN",
+    "t offset by one",
+    "t ignored",
+    "margin in degrees",
+    "mask on the plain cosine",
+    "fixed for adaptive",
+    "margin on all classes",
+    "target gradient dropped",
+    "negatives detached",
+    "mean for sum",
+]
+
+
+def named(mutant: str) -> Callable[..., tuple]:
+    def mutated(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+        return sv_am(cosines, labels, s=s, m=m, t=t, mutant=mutant)
+
+    return mutated
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_unmutated_candidate_is_right(dtype: str) -> None:
+    check(named(""), "sv-am-softmax", dtype=dtype).raise_if_wrong()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_every_named_mutant_is_rejected(mutant: str, dtype: str) -> None:
+    report = check(named(mutant), "sv-am-softmax", dtype=dtype)
+    assert not report.ok
+    assert report.failures[0].error > 2
+
+
+def test_a_missing_max_subtraction_overflows_in_float32() -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        report = check(named("no max subtraction"), "sv-am-softmax", dtype="float32")
+    assert not report.ok
+    assert np.isinf(report.failures[0].error)
+
+
+@pytest.mark.parametrize("name", svref.VARIANTS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_svref_passes_its_own_check(name: str, dtype: str) -> None:
+    def itself(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **parameters: float) -> tuple:
+        loss = svref.VARIANTS[name].factory(**parameters)
+        step = loss.forward(cosines, labels)
+        return step.loss, loss.backward(step, cotangent).cosines
+
+    check(itself, name, dtype=dtype).raise_if_wrong()
+
+
+def test_every_variant_has_every_regime_at_every_scale_and_unique_ids() -> None:
+    for name in svref.VARIANTS:
+        cases = list(cases_of(name))
+        assert len({c.id for c in cases}) == len(cases) == 28
+        assert {c.parameters["s"] for c in cases} == {1.0, 4.0, 32.0, 64.0}
+
+
+def test_cases_are_the_same_every_time() -> None:
+    first, second = case("sv-arc-softmax/edge-s32"), case("sv-arc-softmax/edge-s32")
+    np.testing.assert_array_equal(first.cosines, second.cosines)
+    np.testing.assert_array_equal(first.labels, second.labels)
+
+
+@pytest.mark.parametrize("name", [n for n in svref.VARIANTS if n.startswith("sv-")])
+def test_edge_cases_have_decided_negatives_on_both_sides(name: str) -> None:
+    step = case(f"{name}/edge-s4").loss.forward(case(f"{name}/edge-s4").cosines, case(f"{name}/edge-s4").labels)
+    assert 0 < step.mask.sum() < step.mask.size - len(step.labels)
+
+
+def near_tie_loss() -> tuple[svref.SVXSoftmax, np.ndarray]:
+    loss = svref.sv_arc_softmax(s=16.0, m=0.5, t=1.25)
+    f = loss.forward([[0.9, 0.0]], [0]).margin_cosine[0]
+    return loss, np.array([[0.9, f + np.spacing(f), -0.5]])
+
+
+@pytest.mark.parametrize("decision", [True, False])
+def test_a_decision_within_rounding_is_right_either_way(decision: bool) -> None:
+    loss, cosines = near_tie_loss()
+    f = loss.margin.value(svref.margins.Angle.from_cosine(0.9))
+    r = 16 * (cosines[0, 1:] - f + np.array([0.25 * (cosines[0, 1] + 1) * decision, 0]))
+    p = np.exp(r) / (1 + np.exp(r).sum())
+    slope = loss.margin.by_cosine(svref.margins.Angle.from_cosine(0.9))
+    gradient = 16 * np.array([[-p.sum() * slope, p[0] * (1.25 if decision else 1), p[1]]])
+    report = check_values(loss, cosines, [0], [np.log1p(np.exp(r).sum())], gradient)
+    report.raise_if_wrong()
+    assert report.undecided == 1
+
+
+def test_loss_and_gradient_must_take_the_same_way() -> None:
+    loss, cosines = near_tie_loss()
+    one = loss.forward(cosines, [0])
+    other = loss.forward(cosines - [[0, 1e-9, 0]], [0])
+    assert one.mask.any()
+    assert not other.mask.any()
+    assert not check_values(loss, cosines, [0], one.loss, loss.backward(other).cosines).ok
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_branch_within_rounding_is_right_either_way(side: int) -> None:
+    loss = svref.SVXSoftmax(EasyMargin(AdditiveCosine(0.25), above=0.1), s=8.0)
+    cosines, shifted = np.array([[0.1, 0.3, -0.2]]), np.array([[0.1 + side * 1e-16, 0.3, -0.2]])
+    step = loss.forward(shifted, [0])
+    report = check_values(loss, cosines, [0], step.loss, loss.backward(step).cosines)
+    report.raise_if_wrong()
+    assert report.undecided >= 1
+
+
+def test_rows_with_too_many_undecided_decisions_are_counted_and_not_passed() -> None:
+    loss, cosines = near_tie_loss()
+    many = np.concatenate([cosines[:, :1], np.repeat(cosines[:, 1:2], 5, axis=1)], axis=1)
+    report = check_values(loss, many, [0], [1.0])
+    assert report.skipped == 1
+    assert not report.ok
+    assert "could be judged" in str(report)
+
+
+def test_the_pole_is_a_policy_but_the_other_infinity_is_wrong() -> None:
+    loss = svref.arc_softmax(s=4.0)
+    cosines = np.array([[1.0, 0.5, -0.5]])
+    value, gradient = loss.value_and_grad(cosines, [0], reduction="none")
+    for entry, ok in ((-np.inf, True), (0.0, True), (-3.0, True), (np.nan, True), (np.inf, False)):
+        gradient[0, 0] = entry
+        assert check_values(loss, cosines, [0], value, gradient).ok is ok
+    assert "policy: 1 NaN" not in str(check_values(loss, cosines, [0], value, gradient))
+
+
+def test_a_nan_beside_the_pole_is_wrong() -> None:
+    loss = svref.arc_softmax(s=4.0)
+    cosines = np.array([[1.0, 0.5, -0.5]])
+    value, gradient = loss.value_and_grad(cosines, [0], reduction="none")
+    gradient[0, 1] = np.nan
+    assert not check_values(loss, cosines, [0], value, gradient).ok
+
+
+def test_a_vacuous_pass_is_counted_and_is_not_a_pass() -> None:
+    loss = svref.am_softmax(s=64.0)
+    cosines = np.array([[0.99, -0.9, -0.9]])
+    report = check_values(loss, cosines, [0], [0.0])
+    assert (report.counts[0].passed, report.counts[0].vacuous, report.counts[0].failed) == (0, 1, 0)
+    assert not report.ok
+    assert not check_values(loss, cosines, [0], [1e-9]).ok
+
+
+def test_a_zero_cotangent_asks_for_exact_zeros() -> None:
+    loss = svref.sv_am_softmax(s=4.0)
+    cosines = np.array([[0.5, 0.4], [0.5, 0.4]])
+    value, gradient = loss.value_and_grad(cosines, [0, 1], reduction="none")
+    gradient[0] = 0
+    check_values(loss, cosines, [0, 1], value, gradient, cotangent=[0.0, 1.0]).raise_if_wrong()
+    gradient[0, 1] = 1e-300
+    assert not check_values(loss, cosines, [0, 1], value, gradient, cotangent=[0.0, 1.0]).ok
+
+
+def test_a_wrong_dtype_is_wrong_everywhere_and_says_so() -> None:
+    cosines = np.array([[0.5, 0.4]], dtype=np.float32)
+    report = check_values("sv-am-softmax", cosines, [0], np.array([3.0]))
+    assert report.failures[0].note == "returned in float64 for cosines in float32"
+    assert "returned in float64 for cosines in float32" in str(report)
+
+
+def test_plain_lists_and_a_name_will_do() -> None:
+    value = svref.sv_softmax().value([[0.5, 0.75]], [0])
+    assert check_values("sv-softmax", [[0.5, 0.75]], [0], [float(value)]).ok
+
+
+def test_a_failure_names_element_values_tolerance_gap_and_reproduction() -> None:
+    report = check(f"{EXAMPLES / 'easy_margin.py'}:sv_am", "sv-am-softmax", dtype="float32")
+    failure = report.failures[0]
+    cells = case(failure.case)
+    step = cells.loss.forward(cells.cosines, cells.labels)
+    row = failure.index[0]
+    expected = step.loss[row] if failure.quantity == "loss" else None
+    if expected is not None:
+        np.testing.assert_allclose(failure.expected, expected, rtol=1e-6)
+    assert failure.loss == "sv_am_softmax(s=32, m=0.35, t=1.2)"
+    assert f"loss[{row}] = " in str(failure)
+    assert "but should be" in str(failure)
+    assert "of tolerance; nearest mask decision" in str(failure)
+    assert report.reproduce.endswith(f"--loss sv-am-softmax --dtype float32 --case {failure.case}")
+
+
+def test_the_reproduction_judges_the_one_case() -> None:
+    report = check(f"{EXAMPLES / 'easy_margin.py'}:sv_am", "sv-am-softmax", case="sv-am-softmax/kink-s4")
+    assert report.header["cases"] == 1
+    assert {failure.case for failure in report.failures} == {"sv-am-softmax/kink-s4"}
+
+
+def test_the_json_holds_everything_and_is_valid(tmp_path: Path) -> None:
+    report = check(named("one NaN"), "sv-am-softmax")
+    report.write(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert content["schema"] == "svref-report/0"
+    assert content["ok"] is False
+    assert content["failures"][0]["error"] == "Infinity"
+    assert content["failures"][0]["got"] == "NaN"
+    assert {count["quantity"] for count in content["counts"]} == {"loss", "gradient"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "report.json"]
+
+
+def test_an_interrupted_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Report) -> str:
+        raise KeyboardInterrupt
+
+    report = check_values("softmax", [[0.5, 0.75]], [0], [1.0])
+    monkeypatch.setattr(Report, "to_json", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        report.write(tmp_path / "report.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_raise_if_wrong_raises_with_the_report() -> None:
+    with pytest.raises(AssertionError, match="worst loss"):
+        check(named("eps in the log"), "sv-am-softmax").raise_if_wrong()
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda cosines, labels, *, s, m: None, "the candidate takes no keyword t; it is called f(cosines, labels, s=30, m=0.35, t=1.2)."),
+        (lambda cosines, labels, **p: np.zeros(3), "a NumPy candidate must return the tuple (losses (B,), gradient (B, C)); got ndarray."),
+        (lambda cosines, labels, **p: (np.zeros(()), cosines), "losses must be per sample, of shape (B,) = (3,); got shape ()."),
+        (lambda cosines, labels, **p: (cosines[:, 0], cosines[0]), "the gradient must have the shape of the cosines, (3, 4); got shape (4,)."),
+        (lambda cosines, labels, **p: 1 / 0, "the candidate raised ZeroDivisionError on case sv-am-softmax/notebook: division by zero"),
+    ],
+)  # fmt: skip
+def test_a_broken_candidate_is_told_what_is_wrong(function: Callable[..., object], message: str) -> None:
+    with pytest.raises(CandidateError) as error:
+        check(function, "sv-am-softmax", framework="numpy")
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nowhere.py:f", "nowhere.py cannot be imported: FileNotFoundError: no file nowhere.py"),
+        ("textbook", "a candidate is path/file.py:name or package.module:name; got 'textbook'."),
+        ("no_such_package_here:f", "no_such_package_here cannot be imported: ModuleNotFoundError"),
+        (f"{EXAMPLES / 'textbook.py'}:f", f"{EXAMPLES / 'textbook.py'} has no function 'f'; its functions are: sv_am."),
+    ],
+)
+def test_a_candidate_that_is_not_there_is_told_so(path: str, message: str) -> None:
+    with pytest.raises(CandidateError) as error:
+        check(path, "sv-am-softmax")
+    assert str(error.value).startswith(message)
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="loss must be one of softmax, am-softmax"):
+        check(named(""), "sv-am")
+    with pytest.raises(ValueError, match="has no case 'x'; they are sv-am-softmax/notebook"):
+        check(named(""), "sv-am-softmax", case="x")
+    with pytest.raises(ValueError, match="dtype must be float32 or float64; got float16"):
+        check(named(""), "sv-am-softmax", dtype="float16")
+    with pytest.raises(CandidateError, match="framework must be one of numpy, torch; got 'caffe'"):
+        check(named(""), "sv-am-softmax", framework="caffe")
+
+
+def test_a_candidate_cannot_change_what_it_is_judged_by() -> None:
+    def vandal(cosines: np.ndarray, labels: np.ndarray, **parameters: float) -> tuple:
+        result = candidate("sv-am-softmax", "acos", "log_sum_exp")(cosines, labels, **parameters)
+        cosines[:], labels[:] = 0, 0
+        return result
+
+    check(vandal, "sv-am-softmax").raise_if_wrong()
+
+
+def test_progress_sees_every_case() -> None:
+    seen: list[Case] = []
+    check(named(""), "sv-am-softmax", progress=lambda cases: (seen.append(c) or c for c in cases))
+    assert len(seen) == 28
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("function", "name"), [("sv_am", "sv-am-softmax"), ("sv_arc", "sv-arc-softmax")])
+def test_the_torch_examples_are_right(torch, function: str, name: str, dtype: str) -> None:
+    report = check(f"{EXAMPLES / 'textbook_torch.py'}:{function}", name, dtype=dtype)
+    report.raise_if_wrong()
+    assert report.header["framework"].startswith("torch ")
+
+
+def test_torch_functions_and_modules_are_detected(torch) -> None:
+    class Head(torch.nn.Module):
+        def forward(self, cosines, labels, *, s, m, t):
+            return cosines.sum(dim=1)
+
+    assert detect(Head()) == "torch"
+    assert type(adapter(Head(), None, {"s": 1, "m": 1, "t": 1})).__name__ == "TorchAdapter"
+    assert detect(named("")) == "numpy"
+
+
+def test_torch_candidates_are_told_what_to_return(torch) -> None:
+    for function, message in (
+        (lambda c, y, **p: c.sum(), r"per-sample losses of shape \(B,\) = \(3,\); got shape \(\)"),
+        (lambda c, y, **p: c.detach().sum(dim=1).requires_grad_(), "do not depend on the cosines"),
+        (lambda c, y, **p: 3.0, "got float"),
+    ):
+        with pytest.raises(CandidateError, match=message):
+            check(function, "sv-am-softmax", framework="torch")
+
+
+def test_a_custom_loss_is_judged_by_its_own_formula() -> None:
+    loss = svref.SVXSoftmax(AdditiveAngle(0.5, tail="reflect"), svref.SupportVectors(1.5), s=8.0)
+    cosines, labels = RNG.uniform(-0.99, 0.99, (20, 6)), RNG.integers(0, 6, 20)
+    value, gradient = loss.value_and_grad(cosines, labels, reduction="none")
+    check_values(loss, cosines, labels, value, gradient).raise_if_wrong()
+    raw = svref.sv_arc_softmax(s=8.0, m=0.5, t=1.5)
+    assert not check_values(raw, cosines, labels, value, gradient).ok

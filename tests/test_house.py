@@ -1,0 +1,160 @@
+"""The house: imports run one way, the root stays light, the names are listed and documented."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import svref
+from svref.margins import Margin
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "svref"
+ROOMS = ["_version", "inputs", "margins", "emphasis", "stages", "step", "loss", "twofold", "head", "variants", "condition",
+         "golden", "conformance", "explain", "cli"]  # fmt: skip
+FILES = sorted(PACKAGE.rglob("*.py"))
+DERIVATION = ROOT / "docs" / "explanation" / "derivation.md"
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(file: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "svref":
+            parts = node.module.split(".")
+            rooms |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            assert not any(alias.name == "svref" for alias in node.names), f"{file.name} imports the package root"
+    return rooms
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if f.parent != PACKAGE or f.name != "__init__.py"], ids=lambda f: str(f.relative_to(ROOT))
+)
+def test_imports_run_from_later_rooms_to_earlier_ones(file: Path) -> None:
+    here = ROOMS.index(room_of(file))
+    for room in imported_rooms(file):
+        assert ROOMS.index(room) <= here, f"{file.name} imports the later room {room}"
+
+
+def test_every_room_is_in_the_list() -> None:
+    assert {room_of(f) for f in FILES} - {"__init__"} == set(ROOMS)
+
+
+def test_import_svref_loads_numpy_and_nothing_heavier() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import svref; svref.sv_arc_softmax().value([[0.5, 0.2]], [0]);"
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert {module for module in loaded if "cython" not in module} == {"numpy", "svref"}
+
+
+def test_the_conformance_room_loads_on_first_use_and_takes_no_framework_with_it() -> None:
+    script = "import sys, svref; assert 'svref.conformance' not in sys.modules; svref.check; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_command_without_its_extra_says_which_to_install() -> None:
+    script = "import sys; sys.modules['typer'] = None; import svref.cli"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.stderr.strip() == "svref: the command line needs typer and rich: pip install 'svref[cli]'"
+    assert result.returncode == 2
+
+
+def test_public_names_exist_and_are_listed() -> None:
+    for name in svref.__all__:
+        assert getattr(svref, name) is not None
+    assert {v.replace("-", "_") for v in svref.VARIANTS} <= set(svref.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        svref.nothing  # noqa: B018
+
+
+def public_objects() -> list[tuple[str, object]]:
+    found = []
+    for name in svref.__all__:
+        thing = getattr(svref, name)
+        if inspect.isclass(thing):
+            members = [(f"{name}.{n}", m) for n, m in vars(thing).items() if not n.startswith("_")]
+            found += [(n, m) for n, m in members if callable(m) or isinstance(m, property)]
+        if inspect.isclass(thing) or inspect.isfunction(thing) or inspect.ismodule(thing):
+            found.append((name, thing))
+    return found
+
+
+@pytest.mark.parametrize(("name", "thing"), public_objects(), ids=lambda v: v if isinstance(v, str) else "")
+def test_every_public_name_is_documented(name: str, thing: object) -> None:
+    assert len(inspect.getdoc(thing) or "") > 10
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in svref.__all__ if inspect.isclass(getattr(svref, n)) and issubclass(getattr(svref, n), Margin)]
+)
+def test_every_margin_has_formula_domain_limits_and_source(name: str) -> None:
+    text = inspect.getdoc(getattr(svref, name))
+    for section in (".. math::", "Domain\n", "Equals\n", "References\n"):
+        assert section in text
+
+
+@pytest.mark.parametrize("name", svref.VARIANTS)
+def test_every_variant_has_formula_parameters_limits_and_source(name: str) -> None:
+    entry = svref.VARIANTS[name]
+    text = inspect.getdoc(entry.factory)
+    for section in (".. math::", "Parameters\n----------", "Raises\n", "Equals\n", "References\n"):
+        assert section in text
+    for parameter, default in entry.parameters.items():
+        assert f"{parameter} : {type(default).__name__}, default {default:g}" in text
+
+
+def test_every_margin_class_has_figures_for_its_parameters_and_a_variant() -> None:
+    def classes(base: type) -> set[type]:
+        return {cls for sub in base.__subclasses__() for cls in {sub} | classes(sub)}
+
+    wrappers = {svref.EasyMargin, svref.StraightThrough}
+    used = {type(entry.factory().margin) for entry in svref.VARIANTS.values()}
+    assert {cls for cls in classes(Margin) if cls.__module__.startswith("svref.")} - wrappers == used
+
+
+def test_classes_are_abstract_or_final() -> None:
+    for cls in Margin.__subclasses__():
+        if cls.__module__.startswith("svref."):
+            assert not cls.__subclasses__()
+            assert not cls.__abstractmethods__
+
+
+def test_the_code_cites_equations_that_stand_on_the_page() -> None:
+    tags = re.findall(r"\\tag\{(\d+)\}", DERIVATION.read_text(encoding="utf-8"))
+    assert tags == [str(n) for n in range(1, len(tags) + 1)]
+    for file in FILES:
+        for group in re.findall(r"[Ee]quations? ([\d, and to]+)", file.read_text(encoding="utf-8")):
+            for number in re.findall(r"\d+", group):
+                assert number in tags, f"{file.name} cites equation {number}"
+
+
+def test_functions_are_short_and_files_hold_one_idea() -> None:
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 260, file
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = (node.end_lineno - body[0].lineno + 1) if body else 0
+                assert lines <= 25, f"{file.name}: {node.name} has {lines} lines"
+
+
+def test_nothing_else_is_in_sight_at_the_top() -> None:
+    visible = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")}
+    assert visible - {"build", "dist"} <= {"svref", "tests", "docs", "pyproject.toml", "README.md", "LICENSE"}
+
+
+def test_the_changelog_has_the_version() -> None:
+    assert f"## {svref.__version__}" in (ROOT / "docs" / "changelog.md").read_text(encoding="utf-8")
