@@ -23,7 +23,7 @@ from svref.golden import Case, case
 from svref.variants import VARIANTS
 
 WRONG, USAGE = 1, 2
-NOTEBOOK = "sv-softmax/notebook"
+NOTEBOOK = "sv-softmax/notebook-logits"
 
 app = typer.Typer(
     help="The reference of the SV-X-Softmax losses: judge an implementation, or read one loss number by number.",

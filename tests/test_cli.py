@@ -52,7 +52,7 @@ def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_
             ("check", RIGHT, "--loss", "combined-softmax"),
             "svref: the candidate takes no keyword m1, m2, m3; it is called f(cosines, labels, s=64, m1=1,",
         ),
-        (("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"), "svref: sv-am-softmax has no case 'x'"),
+        (("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"), "svref: no variant 'x'; there are softmax"),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--report", "no/such/r.json"),
             "svref: --report needs an existing folder; there is no no/such",

@@ -323,8 +323,10 @@ def test_a_candidate_that_is_not_there_is_told_so(path: str, message: str) -> No
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ValueError, match="loss must be one of softmax, am-softmax"):
         check(named(""), "sv-am")
-    with pytest.raises(ValueError, match="has no case 'x'; they are sv-am-softmax/notebook"):
-        check(named(""), "sv-am-softmax", case="x")
+    with pytest.raises(ValueError, match="no case 'sv-am-softmax/x'; there are sv-am-softmax/notebook"):
+        check(named(""), "sv-am-softmax", case="sv-am-softmax/x")
+    with pytest.raises(ValueError, match="case must be one of sv-am-softmax; got 'softmax/notebook'"):
+        check(named(""), "sv-am-softmax", case="softmax/notebook")
     with pytest.raises(ValueError, match="dtype must be float32 or float64; got float16"):
         check(named(""), "sv-am-softmax", dtype="float16")
     with pytest.raises(CandidateError, match="framework must be one of numpy, torch; got 'caffe'"):
@@ -381,3 +383,12 @@ def test_a_custom_loss_is_judged_by_its_own_formula() -> None:
     check_values(loss, cosines, labels, value, gradient).raise_if_wrong()
     raw = svref.sv_arc_softmax(s=8.0, m=0.5, t=1.5)
     assert not check_values(raw, cosines, labels, value, gradient).ok
+
+
+def test_code_that_clamps_to_cosines_is_not_wrong_for_it() -> None:
+    def clamped(cosines: np.ndarray, labels: np.ndarray, **parameters: float) -> tuple:
+        return sv_am(np.clip(cosines, -1, 1), labels, **parameters)
+
+    check(clamped, "sv-am-softmax").raise_if_wrong()
+    assert not check(clamped, "sv-am-softmax", case="sv-am-softmax/notebook-logits").ok
+    check(named(""), "sv-am-softmax", case="sv-am-softmax/notebook-logits").raise_if_wrong()

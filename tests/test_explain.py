@@ -12,7 +12,7 @@ from svref.explain import explain
 from svref.golden import case, cases_of
 
 NOTEBOOK = """\
-sv-softmax/notebook, row 2 of 0..2
+sv-softmax/notebook-logits, row 2 of 0..2
 The rows of the SV-Softmax notebook.
 s = 1, t = 1.2; label y = 0
 cosines  [-2, 3, 4, -2.1]
@@ -46,7 +46,7 @@ cosines  [-2, 3, 4, -2.1]
 
 
 def test_the_notebooks_hardest_row_reads_as_follows() -> None:
-    assert explain(case("sv-softmax/notebook")) == NOTEBOOK
+    assert explain(case("sv-softmax/notebook-logits")) == NOTEBOOK
 
 
 @pytest.mark.parametrize("name", svref.VARIANTS)

@@ -16,6 +16,7 @@ from svref.conformance.adapters import Adapter, CandidateError, Outputs
 from svref.conformance.judge import Judgement, Quantity, judge
 from svref.conformance.report import Count, Failure, Report
 from svref.golden import Case, cases_of
+from svref.golden import case as named_case
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
 
@@ -68,9 +69,7 @@ def check(
     name = candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
     function = adapters.load(candidate) if isinstance(candidate, str) else candidate
     adapter = adapters.adapter(function, framework, entry.parameters)
-    cases = [c for c in cases_of(loss) if case in (None, c.id)]
-    if not cases:
-        raise ValueError(f"{loss} has no case {case!r}; they are {', '.join(c.id for c in cases_of(loss))}.")
+    cases = list(cases_of(loss)) if case is None else [_case_of(loss, case)]
     judged = [(c, _judge_case(adapter, c, dtype)) for c in progress(cases)]
     command = f"svref check {name} --loss {loss} --dtype {dtype}" if isinstance(candidate, str) else ""
     return _report(judged, _header(name, loss, adapter.description, dtype, len(cases)), command)
@@ -194,6 +193,13 @@ def _variant(loss: str) -> Variant:
     if loss not in VARIANTS:
         raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
     return VARIANTS[loss]
+
+
+def _case_of(loss: str, case_id: str) -> Case:
+    found = named_case(case_id)
+    if found.variant != loss:
+        raise ValueError(f"case must be one of {loss}; got {case_id!r}.")
+    return found
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
