@@ -147,7 +147,8 @@ class _Row:
     def probabilities(self) -> Vector:
         target, others = self.terms(self.cosines, self.knobs)
         others[self.label] = target
-        return [term / mp.fsum(others) for term in others]
+        total = mp.fsum(others)
+        return [term / total for term in others]
 
 
 def _gradient(function: Callable[[Vector], mpf], point: Vector, step: mpf) -> Vector:
