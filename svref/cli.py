@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +23,8 @@ from svref.explain import explain
 from svref.golden import Case, case
 from svref.variants import VARIANTS
 
-WRONG, USAGE = 1, 2
+USAGE = 2
+EXIT_CODES = {"PASS": 0, "FAIL": 1, "VACUOUS": USAGE}
 NOTEBOOK = "sv-softmax/notebook-logits"
 
 app = typer.Typer(
@@ -49,8 +51,12 @@ class Framework(StrEnum):
 
 
 def main() -> None:
-    """Run the command."""
-    app()
+    """Run the command; what goes wrong inside is a usage error to a caller, never the verdict "wrong"."""
+    try:
+        app()
+    except Exception:
+        traceback.print_exc()
+        sys.exit(USAGE)
 
 
 @app.callback(invoke_without_command=True)
@@ -60,7 +66,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-@app.command("check")
+@app.command("check", short_help="Judge an implementation.")
 def check_command(
     candidate: Annotated[str, typer.Argument(help="path/file.py:name or package.module:name")],
     loss: Annotated[str, typer.Option(help=f"The variant: {', '.join(VARIANTS)}.")],
@@ -69,26 +75,29 @@ def check_command(
     case_id: Annotated[str | None, typer.Option("--case", help="Judge this case alone.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
 ) -> None:
-    """Judge an implementation: 0 if it is right, 1 if it is wrong, 2 if it cannot be judged.
+    """Judge an implementation. Exit code 0: right; 1: wrong; 2: it cannot be judged.
 
     A candidate is f(cosines, labels, *, s, ...) with the variant's parameters as keywords. In NumPy it returns the
     per-sample losses and the gradient of their sum (or of Σ cotangent_b L_b, if it takes cotangent=); in PyTorch
     the per-sample losses.
     """
-    if report is not None and not report.parent.is_dir():
-        _fail(f"--report needs an existing folder; there is no {report.parent}")
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        _fail(f"--report needs a file in an existing folder; got {report}")
     try:
         result = check(candidate, loss, dtype=dtype.value, framework=framework, case=case_id, progress=_progress)
     except (CandidateError, ValueError) as error:
         _fail(str(error))
     typer.echo(str(result))
     if report is not None:
-        result.write(report)
+        try:
+            result.write(report)
+        except OSError as error:
+            _fail(f"the report cannot be written: {error}")
         typer.echo(f"\nreport     {report}")
-    raise typer.Exit(0 if result.ok else WRONG)
+    raise typer.Exit(EXIT_CODES[result.verdict])
 
 
-@app.command("explain")
+@app.command("explain", short_help="Print one row step by step.")
 def explain_command(
     case_id: Annotated[str, typer.Argument(metavar="[CASE]", help="A case's id, as a report names it.")] = NOTEBOOK,
     row: Annotated[int | None, typer.Option(help="Which row; the one with the largest loss if left out.")] = None,
@@ -103,7 +112,10 @@ def explain_command(
 def _progress(cases: Sequence[Case]) -> Iterator[Case]:
     """Show a bar on a terminal, nothing in a pipe."""
     console = Console(stderr=True)
-    yield from track(cases, "judging", console=console, transient=True, disable=not console.is_terminal)
+    if console.is_terminal:
+        yield from track(cases, "judging", console=console, transient=True)
+    else:
+        yield from cases
 
 
 def _fail(message: str) -> NoReturn:

@@ -51,9 +51,9 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * f[step.own.rows]
     zs = np.abs(z).max(axis=1) + step.s * figures.value
-    pq_zs = 1 + stages.target_error(a) * stages.target_error(-a) * zs
+    target = 1 + np.maximum(stages.target_error(a), stages.target_error(-a)) * zs
     by_cosines = np.abs(gradients.cosines) * (1 + zs)[:, None]
-    by_cosines[step.own] = (step.s * figures.by_cosine * pq_zs)[step.own.rows]
+    by_cosines[step.own] = (step.s * figures.by_cosine * target)[step.own.rows]
     logit_gradient = _by_logits(step)
     by_t = step.emphasis.by_t(step.cosines, step.mask, step.s)
     return Scales(
@@ -61,7 +61,7 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
         cosines=by_cosines,
         s=(1 + zs) * np.abs(logit_gradient * z / step.s).sum(axis=1) + np.abs(f),
         t=(1 + zs) * (step.probabilities * np.abs(by_t)).sum(axis=1),
-        margin={name: step.s * figure * pq_zs for name, figure in figures.by_parameter.items()},
+        margin={name: step.s * figure * target for name, figure in figures.by_parameter.items()},
     )
 
 

@@ -25,6 +25,8 @@ from svref.margins import Angle
 from svref.step import Step
 from svref.twofold import cross
 
+NEAR_PARALLEL = 2.0**-12  # a sine below which the angle says more than a rounded cosine
+
 
 @dataclass(frozen=True, eq=False)
 class HeadGradients:
@@ -98,7 +100,12 @@ def value_and_grad(
     Raises
     ------
     ValueError, TypeError
-        For every input named in the conventions, before any work is done.
+        If `loss` is no loss, an array is not finite, real and two-dimensional, D or the dtypes differ, a row is
+        zero, or the labels are wrong; before any work is done.
+
+    Notes
+    -----
+    The matrix products sum in an order of their own, so the last bits of a row depend on the shape of the batch.
 
     Examples
     --------
@@ -109,6 +116,8 @@ def value_and_grad(
     >>> print(f"{value:.4f}", gradients.embeddings.round(4))
     1.6851 [[ 0.8133 -0.61  ]]
     """
+    if not isinstance(loss, SVXSoftmax):
+        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(); got {loss!r}.")
     x, w = inputs.real_array("embeddings", embeddings, 2), inputs.real_array("weights", weights, 2)
     inputs.check_pair(x, w)
     y, counted = inputs.class_indices(labels, len(x), len(w), ignore_index)
@@ -117,7 +126,8 @@ def value_and_grad(
     inputs.check_nonzero_rows("weights", w)
     with np.errstate(under="ignore"):
         rows, classes, pairs = directions(x), directions(w), target_pairs(x, w[y])
-        c = cosines(rows, classes, pairs, y)
+        c, pairs = cosines(rows, classes, pairs, y)
+        loss.check_logits(1.0, loss.margin.value(pairs.angle), x.dtype)
         step = passes.forward(loss.margin, loss.emphasis, loss.s, c, y, counted, angle=pairs.angle)
         return passes.reduced(step, row_weights, reduction), _backward(step, row_weights, rows, classes, pairs)
 
@@ -129,11 +139,17 @@ def directions(rows: FloatArray) -> Directions:
     return Directions(scaled / length[:, None], length, exponent)
 
 
-def cosines(rows: Directions, classes: Directions, pairs: Pairs, labels: IntArray) -> FloatArray:
-    """Return the cosines (B, C), within [-1, 1], the targets' from their measured angles."""
+def cosines(rows: Directions, classes: Directions, pairs: Pairs, labels: IntArray) -> tuple[FloatArray, Pairs]:
+    """Return the cosines (B, C), within [-1, 1], and the pairs with the cosines they have there.
+
+    Near-parallel targets keep the cosine of their measured angle. The others take the product's, so that a class
+    with the weights of the target ties with it where the matrix product treats equal columns equally.
+    """
     c = np.clip(rows.unit @ classes.unit.T, -1, 1)
-    c[np.arange(len(labels)), labels] = pairs.angle.cosine
-    return c
+    own = np.arange(len(labels)), labels
+    target = np.where(pairs.angle.sine < NEAR_PARALLEL, pairs.angle.cosine, c[own])
+    c[own] = target
+    return c, pairs._replace(angle=Angle(target, pairs.angle.sine))
 
 
 def target_pairs(embeddings: FloatArray, target_weights: FloatArray) -> Pairs:

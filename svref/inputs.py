@@ -69,7 +69,7 @@ def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise TypeError(f"{name} must be an array or nested lists of equal length; {error}") from error
+        raise TypeError(f"{name} must be readable as an array, or nested lists of equal length; {error}") from error
 
 
 def check_cosine_range(cosines: FloatArray) -> None:
@@ -83,16 +83,14 @@ def check_cosine_range(cosines: FloatArray) -> None:
     )
 
 
-def check_magnitude(cosines: FloatArray, factor: float) -> None:
-    """Raise if `factor` times an entry overflows its dtype: the logits would."""
-    limit = float(np.finfo(cosines.dtype).max) / factor
-    refuse_first(
-        "cosines",
-        cosines,
-        np.abs(cosines) > limit,
-        f"must stay below {limit:.3g} in magnitude, so that the logits are finite",
-        "Scale them down, or use a smaller s.",
-    )
+def check_logits(largest: float, s: float, t: float, dtype: np.dtype[Any]) -> None:
+    """Raise if logits of cosines up to `largest`, scaled by s and emphasised by t, may overflow `dtype`."""
+    limit = float(np.finfo(dtype).max)
+    if not 8 * s * t * max(1.0, largest) < limit:
+        raise ValueError(
+            f"8 s t max(1, |c|, |f|) must stay below {limit:.3g}, so that the logits are finite in {dtype}; "
+            f"got s={s:g}, t={t:g} and cosines or margins up to {largest:.3g}. Use a smaller s or t."
+        )
 
 
 def class_indices(
@@ -151,7 +149,7 @@ def row_cotangent(cotangent: ArrayLike | None, rows: int) -> FloatArray:
     """Return dL/d(loss of each row) as float64 (B,); None is a vector of ones."""
     if cotangent is None:
         return np.ones(rows)
-    array = np.asarray(cotangent)
+    array = _as_array("cotangent", cotangent)
     if array.dtype.kind not in "iuf" or array.shape != (rows,):
         raise ValueError(
             f"cotangent must be real numbers of shape (B,) = ({rows},); "
@@ -204,7 +202,10 @@ def real_parameter(name: str, value: object, low: float, high: float = math.inf,
     """Return `value` as a float in [low, high), or in (low, high) with `open_low`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number; got {name}={value!r} ({type(value).__name__}).")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     above = number > low if open_low else number >= low
     if not (above and number < high):
         raise ValueError(f"{name} must be {_interval(low, high, open_low)}; got {name}={value!r}.")
@@ -229,11 +230,11 @@ def emphasis_parameter(value: object) -> float:
     return t
 
 
-def integer_parameter(name: str, value: object, low: int) -> int:
-    """Return `value` as an int of at least `low`; 4.0 counts as 4."""
+def integer_parameter(name: str, value: object, low: int, high: int) -> int:
+    """Return `value` as an int from `low` to `high`; 4.0 counts as 4."""
     number = real_parameter(name, value, -math.inf, open_low=True)
-    if not number.is_integer() or number < low:
-        raise ValueError(f"{name} must be an integer of at least {low}; got {name}={value!r}.")
+    if not number.is_integer() or not low <= number <= high:
+        raise ValueError(f"{name} must be an integer from {low} to {high}; got {name}={value!r}.")
     return int(number)
 
 

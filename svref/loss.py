@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from svref import inputs
 from svref import step as passes
 from svref.emphasis import SupportVectors
 from svref.inputs import BoolArray, FloatArray, IntArray
-from svref.margins import Margin, NoMargin
+from svref.margins import Angle, Margin, NoMargin
 from svref.step import Gradients, Step
 
 
@@ -142,9 +143,11 @@ class SVXSoftmax:
 
         Raises
         ------
-        ValueError
-            If the step is another loss's, or the cotangent has a wrong shape or is not finite.
+        TypeError, ValueError
+            If the step is none or another loss's, or the cotangent has a wrong shape or is not finite.
         """
+        if not isinstance(step, Step):
+            raise TypeError(f"step must be what forward returned; got {type(step).__name__}.")
         if (step.margin, step.emphasis, step.s) != (self.margin, self.emphasis, self.s):
             made_by = SVXSoftmax(step.margin, step.emphasis, step.s)
             raise ValueError(f"step must come from forward of this loss, {self!r}; it was made by {made_by!r}.")
@@ -158,9 +161,13 @@ class SVXSoftmax:
         y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)
         if self.angular:
             inputs.check_cosine_range(c)
-        else:
-            inputs.check_magnitude(c, 8 * max(1.0, self.s) * self.emphasis.t)
+        f = self.margin.value(Angle.from_cosine(c[np.arange(len(y)), y]))
+        self.check_logits(1.0 if self.angular else float(np.abs(c).max()), f, c.dtype)
         return c, y, counted
+
+    def check_logits(self, largest: float, f: FloatArray, dtype: np.dtype[Any]) -> None:
+        """Raise a ValueError if logits of cosines up to `largest` and targets `f` may overflow `dtype`."""
+        inputs.check_logits(max(largest, float(np.abs(f).max())), self.s, self.emphasis.t, dtype)
 
     def _forward(self, cosines: FloatArray, labels: IntArray, counted: BoolArray | None) -> Step:
         return passes.forward(self.margin, self.emphasis, self.s, cosines, labels, counted)

@@ -138,12 +138,12 @@ def forward(
 ) -> Step:
     """Run stages 1 and 2; `angle` replaces that of the cosines, `flipped` turns mask decisions over."""
     own = stages.own_entries(labels, 0, cosines.shape[1])
-    angle = angle or Angle.from_cosine(cosines[own])
-    f = margin.value(angle)
-    mask = stages.support_mask(cosines, stages.boundary(margin, emphasis, angle), own)
-    if flipped is not None:
-        mask ^= flipped
     with np.errstate(under="ignore"):
+        angle = angle or Angle.from_cosine(cosines[own])
+        f = margin.value(angle)
+        mask = stages.support_mask(cosines, stages.boundary(margin, emphasis, angle), own)
+        if flipped is not None:
+            mask ^= flipped
         r = stages.relative_logits(cosines, f, mask, own, emphasis, s)
         a = stages.log_odds_against(stages.mass(r))
     return Step(margin, emphasis, s, cosines, labels, counted, angle, mask, r, (f, a))
@@ -160,13 +160,16 @@ def reduced(step: Step, weights: FloatArray, reduction: str) -> Any:
     """Return what `reduction` makes of the losses, in the dtype of the cosines."""
     if reduction == "none":
         return step.loss
-    return step.cosines.dtype.type(np.sum(losses(step) * weights))
+    with np.errstate(under="ignore"):
+        return step.cosines.dtype.type(np.sum(losses(step) * weights))
 
 
 def cosine_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return dL/dc (equations 17 and 18) for the cotangents g of the rows."""
     gradient = negatives_gradient(step, g)
-    gradient[step.own] = target_gradient(step, g, step.margin.by_cosine(step.angle))[step.own.rows]
+    with np.errstate(under="ignore"):
+        slope = step.margin.by_cosine(step.angle)
+    gradient[step.own] = target_gradient(step, g, slope)[step.own.rows]
     return gradient
 
 
@@ -188,7 +191,8 @@ def target_gradient(step: Step, g: FloatArray, derivative: FloatArray) -> FloatA
 
 def gradients(step: Step, g: FloatArray) -> Gradients:
     """Return all gradients of Σ g_b L_b."""
-    by_margin = step.margin.by_parameter(step.angle)
+    with np.errstate(under="ignore"):
+        by_margin = step.margin.by_parameter(step.angle)
     return Gradients(
         cosines=cosine_gradient(step, g),
         s=scale_gradient(step, g),

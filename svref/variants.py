@@ -22,7 +22,7 @@ Scale = Annotated[float, "Scale of the logits, above 0."]
 Cosine = Annotated[float, "Margin in cosine units, at least 0."]
 Radians = Annotated[float, "Margin in radians, at least 0 and below π."]
 Multiple = Annotated[float, "Multiple of the angle, above 0."]
-Pieces = Annotated[int, "Multiple of the angle, an integer of at least 1."]
+Pieces = Annotated[int, "Multiple of the angle, an integer from 1 to 1000."]
 Strength = Annotated[
     float, "The SV paper's t, at least 1, which is off; code after the MV-Softmax paper calls t - 1 its t."
 ]
@@ -65,11 +65,6 @@ class Variant:
     def parameters(self) -> dict[str, float]:
         """The parameters and their defaults, in order."""
         return {name: p.default for name, p in inspect.signature(self.factory).parameters.items()}
-
-    @property
-    def summary(self) -> str:
-        """The first line of the factory's documentation."""
-        return (inspect.getdoc(self.factory) or "").partition("\n")[0]
 
 
 _REGISTRY: dict[str, Variant] = {}

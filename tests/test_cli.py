@@ -52,13 +52,16 @@ def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_
             ("check", RIGHT, "--loss", "combined-softmax"),
             "svref: the candidate takes no keyword m1, m2, m3; it is called f(cosines, labels, s=64, m1=1,",
         ),
-        (("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"), "svref: no variant 'x'; there are softmax"),
+        (
+            ("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"),
+            "svref: no case 'sv-am-softmax/x'; there are sv-am-softmax/notebook",
+        ),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--report", "no/such/r.json"),
-            "svref: --report needs an existing folder; there is no no/such",
+            "svref: --report needs a file in an existing folder; got no/such/r.json",
         ),
         (("explain", "sv-softmax/nothing"), "svref: no case 'sv-softmax/nothing'; there are sv-softmax/notebook"),
-        (("explain", "nothing"), "svref: no variant 'nothing'; there are softmax"),
+        (("explain", "nothing"), "svref: a case is <variant>/<regime>, such as sv-softmax/notebook; got 'nothing'."),
         (("explain", "--row", "7"), "svref: row must be from 0 to 2; got 7."),
     ],
 )
@@ -67,6 +70,33 @@ def test_usage_errors_exit_2_with_one_sentence(arguments: tuple[str, ...], messa
     assert result.returncode == 2
     assert result.stderr.startswith(message)
     assert "Traceback" not in result.stderr
+
+
+def test_a_report_that_is_a_folder_is_refused_before_any_work(tmp_path: Path) -> None:
+    result = run("check", RIGHT, "--loss", "sv-am-softmax", "--report", str(tmp_path))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == f"svref: --report needs a file in an existing folder; got {tmp_path}\n"
+
+
+@pytest.mark.parametrize("body", ["raise SystemExit(0)", "def f(cosines, labels, *, s, m, t): raise SystemExit(0)"])
+def test_a_candidate_that_exits_is_not_called_right(body: str, tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text(body, encoding="utf-8")
+    result = run("check", f"{tmp_path / 'leaves.py'}:f", "--loss", "sv-am-softmax")
+    assert result.returncode == 2
+    assert "SystemExit" in result.stderr
+
+
+def test_a_fault_inside_is_never_the_verdict_wrong() -> None:
+    script = "import svref.cli as cli; cli.check = lambda *a, **k: 1 / 0; cli.main()"
+    command = [sys.executable, "-c", script, "check", RIGHT, "--loss", "softmax"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+def test_a_vacuous_case_exits_2() -> None:
+    result = run("check", RIGHT, "--loss", "sv_am_softmax", "--case", "converged-s64")
+    assert result.returncode == 2
+    assert "VACUOUS" in result.stdout
 
 
 def test_a_missing_option_exits_2() -> None:

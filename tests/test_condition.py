@@ -7,7 +7,7 @@ import formulations
 import numpy as np
 import oracle
 import pytest
-from rows import CLASSES, batch, spec_of
+from rows import batch, spec_of
 
 from svref import condition, head
 from svref import step as passes
@@ -66,7 +66,9 @@ def head_batch(regime: str, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndar
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("regime", REGIMES)
 @pytest.mark.parametrize("name", ["sv-softmax", "sv-am-softmax", "sv-arc-softmax"])
-def test_the_head_scales_dominate_the_error_of_every_formulation(name: str, regime: str, dtype: str) -> None:
+def test_the_head_scales_dominate_the_error_of_every_formulation_and_none_is_rejected(
+    name: str, regime: str, dtype: str
+) -> None:
     parameters = {**VARIANTS[name].parameters, "s": 32.0}
     loss = VARIANTS[name].factory(**parameters)
     x, w, labels = head_batch(regime, dtype)
@@ -79,13 +81,13 @@ def test_the_head_scales_dominate_the_error_of_every_formulation(name: str, regi
             for got, true, scale in zip(results, (truth.loss, truth.embeddings, truth.weights), scales, strict=True):
                 error = oracle.absolute_error(got, true)
                 bound = condition.tolerance(scale, 5, loss.s, loss.emphasis.t, dtype)
-                assert (error <= bound).all(), (margin, form, way.__name__, (error / bound).max())
+                assert (error <= DOMINATED / 8 * bound).all(), (margin, form, way.__name__, (error / bound).max())
 
 
 def head_scales(loss, x: np.ndarray, w: np.ndarray, labels: np.ndarray, dtype: str) -> tuple[np.ndarray, ...]:
     x64, w64 = x.astype(np.float64), w.astype(np.float64)
     rows, classes, pairs = head.directions(x64), head.directions(w64), head.target_pairs(x64, w64[labels])
-    cosines = head.cosines(rows, classes, pairs, labels)
+    cosines, pairs = head.cosines(rows, classes, pairs, labels)
     step = passes.forward(loss.margin, loss.emphasis, loss.s, cosines, labels, angle=pairs.angle)
     losses, by = condition.head_scales(step, rows, classes, np.ones(len(labels)), dtype)
     return losses, by.embeddings, by.weights
@@ -129,7 +131,3 @@ def test_logits_have_scales_too(margin: object) -> None:
     loss = type(VARIANTS["softmax"].factory())(margin, s=1.0)
     step = loss.forward([[6.0, -3.0, 2.0]], [0])
     assert np.isfinite(condition.scales(step, "float64").cosines).all()
-
-
-def test_classes_is_what_the_rows_have() -> None:
-    assert batch("easy", NoMargin(), "float64")[0].shape[1] == CLASSES

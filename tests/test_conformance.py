@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from formulations import candidate
 
 import svref
+from svref import step as passes
 from svref.conformance import CandidateError, Report, check, check_values
-from svref.conformance.adapters import adapter, detect
+from svref.conformance.adapters import detect
 from svref.golden import Case, case, cases_of
-from svref.margins import AdditiveAngle, AdditiveCosine, EasyMargin
+from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 RNG = np.random.default_rng(12)
@@ -106,6 +108,82 @@ def test_every_named_mutant_is_rejected(mutant: str, dtype: str) -> None:
     assert report.failures[0].error > 2
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "parameter"), [(n, p) for n, v in svref.VARIANTS.items() for p in v.parameters])
+def test_a_candidate_that_ignores_a_parameter_is_rejected(name: str, parameter: str, dtype: str) -> None:
+    entry = svref.VARIANTS[name]
+
+    def deaf(cosines: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+        loss = entry.factory(**{**p, parameter: entry.parameters[parameter]})
+        return loss.value_and_grad(cosines, labels, reduction="none")
+
+    assert check(deaf, name, dtype=dtype).verdict == "FAIL"
+
+
+def masked_otherwise(name: str, change: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[..., tuple]:
+    """The variant with another mask: `change` gets the cosines and f and returns it."""
+
+    def mutated(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> tuple:
+        loss = svref.VARIANTS[name].factory(**p)
+        right = loss.forward(cosines, labels)
+        wanted = change(cosines, right.margin_cosine[:, None])
+        wanted[right.own] = False
+        step = passes.forward(loss.margin, loss.emphasis, loss.s, cosines, labels, flipped=wanted ^ right.mask)
+        return step.loss, loss.backward(step, cotangent).cosines
+
+    return mutated
+
+
+MASKS = {
+    "in half precision": lambda c, f: c.astype(np.float16) > f.astype(np.float16),
+    "0.001 too high": lambda c, f: c > f + 0.001,
+    "0.0001 too low": lambda c, f: c > f - 0.0001,
+    "all negatives": lambda c, f: np.ones_like(c, dtype=bool),
+    "positive cosines only": lambda c, f: (c > f) & (c > 0),
+    "absolute values": lambda c, f: np.abs(c) > f,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", [n for n in svref.VARIANTS if n.startswith(("sv-", "mv-"))])
+def test_a_wrong_mask_is_rejected(name: str, mask: str, dtype: str) -> None:
+    assert check(masked_otherwise(name, MASKS[mask]), name, dtype=dtype).verdict == "FAIL"
+
+
+def other_margin(name: str, margin: Callable[[object], object]) -> Callable[..., tuple]:
+    def mutated(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> tuple:
+        loss = svref.VARIANTS[name].factory(**p)
+        loss = svref.SVXSoftmax(margin(loss.margin), loss.emphasis, loss.s)
+        step = loss.forward(cosines, labels)
+        return step.loss, loss.backward(step, cotangent).cosines
+
+    return mutated
+
+
+MARGIN_MUTANTS = [
+    *[
+        (f"sv-arc-softmax, {tail} tail", "sv-arc-softmax", lambda a, t=tail: AdditiveAngle(a.m, t))
+        for tail in ("linear", "plain", "reflect")
+    ],
+    *[
+        (f"{n}, easy at 0", n, EasyMargin)
+        for n in ("sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "sv-combined-softmax", "mv-arc-softmax")
+    ],
+    *[(f"{n}, easy at m", n, lambda a: EasyMargin(a, above=a.m)) for n in ("sv-am-softmax", "sv-arc-softmax")],
+    *[(f"{n}, straight through", n, svref.StraightThrough) for n in ("sv-arc-softmax", "sv-a-softmax", "arc-softmax")],
+    ("sv-a-softmax, annealed", "sv-a-softmax", lambda a: MultiplicativeAngle(a.m, annealing=5.0)),
+    ("sv-a-softmax, no pieces", "sv-a-softmax", lambda a: Combined(float(a.m))),
+    ("sv-combined-softmax, m1 (θ + m2)", "sv-combined-softmax", lambda a: Combined(a.m1, a.m1 * a.m2, a.m3)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("mutant", MARGIN_MUTANTS, ids=lambda m: m[0])
+def test_a_wrong_margin_is_rejected(mutant: tuple, dtype: str) -> None:
+    assert check(other_margin(*mutant[1:]), mutant[1], dtype=dtype).verdict == "FAIL"
+
+
 def test_a_missing_max_subtraction_overflows_in_float32() -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         report = check(named("no max subtraction"), "sv-am-softmax", dtype="float32")
@@ -187,7 +265,8 @@ def test_rows_with_too_many_undecided_decisions_are_counted_and_not_passed() -> 
     report = check_values(loss, many, [0], [1.0])
     assert report.skipped == 1
     assert not report.ok
-    assert "could be judged" in str(report)
+    assert report.verdict == "VACUOUS"
+    assert "VACUOUS  no element of the loss says anything" in str(report)
 
 
 def test_the_pole_is_a_policy_but_the_other_infinity_is_wrong() -> None:
@@ -242,14 +321,12 @@ def test_plain_lists_and_a_name_will_do() -> None:
 def test_a_failure_names_element_values_tolerance_gap_and_reproduction() -> None:
     report = check(f"{EXAMPLES / 'easy_margin.py'}:sv_am", "sv-am-softmax", dtype="float32")
     failure = report.failures[0]
-    cells = case(failure.case)
-    step = cells.loss.forward(cells.cosines, cells.labels)
-    row = failure.index[0]
-    expected = step.loss[row] if failure.quantity == "loss" else None
-    if expected is not None:
-        np.testing.assert_allclose(failure.expected, expected, rtol=1e-6)
-    assert failure.loss == "sv_am_softmax(s=32, m=0.35, t=1.2)"
-    assert f"loss[{row}] = " in str(failure)
+    found = case(failure.case)
+    value, gradient = found.loss.value_and_grad(found.cosines, found.labels, reduction="none")
+    expected = (value if failure.quantity == "loss" else gradient)[failure.index]
+    np.testing.assert_allclose(failure.expected, expected, rtol=1e-5)
+    assert failure.loss == f"sv_am_softmax({', '.join(f'{k}={v:g}' for k, v in found.parameters.items())})"
+    assert str(failure).startswith(f"{failure.quantity}[{', '.join(map(str, failure.index))}] = ")
     assert "but should be" in str(failure)
     assert "of tolerance; nearest mask decision" in str(failure)
     assert report.reproduce.endswith(f"--loss sv-am-softmax --dtype float32 --case {failure.case}")
@@ -309,9 +386,12 @@ def test_a_broken_candidate_is_told_what_is_wrong(function: Callable[..., object
     ("path", "message"),
     [
         ("nowhere.py:f", "nowhere.py cannot be imported: FileNotFoundError: no file nowhere.py"),
-        ("textbook", "a candidate is path/file.py:name or package.module:name; got 'textbook'."),
+        ("textbook_nowhere", "textbook_nowhere cannot be imported: ModuleNotFoundError"),
         ("no_such_package_here:f", "no_such_package_here cannot be imported: ModuleNotFoundError"),
-        (f"{EXAMPLES / 'textbook.py'}:f", f"{EXAMPLES / 'textbook.py'} has no function 'f'; its functions are: sv_am."),
+        (
+            f"{EXAMPLES / 'textbook.py'}:f",
+            f"{EXAMPLES / 'textbook.py'} has no function 'f'; the functions of {EXAMPLES / 'textbook.py'} are: sv_am.",
+        ),
     ],
 )
 def test_a_candidate_that_is_not_there_is_told_so(path: str, message: str) -> None:
@@ -325,7 +405,9 @@ def test_unknown_names_list_the_known_ones() -> None:
         check(named(""), "sv-am")
     with pytest.raises(ValueError, match="no case 'sv-am-softmax/x'; there are sv-am-softmax/notebook"):
         check(named(""), "sv-am-softmax", case="sv-am-softmax/x")
-    with pytest.raises(ValueError, match="case must be one of sv-am-softmax; got 'softmax/notebook'"):
+    with pytest.raises(
+        ValueError, match="case must be one of sv-am-softmax, such as sv-am-softmax/notebook; got 'softmax/notebook'"
+    ):
         check(named(""), "sv-am-softmax", case="softmax/notebook")
     with pytest.raises(ValueError, match="dtype must be float32 or float64; got float16"):
         check(named(""), "sv-am-softmax", dtype="float16")
@@ -356,24 +438,150 @@ def test_the_torch_examples_are_right(torch, function: str, name: str, dtype: st
     assert report.header["framework"].startswith("torch ")
 
 
-def test_torch_functions_and_modules_are_detected(torch) -> None:
+PARAMETERS = {"s": 30.0, "m": 0.35, "t": 1.2}
+
+
+def test_what_a_candidate_is_written_in_is_found_out_by_asking_it(torch) -> None:
+    from textbook_torch import sv_am as torch_sv_am
+
     class Head(torch.nn.Module):
         def forward(self, cosines, labels, *, s, m, t):
-            return cosines.sum(dim=1)
+            return torch_sv_am(cosines, labels, s=s, m=m, t=t)
 
-    assert detect(Head()) == "torch"
-    assert type(adapter(Head(), None, {"s": 1, "m": 1, "t": 1})).__name__ == "TorchAdapter"
-    assert detect(named("")) == "numpy"
+    class Callable:
+        def __call__(self, cosines, labels, *, s, m, t):
+            return torch_sv_am(cosines, labels, s=s, m=m, t=t)
+
+    for function in (Head(), Callable(), functools.partial(torch_sv_am), lambda c, y, **p: torch_sv_am(c, y, **p)):
+        assert detect(function, PARAMETERS) == "torch"
+        check(function, "sv-am-softmax").raise_if_wrong()
+    assert detect(named(""), PARAMETERS) == "numpy"
+    with pytest.raises(
+        CandidateError, match=r"fails with numpy arrays ZeroDivisionError: .*; with torch arrays ZeroDiv"
+    ):
+        detect(lambda c, y, **p: 1 / 0, PARAMETERS)
+
+
+def test_a_torch_candidate_may_write_into_its_cosines(torch) -> None:
+    def in_place(cosines, labels, *, s, m):
+        cosines[torch.arange(len(labels)), labels] -= m
+        return torch.nn.functional.cross_entropy(s * cosines, labels, reduction="none")
+
+    check(in_place, "am-softmax").raise_if_wrong()
+
+
+TORCH_LOSSES = ["cross_entropy", "log_softmax", "logsumexp", "logaddexp"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("form", TORCH_LOSSES)
+@pytest.mark.parametrize("name", ["softmax", "sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "mv-am-softmax"])
+def test_no_right_torch_formulation_is_rejected(torch, name: str, form: str, dtype: str) -> None:
+    def loss(cosines, labels, **p):
+        t, own = p.get("t", 1.0), labels[:, None]
+        f = torch_margin(torch, name, cosines.gather(1, own), p.get("m", 0.0))
+        lifted = cosines + (t - 1) if name.startswith("mv-") else t * cosines + (t - 1)
+        z = p["s"] * torch.where(cosines > f, lifted, cosines).scatter(1, own, f)
+        return torch_losses(torch, z, own, form)
+
+    check(loss, name, dtype=dtype, framework="torch").raise_if_wrong()
+
+
+def torch_margin(torch, name: str, c, m: float):
+    if "arc" in name:
+        return torch.cos(torch.acos(c) + m)
+    if "-a-" in name:
+        theta = torch.acos(c)
+        k = torch.floor(m * theta / np.pi).clamp(max=m - 1).detach()
+        return (-1.0) ** k * torch.cos(m * theta) - 2 * k
+    return c - m
+
+
+def torch_losses(torch, z, own, form: str):
+    target = z.gather(1, own)
+    if form == "cross_entropy":
+        return torch.nn.functional.cross_entropy(z, own[:, 0], reduction="none")
+    if form == "log_softmax":
+        return -torch.log_softmax(z, dim=1).gather(1, own)[:, 0]
+    if form == "logsumexp":
+        return torch.logsumexp(z, dim=1) - target[:, 0]
+    a = torch.logsumexp((z - target).scatter(1, own, -torch.inf), dim=1)
+    return torch.logaddexp(a, torch.zeros_like(a))
 
 
 def test_torch_candidates_are_told_what_to_return(torch) -> None:
     for function, message in (
         (lambda c, y, **p: c.sum(), r"per-sample losses of shape \(B,\) = \(3,\); got shape \(\)"),
         (lambda c, y, **p: c.detach().sum(dim=1).requires_grad_(), "do not depend on the cosines"),
+        (lambda c, y, **p: c.detach().sum(dim=1), "do not depend on the cosines"),
         (lambda c, y, **p: 3.0, "got float"),
     ):
         with pytest.raises(CandidateError, match=message):
             check(function, "sv-am-softmax", framework="torch")
+
+
+def test_a_candidate_file_may_define_dataclasses_and_import_its_neighbours_late(tmp_path: Path) -> None:
+    (tmp_path / "neighbour_of_candidate.py").write_text("OFFSET = 0.0\n", encoding="utf-8")
+    text = (EXAMPLES / "textbook.py").read_text(encoding="utf-8")
+    (tmp_path / "candidate_file.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        + text
+        + "\n\n@dataclass\nclass Part:\n    x: float = 0.0\n\n\n"
+        "def late(cosines, labels, *, s, m, t):\n    import neighbour_of_candidate as n\n"
+        "    return sv_am(cosines, labels, s=s, m=m + n.OFFSET, t=t)\n",
+        encoding="utf-8",
+    )
+    check(f"{tmp_path / 'candidate_file.py'}:late", "sv-am-softmax").raise_if_wrong()
+
+
+def test_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "package_of_candidate"
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "loss.py").write_text((EXAMPLES / "textbook.py").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    check("package_of_candidate.loss:sv_am", "sv-am-softmax").raise_if_wrong()
+
+
+def test_a_class_and_a_head_are_told_how_to_be_judged() -> None:
+    class Loss:
+        pass
+
+    with pytest.raises(
+        CandidateError, match=r"Loss is a class; a candidate is an instance of it, or a function around"
+    ):
+        check(Loss, "sv-am-softmax")
+    with pytest.raises(CandidateError, match=r"heads on \(embeddings, weights\) are not judged yet"):
+        check(lambda embeddings, weights, labels, **p: 0, "sv-am-softmax")
+
+
+def test_ignored_rows_of_plain_arrays_are_left_out() -> None:
+    loss, cosines = svref.sv_am_softmax(s=4.0), np.array([[0.5, 0.25], [0.75, 0.5]])
+    value, gradient = loss.value_and_grad(cosines, [0, -1], reduction="none", ignore_index=-1)
+    check_values(loss, cosines, [0, -1], value, gradient, ignore_index=-1).raise_if_wrong()
+
+
+def test_a_dtype_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="dtype must be float32 or float64; got flot"):
+        check(named(""), "sv-am-softmax", dtype="flot")
+
+
+def test_the_slope_of_a_softmax_at_a_pole_is_judged_where_it_is_given() -> None:
+    loss = svref.a_softmax(s=4.0, m=4)
+    cosines = np.array([[-1.0, 0.5, -0.5]])
+    value, gradient = loss.value_and_grad(cosines, [0], reduction="none")
+    right = gradient[0, 0]
+    for entry, ok in ((right, True), (np.nan, True), (0.0, True), (np.inf, True), (-right, False)):
+        gradient[0, 0] = entry
+        assert check_values(loss, cosines, [0], value, gradient).ok is ok
+
+
+def test_the_reproduction_carries_the_framework_and_quotes_the_path(tmp_path: Path) -> None:
+    copy = tmp_path / "my loss.py"
+    copy.write_text((EXAMPLES / "easy_margin.py").read_text(encoding="utf-8"), encoding="utf-8")
+    report = check(f"{copy}:sv_am", "sv-am-softmax", framework="numpy")
+    assert f"'{copy}:sv_am' --loss" in report.reproduce
+    assert "--framework numpy --case" in report.reproduce
 
 
 def test_a_custom_loss_is_judged_by_its_own_formula() -> None:

@@ -45,8 +45,7 @@ def test_every_docstring_example_runs_and_prints_what_it_says(module: str) -> No
     assert doctest.testmod(importlib.import_module(module)).failed == 0
 
 
-@pytest.mark.parametrize("language", ["sh", "text", "python"])
-def test_the_pages_use_no_other_kind_of_block(language: str) -> None:
+def test_the_pages_use_no_other_kind_of_block() -> None:
     for page in PAGES:
         tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
         assert {t.info.strip() for t in tokens if t.type == "fence"} <= {"sh", "text", "python"}, page

@@ -115,7 +115,7 @@ def test_every_variant_has_formula_parameters_limits_and_source(name: str) -> No
         assert f"{parameter} : {type(default).__name__}, default {default:g}" in text
 
 
-def test_every_margin_class_has_figures_for_its_parameters_and_a_variant() -> None:
+def test_every_margin_class_has_a_variant() -> None:
     def classes(base: type) -> set[type]:
         return {cls for sub in base.__subclasses__() for cls in {sub} | classes(sub)}
 

@@ -37,7 +37,20 @@ WRONG_INPUTS: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: ARC.value(np.array([[0.5, 1.0000001]], dtype=np.float32), [0]), ValueError,
      "cosines must lie in [-1, 1] for an angular margin; got cosines[0, 1] = 1.0000001 (1 of 2 entries). Rounding of normalised products does this: pass np.clip(cosines, -1, 1)."),
     (lambda: PLAIN.value([[1e307, 0.0]], [0]), ValueError,
-     "cosines must stay below 6.24e+305 in magnitude, so that the logits are finite; got cosines[0, 0] = 1e+307 (1 of 2 entries). Scale them down, or use a smaller s."),
+     "8 s t max(1, |c|, |f|) must stay below 1.8e+308, so that the logits are finite in float64; got s=30, t=1.2 and cosines or margins up to 1e+307. Use a smaller s or t."),
+    (lambda: svref.arc_softmax(s=1e39).value(C.astype(np.float32), Y), ValueError,
+     "8 s t max(1, |c|, |f|) must stay below 3.4e+38, so that the logits are finite in float32; got s=1e+39, t=1 and cosines or margins up to 1. Use a smaller s or t."),
+    (lambda: svref.am_softmax(m=1e308).value(C, Y), ValueError,
+     "8 s t max(1, |c|, |f|) must stay below 1.8e+308, so that the logits are finite in float64; got s=30, t=1 and cosines or margins up to 1e+308. Use a smaller s or t."),
+    (lambda: svref.head.value_and_grad(svref.softmax(s=1e308), [[1.0, 0.0]], [[1.0, 0.0]], [0]), ValueError,
+     "8 s t max(1, |c|, |f|) must stay below 1.8e+308, so that the logits are finite in float64; got s=1e+308, t=1 and cosines or margins up to 1. Use a smaller s or t."),
+    (lambda: PLAIN.backward(C, Y), TypeError, "step must be what forward returned; got ndarray."),
+    (lambda: PLAIN.backward(PLAIN.forward(C, Y), np.ma.masked_array([1.0, 1.0])), TypeError,
+     "cotangent must be a plain array; got a masked array, whose mask would be lost. Fill it, or mark rows with ignore_index."),
+    (lambda: svref.head.value_and_grad("sv-softmax", [[1.0]], [[1.0]], [0]), TypeError,
+     "loss must be an SVXSoftmax, such as svref.sv_arc_softmax(); got 'sv-softmax'."),
+    (lambda: svref.check_values(0.5, C, Y, [0.0, 0.0]), TypeError,
+     "loss must be an SVXSoftmax, such as svref.sv_arc_softmax(), or a name; got 0.5."),
     (lambda: PLAIN.value(C, [0, 3]), ValueError,
      "labels must be class indices below C = 3; got labels[1] = 3 (1 of 2 entries). Labels count from 0; pass ignore_index to leave rows out."),
     (lambda: PLAIN.value(C, [0, -1]), ValueError,
@@ -84,6 +97,8 @@ WRONG_PARAMETERS: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: svref.softmax(s=0.0), ValueError, "s must be above 0 and finite; got s=0.0."),
     (lambda: svref.softmax(s=-2), ValueError, "s must be above 0 and finite; got s=-2."),
     (lambda: svref.softmax(s=np.inf), ValueError, "s must be above 0 and finite; got s=inf."),
+    (lambda: svref.softmax(s=10**400), ValueError, f"s must be above 0 and finite; got s={10**400}."),
+    (lambda: MultiplicativeAngle(10**6), ValueError, "m must be an integer from 1 to 1000; got m=1000000."),
     (lambda: svref.softmax(s="64"), TypeError, "s must be a real number; got s='64' (str)."),
     (lambda: SupportVectors(0.2), ValueError,
      "t must be at least 1 (t = 1 switches the emphasis off); got t=0.2. Code after the MV-Softmax paper calls t - 1 its t: you may mean t=1.2."),
@@ -97,8 +112,8 @@ WRONG_PARAMETERS: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: AdditiveAngle(True), TypeError, "m must be a real number; got m=True (bool)."),
     (lambda: AdditiveAngle(0.5, "mm"), ValueError,
      "tail must be one of 'raw', 'linear', 'plain', 'reflect'; got 'mm'."),
-    (lambda: MultiplicativeAngle(1.35), ValueError, "m must be an integer of at least 1; got m=1.35."),
-    (lambda: MultiplicativeAngle(0), ValueError, "m must be an integer of at least 1; got m=0."),
+    (lambda: MultiplicativeAngle(1.35), ValueError, "m must be an integer from 1 to 1000; got m=1.35."),
+    (lambda: MultiplicativeAngle(0), ValueError, "m must be an integer from 1 to 1000; got m=0."),
     (lambda: MultiplicativeAngle(4, -1.0), ValueError, "annealing must be at least 0 and finite; got annealing=-1.0."),
     (lambda: Combined(m1=0.0), ValueError, "m1 must be above 0 and finite; got m1=0.0."),
     (lambda: Combined(m2=4.0), ValueError, "m2 must be at least 0 and below π (radians, not degrees); got m2=4.0."),
@@ -120,7 +135,7 @@ def test_bad_input_gets_its_message(call: Callable[[], object], kind: type[Excep
 
 
 def test_ragged_lists_are_told_so() -> None:
-    with pytest.raises(TypeError, match=r"^cosines must be an array or nested lists of equal length; "):
+    with pytest.raises(TypeError, match=r"^cosines must be readable as an array, or nested lists of equal length; "):
         PLAIN.value([[0.5, 0.2], [0.1]], [0, 0])
 
 

@@ -171,7 +171,12 @@ def test_limits_are_identities_to_the_last_bit_poles_and_logits_included(margin:
     angle = Angle.from_cosine([-1.0, -0.3, 0.0, 0.7, 1.0])
     for quantity in ("value", "by_cosine"):
         np.testing.assert_array_equal(getattr(margin, quantity)(angle), getattr(plain, quantity)(angle))
-    assert margin.angular == plain.angular
+
+
+def test_the_angular_parameters_of_combined_do_not_act_where_c_is_no_cosine() -> None:
+    by = Combined(1.0, 0.0, 0.25).by_parameter(Angle.from_cosine([2.0, 0.5]))
+    assert (by["m1"][0], by["m2"][0], by["m3"][0]) == (0.0, 0.0, -1.0)
+    assert by["m2"][1] == -np.sqrt(0.75)
 
 
 def test_combined_at_m1_of_1_is_arc_minus_m3() -> None:

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from svref.inputs import FloatArray, IntArray
 
-FRAMEWORKS = ("numpy", "torch")
-
 
 class CandidateError(Exception):
     """The candidate cannot be judged: it is missing, has the wrong signature, or raises."""
@@ -85,58 +83,67 @@ class TorchAdapter:
         """Call the function on a leaf tensor and pull the cotangent back through it."""
         torch = _torch()
         leaf = torch.tensor(cosines, requires_grad=True)
-        losses = self.function(leaf, torch.tensor(labels), **parameters)
-        if not isinstance(losses, torch.Tensor) or losses.shape != (len(labels),):
-            got = f"shape {tuple(losses.shape)}" if isinstance(losses, torch.Tensor) else type(losses).__name__
+        losses = self.function(leaf.clone(), torch.tensor(labels), **parameters)  # a clone may be written into
+        if not isinstance(losses, torch.Tensor):
+            raise CandidateError(f"a PyTorch candidate must return a tensor of losses; got {type(losses).__name__}.")
+        if losses.shape != (len(labels),):
             raise CandidateError(
-                f"a PyTorch candidate must return per-sample losses of shape (B,) = ({len(labels)},); got {got}. "
-                'Use reduction="none".'
+                f"a PyTorch candidate must return per-sample losses of shape (B,) = ({len(labels)},); "
+                f'got shape {tuple(losses.shape)}. Use reduction="none".'
             )
-        losses.backward(torch.tensor(cotangent, dtype=losses.dtype))
+        if losses.requires_grad:
+            losses.backward(torch.tensor(cotangent, dtype=losses.dtype))
         if leaf.grad is None:
-            raise CandidateError("the losses do not depend on the cosines: autograd returned no gradient.")
+            raise CandidateError("the losses do not depend on the cosines: autograd has no gradient.")
         return Outputs(losses.detach().numpy(), leaf.grad.numpy(), cotangent)
 
 
 def load(path: str) -> Callable[..., Any]:
     """Return the function at "path/file.py:name" or "package.module:name"."""
     place, _, name = path.rpartition(":")
-    if not place or not name:
-        raise CandidateError(f"a candidate is path/file.py:name or package.module:name; got {path!r}.")
+    if not place:
+        place, name = path, ""
     try:
-        module = _module_of_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:
+        module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
+    except (Exception, SystemExit) as error:
         raise CandidateError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
-    function = getattr(module, name, None)
+    function = getattr(module, name, None) if name else None
     if not callable(function):
         offered = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
-        raise CandidateError(f"{place} has no function {name!r}; its functions are: {offered}.")
+        missing = f"{place} has no function {name!r}" if name else "a candidate is path/file.py:name"
+        raise CandidateError(f"{missing}; the functions of {place} are: {offered}.")
     return function
 
 
 def adapter(function: Callable[..., Any], framework: str | None, parameters: Mapping[str, float]) -> Adapter:
     """Return the adapter of a candidate, after checking that it takes the variant's parameters."""
     _check_signature(function, parameters)
-    framework = framework or detect(function)
-    if framework not in FRAMEWORKS:
-        raise CandidateError(f"framework must be one of {', '.join(FRAMEWORKS)}; got {framework!r}.")
-    return TorchAdapter(function) if framework == "torch" else NumpyAdapter(function)
+    framework = framework or detect(function, parameters)
+    if framework not in ADAPTERS:
+        raise CandidateError(f"framework must be one of {', '.join(ADAPTERS)}; got {framework!r}.")
+    return ADAPTERS[framework](function)
 
 
-def detect(function: Callable[..., Any]) -> str:
-    """Return "torch" for a torch module, or a function whose own module uses torch; else "numpy"."""
+def detect(function: Callable[..., Any], parameters: Mapping[str, float]) -> str:
+    """Return the framework a candidate is written in: the one whose arrays it takes on a row of its own."""
     torch = sys.modules.get("torch")
     if torch is None:
         return "numpy"
     if isinstance(function, torch.nn.Module):
         return "torch"
-    names = getattr(inspect.unwrap(function), "__globals__", {})
-    uses_torch = any(
-        getattr(value, "__name__", getattr(value, "__module__", "")).split(".")[0] == "torch"
-        for value in names.values()
-        if isinstance(getattr(value, "__name__", ""), str) and isinstance(getattr(value, "__module__", ""), str)
-    )
-    return "torch" if uses_torch else "numpy"
+    said = {}
+    for name, kind in ADAPTERS.items():
+        try:
+            kind(function).run(np.array([[0.5, 0.25, -0.5]]), np.array([0]), np.ones(1), parameters)
+        except (Exception, SystemExit) as error:
+            said[name] = f"{type(error).__name__}: {error}"
+        else:
+            return name
+    reasons = "; ".join(f"with {name} arrays {reason}" for name, reason in said.items())
+    raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
+
+
+ADAPTERS: Mapping[str, Callable[[Callable[..., Any]], Adapter]] = {"numpy": NumpyAdapter, "torch": TorchAdapter}
 
 
 def _torch() -> Any:
@@ -146,24 +153,44 @@ def _torch() -> Any:
         raise CandidateError("this candidate needs PyTorch: pip install 'svref[torch]'.") from error
 
 
+def _module(name: str) -> Any:
+    """Import a module by its dotted name, also from the current folder, as `python -m` does."""
+    _search_first(Path.cwd())
+    return importlib.import_module(name)
+
+
 def _module_of_file(path: Path) -> Any:
+    """Import a file, whose neighbours it may import, then and later."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
+    _search_first(path.parent.resolve())
+    sys.modules[path.stem] = module  # dataclasses and pickles look their module up
+    spec.loader.exec_module(module)
     return module
 
 
+def _search_first(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
 def _check_signature(function: Callable[..., Any], parameters: Mapping[str, float]) -> None:
-    keywords = _keywords(function)
-    missing = [name for name in parameters if name not in keywords and "**" not in keywords]
+    if inspect.isclass(function):
+        raise CandidateError(
+            f"{function.__name__} is a class; a candidate is an instance of it, or a function around one: "
+            f"def loss(cosines, labels, *, {', '.join(parameters)}): ..."
+        )
+    names = _signature(function)
+    first = [name for name, kind in names.items() if kind in (kind.POSITIONAL_ONLY, kind.POSITIONAL_OR_KEYWORD)]
+    if first[:2] == ["embeddings", "weights"]:
+        raise CandidateError(
+            "a candidate takes (cosines, labels, ...); heads on (embeddings, weights) are not judged yet."
+        )
+    missing = [name for name in parameters if name not in _keywords(function) and "**" not in _keywords(function)]
     if missing:
         wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
         raise CandidateError(
@@ -171,9 +198,16 @@ def _check_signature(function: Callable[..., Any], parameters: Mapping[str, floa
         )
 
 
+def _signature(function: Callable[..., Any]) -> dict[str, inspect._ParameterKind]:
+    try:
+        parameters = inspect.signature(getattr(function, "forward", function)).parameters
+    except (TypeError, ValueError) as error:
+        raise CandidateError(f"a candidate must be a function whose signature can be read; {error}") from error
+    return {name: parameter.kind for name, parameter in parameters.items()}
+
+
 def _keywords(function: Callable[..., Any]) -> set[str]:
     """Return the names a function takes as keywords; "**" if it takes any."""
-    target = getattr(function, "forward", function)
-    kinds = {name: p.kind for name, p in inspect.signature(target).parameters.items()}
+    kinds = _signature(function)
     named = {name for name, kind in kinds.items() if kind in (kind.POSITIONAL_OR_KEYWORD, kind.KEYWORD_ONLY)}
     return named | ({"**"} if any(kind is kind.VAR_KEYWORD for kind in kinds.values()) else set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from svref import inputs
 from svref._version import __version__
 from svref.conformance import adapters
 from svref.conformance.adapters import Adapter, CandidateError, Outputs
-from svref.conformance.judge import Judgement, Quantity, judge
+from svref.conformance.judge import Judgement, Quantity, check_shapes, judge
 from svref.conformance.report import Count, Failure, Report
 from svref.golden import Case, cases_of
 from svref.golden import case as named_case
@@ -65,13 +66,15 @@ def check(
         If the candidate cannot be found or called, raises, or returns arrays of a wrong shape.
     """
     entry = _variant(loss)
-    dtype = _dtype(dtype)
+    loss, dtype = entry.name, _dtype(dtype)
     name = candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
     function = adapters.load(candidate) if isinstance(candidate, str) else candidate
     adapter = adapters.adapter(function, framework, entry.parameters)
     cases = list(cases_of(loss)) if case is None else [_case_of(loss, case)]
     judged = [(c, _judge_case(adapter, c, dtype)) for c in progress(cases)]
-    command = f"svref check {name} --loss {loss} --dtype {dtype}" if isinstance(candidate, str) else ""
+    words = ["svref", "check", name, "--loss", loss, "--dtype", str(dtype)]
+    words += ["--framework", framework] if framework else []
+    command = shlex.join(words) if isinstance(candidate, str) else ""
     return _report(judged, _header(name, loss, adapter.description, dtype, len(cases)), command)
 
 
@@ -83,6 +86,7 @@ def check_values(
     gradient: ArrayLike | None = None,
     *,
     cotangent: ArrayLike | None = None,
+    ignore_index: int | None = None,
 ) -> Report:
     """Judge plain arrays from anywhere, without a function and without files.
 
@@ -100,6 +104,8 @@ def check_values(
         The gradient of Σ cotangent_b L_b by the cosines.
     cotangent : array_like, shape (B,), optional
         None is a vector of ones, the gradient of the sum.
+    ignore_index : int, optional
+        Rows with this label are left out.
 
     Returns
     -------
@@ -113,11 +119,17 @@ def check_values(
         If `losses` or `gradient` has a wrong shape.
     """
     loss = _variant(loss).factory() if isinstance(loss, str) else loss
-    step = loss.forward(cosines, labels)
+    if not isinstance(loss, SVXSoftmax):
+        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(), or a name; got {loss!r}.")
+    step = loss.forward(cosines, labels, ignore_index=ignore_index)
     g = inputs.row_cotangent(cotangent, len(step.labels))
+    rows = slice(None) if step.counted is None else step.counted
     dtype = step.cosines.dtype
-    outputs = Outputs(_values(losses, dtype), _values([] if gradient is None else gradient, dtype), g)
-    judgement = judge(loss, step.cosines, step.labels, outputs, gradient is not None)
+    by_cosines = np.empty(step.cosines.shape, dtype) if gradient is None else _values(gradient, dtype)
+    outputs = Outputs(_values(losses, dtype), by_cosines, g)
+    check_shapes(outputs, step.cosines)
+    kept = Outputs(outputs.losses[rows], by_cosines[rows], g[rows])
+    judgement = judge(loss, step.cosines[rows], step.labels[rows], kept, gradient is not None)
     named = Case("", "", {}, "", step.cosines, step.labels, g)
     return _report([(named, judgement)], _header("plain arrays", repr(loss), "", dtype, 1), "", repr(loss))
 
@@ -125,11 +137,16 @@ def check_values(
 def _judge_case(adapter: Adapter, case: Case, dtype: np.dtype[Any]) -> Judgement:
     cosines = case.cosines.astype(dtype)
     try:
-        outputs = adapter.run(cosines, case.labels, case.cotangent, case.parameters)
+        with np.errstate():  # a candidate that sets its own does so for itself
+            outputs = adapter.run(cosines, case.labels, case.cotangent, case.parameters)
     except CandidateError:
         raise
-    except Exception as error:
-        raise CandidateError(f"the candidate raised {type(error).__name__} on case {case.id}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise CandidateError(
+            f"the candidate raised {type(error).__name__} on case {case.id}: {error} "
+            f"(called with arrays of {adapter.description})"
+        ) from error
+    check_shapes(outputs, cosines)
     return judge(case.loss, cosines, case.labels, outputs, has_gradient=True)
 
 
@@ -184,26 +201,30 @@ def _header(name: str, loss: str, framework: str, dtype: np.dtype[Any], cases: i
     }
 
 
-def _values(values: ArrayLike, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return arrays as they are, with the dtype they came in; numbers in lists in the dtype of the cosines."""
-    return values if isinstance(values, np.ndarray) else np.asarray(values, dtype=dtype)
+def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return arrays and tensors in the dtype they came in; numbers in lists in the dtype of the cosines."""
+    if hasattr(values, "requires_grad"):
+        values = values.detach()
+    return np.asarray(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)
 
 
-def _variant(loss: str) -> Variant:
-    if loss not in VARIANTS:
+def _variant(loss: object) -> Variant:
+    name = str(loss).replace("_", "-")
+    if name not in VARIANTS:
         raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
-    return VARIANTS[loss]
+    return VARIANTS[name]
 
 
 def _case_of(loss: str, case_id: str) -> Case:
-    found = named_case(case_id)
+    found = named_case(case_id if "/" in case_id else f"{loss}/{case_id}")
     if found.variant != loss:
-        raise ValueError(f"case must be one of {loss}; got {case_id!r}.")
+        raise ValueError(f"case must be one of {loss}, such as {loss}/notebook; got {case_id!r}.")
     return found
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    kind = np.dtype(dtype)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"dtype must be float32 or float64; got {kind}.")
-    return kind
+    known = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    if name not in known:
+        raise ValueError(f"dtype must be float32 or float64; got {name}.")
+    return known[name]

@@ -37,6 +37,8 @@ class Quantity:
         False where the value is not judged: gradients at poles, which are a matter of policy, and skipped rows.
     vacuous : array of bool
         Where the tolerance reaches the expected magnitude, so that a pass says nothing.
+    policy : array of bool
+        Where the value is at a pole and not judged.
     note : str
         What else is wrong with the output.
     """
@@ -47,12 +49,13 @@ class Quantity:
     error: FloatArray
     judged: BoolArray
     vacuous: BoolArray
+    policy: BoolArray
     note: str = ""
 
     @property
     def policies(self) -> dict[str, int]:
-        """What the candidate does at poles: how many entries are the limit, zero, a finite slope, NaN."""
-        at_pole = self.got[np.isinf(self.expected) & ~self.judged]
+        """What the candidate does at poles: how many entries are infinite, NaN, zero, finite."""
+        at_pole = self.got[self.policy]
         kinds = {"infinite": np.isinf(at_pole), "NaN": np.isnan(at_pole), "zero": at_pole == 0}
         finite = np.isfinite(at_pole) & (at_pole != 0)
         return {name: int(where.sum()) for name, where in {**kinds, "finite": finite}.items() if where.any()}
@@ -88,7 +91,6 @@ class Judgement:
 def judge(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, outputs: Outputs, has_gradient: bool) -> Judgement:
     """Judge what a candidate made of `cosines`, in their dtype, against the reference in float64."""
     dtype = cosines.dtype
-    _check_shapes(outputs, cosines, has_gradient)
     step = _reference(loss, cosines, labels)
     near_mask, reach = condition.undecided(step, dtype)
     count = near_mask.sum(axis=1) + (reach >= 0)
@@ -116,14 +118,15 @@ def _reference(
     return passes.forward(loss.margin, loss.emphasis, loss.s, c, labels, angle=angle, flipped=flipped)
 
 
-def _check_shapes(outputs: Outputs, cosines: FloatArray, has_gradient: bool) -> None:
+def check_shapes(outputs: Outputs, cosines: FloatArray) -> None:
+    """Raise a CandidateError unless the outputs have the shapes of per-sample losses and their gradient."""
     rows = cosines.shape[:1]
     if outputs.losses.shape != rows:
         raise CandidateError(
             f"losses must be per sample, of shape (B,) = {rows}; got shape {outputs.losses.shape}. "
             "Return them before any mean or sum."
         )
-    if has_gradient and outputs.gradient.shape != cosines.shape:
+    if outputs.gradient.shape != cosines.shape:
         raise CandidateError(
             f"the gradient must have the shape of the cosines, {cosines.shape}; got shape {outputs.gradient.shape}."
         )
@@ -150,31 +153,45 @@ def _alternatives(
 def _compare(step: Step, outputs: Outputs, dtype: np.dtype[np.floating], has_gradient: bool) -> list[Quantity]:
     scales = condition.scales(step, dtype)
     args = (step.cosines.shape[1], step.s, step.emphasis.t, dtype)
-    quantities = [_quantity("loss", outputs.losses, step.loss, condition.tolerance(scales.loss, *args), dtype)]
+    pole = np.zeros(step.cosines.shape, dtype=bool)
+    pole[step.own] = (step.angle.sine == 0)[step.own.rows] & step.margin.angular
+    nowhere = np.zeros(len(step.labels), dtype=bool)
+    tolerance = condition.tolerance(scales.loss, *args)
+    quantities = [_quantity("loss", outputs.losses, step.loss, tolerance, nowhere, dtype)]
     if has_gradient:
         g = outputs.cotangent
         expected = passes.cosine_gradient(step, g)
         tolerance = condition.tolerance(scales.cosines, *args) * np.abs(g)[:, None]
-        quantities.append(_quantity("gradient", outputs.gradient, expected, tolerance, dtype))
+        quantities.append(_quantity("gradient", outputs.gradient, expected, tolerance, pole, dtype))
     return quantities
 
 
 def _quantity(
-    name: str, got: NDArray[np.generic], expected: FloatArray, tolerance: FloatArray, dtype: np.dtype[np.floating]
+    name: str,
+    got: NDArray[np.generic],
+    expected: FloatArray,
+    tolerance: FloatArray,
+    pole: BoolArray,
+    dtype: np.dtype[np.floating],
 ) -> Quantity:
-    """Return the errors in units of the tolerance; a wrong dtype is wrong in every element."""
+    """Return the errors in units of the tolerance; a wrong dtype is wrong in every element.
+
+    At a pole infinity, NaN and zero are what right code through acos returns; a finite slope is a policy where the
+    limit is infinite, and judged where it is finite. An infinity of the other sign than the limit's is wrong.
+    """
     values = np.asarray(got, dtype=np.float64)
-    pole = np.isinf(expected)
+    infinite = np.isinf(expected)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        distance = np.abs(values - np.where(pole, 0.0, expected))
+        distance = np.abs(values - np.where(infinite, 0.0, expected))
         error = np.where(distance == 0, 0.0, distance / tolerance)
-    right_dtype = got.dtype == dtype
+    right_dtype = got.dtype.newbyteorder("=") == dtype
     error = np.where(np.isfinite(values) & right_dtype, error, np.inf)
-    # at a pole the limit, zero, a finite slope and NaN are policies that code has; the other infinity is wrong
-    judged = ~pole | (values == -expected)
-    vacuous = (tolerance >= np.abs(expected)) & (tolerance > 0) & ~pole
+    finite = np.isfinite(values) & (values != 0)
+    wrong_at_pole = np.where(infinite, values == -expected, finite)
+    exact = (values == 0) & (expected == 0)
+    vacuous = (tolerance >= np.abs(expected)) & (tolerance > 0) & ~pole & ~exact
     note = "" if right_dtype else f"returned in {got.dtype} for cosines in {dtype}"
-    return Quantity(name, values, expected, error, judged, vacuous, note)
+    return Quantity(name, values, expected, error, ~pole | wrong_at_pole, vacuous, pole & ~wrong_at_pole, note)
 
 
 def _best_way(ways: list[list[Quantity]], skipped: BoolArray) -> tuple[Quantity, ...]:
@@ -198,6 +215,7 @@ def _best_way(ways: list[list[Quantity]], skipped: BoolArray) -> tuple[Quantity,
                 error=chosen(index, "error"),
                 judged=judged,
                 vacuous=chosen(index, "vacuous").astype(bool),
+                policy=chosen(index, "policy").astype(bool) & keep,
                 note=first.note,
             )
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,10 +49,10 @@ class Failure:
 
     def __str__(self) -> str:
         place = ", ".join(map(str, self.index))
+        distance = f"error {units(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
         return (
             f"{self.quantity}[{place}] = {self.got:.9g}, but should be {self.expected:.9g}   [{self.loss}]\n"
-            f"  error {units(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
-            f"{f'; {self.note}' if self.note else ''}"
+            f"  {self.note or distance}"
         )
 
 
@@ -112,9 +111,16 @@ class Report:
     reproduce: str = ""
 
     @property
+    def verdict(self) -> str:
+        """FAIL if an element is wrong, else VACUOUS if an output has none that says anything, else PASS."""
+        if self.failures:
+            return "FAIL"
+        return "PASS" if all(count.passed > 0 for count in self.counts) else "VACUOUS"
+
+    @property
     def ok(self) -> bool:
-        """Whether something was judged, and nothing was wrong."""
-        return not self.failures and all(count.passed > 0 for count in self.counts)
+        """Whether the verdict is "PASS": something was judged, and nothing was wrong."""
+        return self.verdict == "PASS"
 
     def raise_if_wrong(self) -> None:
         """Raise an AssertionError with the report's text unless it is `ok`, for use in tests."""
@@ -123,18 +129,17 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
-        content = {"schema": SCHEMA, "ok": self.ok, **asdict(self)}
+        content = {"schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, **asdict(self)}
         return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
         """Write the JSON to a temporary file beside `path`, then rename it, so that it is whole or absent."""
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(self.to_json())
-            os.replace(temporary, path)
+            temporary.write_text(self.to_json(), encoding="utf-8")
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def __str__(self) -> str:
@@ -160,11 +165,11 @@ class Report:
         return remarks
 
     def _verdict(self) -> list[str]:
-        if self.ok:
+        if self.verdict == "PASS":
             return ["PASS"]
-        if not self.failures:
+        if self.verdict == "VACUOUS":
             empty = " and ".join(count.quantity for count in self.counts if not count.passed)
-            return [f"FAIL  no element of the {empty} could be judged: all are vacuous, undefined or skipped"]
+            return [f"VACUOUS  no element of the {empty} says anything: all are vacuous, at poles or skipped"]
         worst = [next((f for f in self.failures if f.quantity == count.quantity), None) for count in self.counts]
         lines = [f"FAIL  in {len({f.case for f in self.failures})} of {self.header['cases']} cases"]
         lines += [f"\nworst {f.quantity:<9} {f.case} row {f.index[0]}\n  {f}" for f in worst if f is not None]

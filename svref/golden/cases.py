@@ -25,6 +25,13 @@ NOTEBOOK_LABELS = (1, 2, 0)
 CLASSES = 10
 _COTANGENTS = (1.0, -0.5, 2.0, 0.0, -1.25, 0.75)
 _DYADIC = {"m": 0.375, "m2": 0.25, "m3": 0.125, "t": 1.25}
+# other values than the defaults, one set a regime, so that a parameter that is ignored shows
+_VARIED = {
+    "hard": {"m": 0.2, "m1": 1.35, "m2": 0.5, "m3": 0.35, "t": 2.0},
+    "mixed": {"m": 0.6, "m1": 2.0, "m2": 0.1, "m3": 0.1, "t": 1.1},
+    "tie": _DYADIC,
+}
+_VARIED_PIECES = {"hard": 3, "mixed": 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +93,7 @@ def converged(rng: np.random.Generator, loss: SVXSoftmax) -> Rows:
 def edge(rng: np.random.Generator, loss: SVXSoftmax) -> Rows:
     """Negatives on either side of the boundary, far enough for every dtype to decide."""
     targets = _targets_with_reachable_boundary(rng, loss, 6)
-    offsets = rng.choice([-1, 1], (6, CLASSES - 1)) * rng.uniform(2.0**-9, 2.0**-5, (6, CLASSES - 1))
+    offsets = rng.choice([-1, 1], (6, CLASSES - 1)) * 2.0 ** rng.uniform(-15, -5, (6, CLASSES - 1))
     return targets, np.clip(_boundary(loss, targets)[:, None] + offsets, -1, 1)
 
 
@@ -142,7 +149,7 @@ def case(case_id: str) -> Case:
     """
     variant = case_id.partition("/")[0]
     if variant not in VARIANTS:
-        raise ValueError(f"no variant {variant!r}; there are {', '.join(VARIANTS)}.")
+        raise ValueError(f"a case is <variant>/<regime>, such as sv-softmax/notebook; got {case_id!r}.")
     known = {entry.id: entry for entry in cases_of(variant)}
     if not VARIANTS[variant].factory().angular:
         logits = _notebook(VARIANTS[variant], logits=True)
@@ -163,9 +170,7 @@ def _notebook(entry: Variant, logits: bool = False) -> Case:
 
 
 def _seeded(entry: Variant, name: str, regime: Regime, s: float) -> Case:
-    parameters = {**entry.parameters, "s": s}
-    if name == "tie":
-        parameters |= {k: v for k, v in _DYADIC.items() if isinstance(parameters.get(k), float)}
+    parameters = {**_parameters(entry, name), "s": s}
     case_id = f"{entry.name}/{name}-s{s:g}"
     rng = np.random.default_rng(zlib.crc32(case_id.encode()))
     targets, negatives = regime(rng, entry.factory(**parameters))
@@ -173,6 +178,14 @@ def _seeded(entry: Variant, name: str, regime: Regime, s: float) -> Case:
     cosines = np.array([np.insert(row, y, c) for row, y, c in zip(negatives, labels, targets, strict=True)])
     cotangent = np.resize(_COTANGENTS, len(targets))
     return Case(case_id, entry.name, parameters, (regime.__doc__ or "").strip(), cosines, labels, cotangent)
+
+
+def _parameters(entry: Variant, regime: str) -> dict[str, float]:
+    varied, pieces = _VARIED.get(regime, {}), _VARIED_PIECES.get(regime)
+    return {
+        name: (pieces or default) if isinstance(default, int) else varied.get(name, default)
+        for name, default in entry.parameters.items()
+    }
 
 
 def _boundary(loss: SVXSoftmax, targets: FloatArray) -> FloatArray:

@@ -38,7 +38,7 @@ class Angle:
     def from_cosine(cls, cosine: ArrayLike, reach: FloatArray | None = None) -> Angle:
         """Return the angles of cosines, in float64: (1-c)(1+c) keeps the digits that 1 - c*c cancels."""
         c = np.asarray(cosine, dtype=np.float64)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             return cls(c, np.sqrt((1 - c) * (1 + c)), reach)
 
     @property

@@ -103,8 +103,8 @@ class AdditiveAngle(Margin):
 
     @property
     def angular(self) -> bool:
-        """True, but for m = 0, where f is the cosine itself."""
-        return self.m != 0
+        """True: f and df/dm need an angle, also where m = 0 makes f the cosine itself."""
+        return True
 
     def value(self, angle: Angle) -> FloatArray:
         """Return f = cos(θ + m), or its tail."""

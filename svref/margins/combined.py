@@ -78,8 +78,10 @@ class Combined(Margin):
         return -self.m1 * self._phi(angle)[1]
 
     def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
-        """Return df/dm1 = -θ sin φ, df/dm2 = -sin φ, df/dm3 = -1; the first two are NaN where c is no cosine."""
-        sine, theta = self._phi(angle)[1], angle.theta
+        """Return df/dm1 = -θ sin φ, df/dm2 = -sin φ, df/dm3 = -1; the first two 0 where c is no cosine."""
+        exists = np.abs(angle.cosine) <= 1
+        sine = np.where(exists, self._phi(angle)[1], 0.0)
+        theta = np.where(exists, angle.theta, 0.0)
         return {"m1": -theta * sine, "m2": -sine, "m3": -np.ones_like(sine)}
 
     def figures(self, angle: Angle, u: float) -> Figures:

@@ -27,7 +27,7 @@ class MultiplicativeAngle(Margin):
     Parameters
     ----------
     m : int
-        Multiple of the angle, at least 1.
+        Multiple of the angle, from 1 to 1000.
     annealing : float
         λ, at least 0: how much of the plain cosine is mixed in. 0 is the paper's margin; a training schedule
         belongs outside.
@@ -35,7 +35,7 @@ class MultiplicativeAngle(Margin):
     Raises
     ------
     ValueError, TypeError
-        If `m` is not a positive integer or `annealing` is negative.
+        If `m` is not an integer from 1 to 1000 or `annealing` is negative.
 
     Equals
         `NoMargin` at ``m = 1``, and in the limit of a large `annealing`.
@@ -49,26 +49,22 @@ class MultiplicativeAngle(Margin):
     annealing: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "m", integer_parameter("m", self.m, 1))
+        object.__setattr__(self, "m", integer_parameter("m", self.m, 1, 1000))
         object.__setattr__(self, "annealing", real_parameter("annealing", self.annealing, 0.0))
 
     @property
     def angular(self) -> bool:
-        """True, but for m = 1, where f is the cosine itself."""
-        return self.m != 1
+        """True: the margin is about an angle, also where m = 1 makes f the cosine itself."""
+        return True
 
     def value(self, angle: Angle) -> FloatArray:
         """Return f = (λ c + ψ)/(1 + λ)."""
-        if not self.angular:
-            return angle.cosine
         k = self._piece(angle)
         psi = (1 - 2 * (k % 2)) * _chebyshev(angle.cosine, self.m)[0] - 2 * k
         return (self.annealing * angle.cosine + psi) / (1 + self.annealing)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
         """Return df/dc = (λ + ψ')/(1 + λ), ψ' = (-1)^k m U_{m-1}(c)."""
-        if not self.angular:
-            return np.ones_like(angle.cosine)
         k = self._piece(angle)
         psi_slope = (1 - 2 * (k % 2)) * self.m * _chebyshev(angle.cosine, self.m)[1]
         return (self.annealing + psi_slope) / (1 + self.annealing)
@@ -84,10 +80,8 @@ class MultiplicativeAngle(Margin):
     def figures(self, angle: Angle, u: float) -> Figures:
         """Return fs = 1 + 4m, F' = 1 + (λ + 4m²(1 + 1/σ²))/(1 + λ): the textbook form goes through acos."""
         m, lam = self.m, self.annealing
-        if not self.angular:
-            one = np.ones_like(angle.cosine)
-            return Figures(one, one)
-        slope = 4 * m**2 * (1 + 1 / capped_sine(angle, u) ** 2)
+        inverse = np.where(angle.sine == 0, 0.0, 1 / capped_sine(angle, u) ** 2)  # at the ends the slope is m² for all
+        slope = 4 * m**2 * (1 + inverse)
         return Figures(np.full_like(angle.cosine, 1 + 4 * m), (lam + slope) / (1 + lam) + 1)
 
     def branch_gap(self, angle: Angle) -> FloatArray:
@@ -101,7 +95,8 @@ class MultiplicativeAngle(Margin):
     def _piece(self, angle: Angle) -> FloatArray:
         """Return k, the number of kinks cos(jπ/m), 0 < j < m, that c has passed; m - 1 at θ = π."""
         kinks = [math.cos(j * math.pi / self.m) for j in range(1, self.m)]
-        return np.sum([angle.cosine <= kink for kink in kinks], axis=0, dtype=np.float64)
+        passed = [angle.cosine <= kink for kink in kinks]
+        return np.sum(passed, axis=0, dtype=np.float64) if passed else np.zeros_like(angle.cosine)
 
 
 def _chebyshev(c: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
