@@ -223,7 +223,7 @@ def _case_of(loss: str, case_id: str) -> Case:
 
 
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    known = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+    known: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
     if name not in known:
         raise ValueError(f"dtype must be float32 or float64; got {name}.")
