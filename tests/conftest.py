@@ -34,6 +34,13 @@ def torch() -> object:
     return torch
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask for PyTorch, so that `-m torch` runs them alone."""
+    for item in items:
+        if "torch" in getattr(item, "fixturenames", ()):
+            item.add_marker("torch")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the skips by reason; one without a known reason fails in `pytest_sessionfinish`."""
     for reason, remedy in SKIPS.items():

@@ -163,12 +163,13 @@ def _module_of_file(path: Path) -> Any:
     """Import a file, whose neighbours it may import, then and later."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"svref_candidate_{path.stem}"  # not the stem alone, which may be that of a library
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     _search_first(path.parent.resolve())
-    sys.modules[path.stem] = module  # dataclasses and pickles look their module up
+    sys.modules[name] = module  # dataclasses and pickles look their module up
     spec.loader.exec_module(module)
     return module
 
