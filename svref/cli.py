@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -87,13 +88,13 @@ def check_command(
         result = check(candidate, loss, dtype=dtype.value, framework=framework, case=case_id, progress=_progress)
     except (CandidateError, ValueError) as error:
         _fail(str(error))
-    typer.echo(str(result))
+    _say(f"{result}\n")
     if report is not None:
         try:
             result.write(report)
         except OSError as error:
             _fail(f"the report cannot be written: {error}")
-        typer.echo(f"\nreport     {report}")
+        _say(f"\nreport     {report}\n")
     raise typer.Exit(EXIT_CODES[result.verdict])
 
 
@@ -104,7 +105,7 @@ def explain_command(
 ) -> None:
     """Print one row of a case step by step, each formula beside its numbers."""
     try:
-        typer.echo(explain(case(case_id), row), nl=False)
+        _say(explain(case(case_id), row))
     except ValueError as error:
         _fail(str(error))
 
@@ -116,6 +117,15 @@ def _progress(cases: Sequence[Case]) -> Iterator[Case]:
         yield from track(cases, "judging", console=console, transient=True)
     else:
         yield from cases
+
+
+def _say(text: str) -> None:
+    """Print; a reader that has left (`| head`) changes nothing about the verdict."""
+    try:
+        typer.echo(text, nl=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> NoReturn:

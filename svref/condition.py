@@ -43,6 +43,7 @@ def unit_roundoff(dtype: DTypeLike) -> float:
     return float(np.finfo(dtype).eps) / 2
 
 
+@np.errstate(under="ignore")
 def scales(step: Step, dtype: DTypeLike) -> Scales:
     """Return the condition scales of a float64 `step` for a candidate that computes in `dtype` (equation 41)."""
     gradients = passes.gradients(step, np.ones(len(step.labels)))
@@ -65,6 +66,7 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     )
 
 
+@np.errstate(under="ignore")
 def head_scales(
     step: Step, rows: Directions, classes: Directions, g: FloatArray, dtype: DTypeLike
 ) -> tuple[FloatArray, HeadGradients]:
@@ -87,6 +89,7 @@ def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeL
     return SLACK * unit_roundoff(dtype) * scale * (1 + classes / 128) + 4 * max(1.0, s * t) * tiny
 
 
+@np.errstate(under="ignore")
 def undecided(step: Step, dtype: DTypeLike) -> tuple[BoolArray, FloatArray]:
     """Return which mask decisions (B, C) rounding in `dtype` may take either way, and its reach at branches (B,).
 

@@ -15,7 +15,7 @@ FORMULAS = {
     "NoMargin": "c_y",
     "AdditiveCosine": "c_y - m",
     "AdditiveAngle": "cos(θ_y + m)",
-    "MultiplicativeAngle": "(-1)^k cos(m θ_y) - 2k",
+    "MultiplicativeAngle": "(-1)^j cos(m θ_y) - 2j, j = floor(m θ_y / π),",
     "Combined": "cos(m1 θ_y + m2) - m3",
 }
 
@@ -47,7 +47,7 @@ def explain(case: Case, row: int | None = None) -> str:
     b = int(np.argmax(step.loss)) if row is None else row
     alone = case.loss.forward(case.cosines[b : b + 1], case.labels[b : b + 1])
     gradients = case.loss.backward(alone)
-    sections = [_title(case, b), _target(alone), _negatives(alone), _loss(alone), _gradient(alone, gradients)]
+    sections = [_title(case, b), _target(alone), _negatives(alone), _loss(alone), _gradient(case, alone, gradients)]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -76,6 +76,8 @@ def _negatives(step: Step) -> list[str]:
         amount = f"s (t - 1) = {s * (t - 1):.6g}"
     share = "   p_k = q exp(r_k - a), with q and a below   (16)"
     head = f"   {'k':>4} {'c_k':>11} {'c_k - f':>11}  I_k {'h_k':>11} {'r_k':>11} {'p_k':>11}"
+    if t == 1:
+        amount = "0: t = 1 is no emphasis, for"
     return [
         "2  negatives",
         f"   I_k = [c_k > f]: {int(step.mask[0].sum())} of {step.mask.shape[1] - 1} are support vectors   (5)",
@@ -109,7 +111,7 @@ def _loss(step: Step) -> list[str]:
     ]
 
 
-def _gradient(step: Step, gradients: Gradients) -> list[str]:
+def _gradient(case: Case, step: Step, gradients: Gradients) -> list[str]:
     slope = float(step.margin.by_cosine(step.angle)[0])
     growth = "s p_k t" if step.emphasis.form == "adaptive" else "s p_k too"
     lines = [
@@ -118,9 +120,10 @@ def _gradient(step: Step, gradients: Gradients) -> list[str]:
         f"   dL/dc_y = -s q f'(c_y), with f'(c_y) = {slope:.6g}   (18)",
         f"   dL/dc = {_numbers(gradients.cosines[0])}",
         f"   dL/ds = Σ p_k r_k / s = {gradients.s[0]:.6g}   (19)",
-        f"   dL/dt = Σ p_k dlog h_k/dt = {gradients.t[0]:.6g}   (20)",
     ]
-    return lines + [f"   dL/d{name} = {d[0]:.6g}   (21)" for name, d in gradients.margin.items()]
+    if "t" in case.parameters:
+        lines.append(f"   dL/dt = Σ p_k dlog h_k/dt = {gradients.t[0]:.6g}   (20)")
+    return lines + [f"   dL/d{name} = -s q df/d{name} = {d[0]:.6g}   (21)" for name, d in gradients.margin.items()]
 
 
 def _numbers(values: FloatArray) -> str:

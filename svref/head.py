@@ -1,7 +1,7 @@
 r"""From embeddings and class weights to the loss, and back.
 
     cosines       c_bk = <x_b, w_k> / (|x_b| |w_k|)
-    loss          the three stages, with each target's angle measured on its two vectors
+    loss          the three stages, with each target's sine measured on its two vectors
     gradients     dL/dx_b = Σ_k dL/dc_bk (ŵ_k - c_bk x̂_b)/|x_b|,  dL/dw_k likewise
 
 The target's own term has the form dL/dθ times a unit tangent (equation 38), because its cosine no longer knows
@@ -142,14 +142,15 @@ def directions(rows: FloatArray) -> Directions:
 def cosines(rows: Directions, classes: Directions, pairs: Pairs, labels: IntArray) -> tuple[FloatArray, Pairs]:
     """Return the cosines (B, C), within [-1, 1], and the pairs with the cosines they have there.
 
-    Near-parallel targets keep the cosine of their measured angle. The others take the product's, so that a class
-    with the weights of the target ties with it where the matrix product treats equal columns equally.
+    Near-parallel targets have the cosine of their measured angle, the others the product's. A class whose product
+    is the target's gets the target's cosine: the two tie, as equal weights must.
     """
     c = np.clip(rows.unit @ classes.unit.T, -1, 1)
-    own = np.arange(len(labels)), labels
-    target = np.where(pairs.angle.sine < NEAR_PARALLEL, pairs.angle.cosine, c[own])
-    c[own] = target
-    return c, pairs._replace(angle=Angle(target, pairs.angle.sine))
+    product = c[np.arange(len(labels)), labels]
+    near = pairs.angle.sine < NEAR_PARALLEL
+    target = np.where(near, pairs.angle.cosine, product).astype(c.dtype)
+    c[near] = np.where(c[near] == product[near, None], target[near, None], c[near])
+    return c, pairs._replace(angle=Angle(target.astype(np.float64), pairs.angle.sine))
 
 
 def target_pairs(embeddings: FloatArray, target_weights: FloatArray) -> Pairs:

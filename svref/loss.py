@@ -161,7 +161,8 @@ class SVXSoftmax:
         y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)
         if self.angular:
             inputs.check_cosine_range(c)
-        f = self.margin.value(Angle.from_cosine(c[np.arange(len(y)), y]))
+        with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+            f = self.margin.value(Angle.from_cosine(c[np.arange(len(y)), y]))
         self.check_logits(1.0 if self.angular else float(np.abs(c).max()), f, c.dtype)
         return c, y, counted
 

@@ -64,6 +64,12 @@ def test_every_margin_parameter_has_its_derivative() -> None:
     assert all(f"dL/d{name} = " in text for name in ("m1", "m2", "m3", "s", "t"))
 
 
+def test_a_loss_without_emphasis_says_so() -> None:
+    text = explain(case("am-softmax/hard-s4"), 0)
+    assert "log h_k = 0: t = 1 is no emphasis" in text
+    assert "dL/dt" not in text
+
+
 def test_a_row_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^row must be from 0 to 2; got 3\.$"):
         explain(case("sv-softmax/notebook"), 3)

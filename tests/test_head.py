@@ -122,6 +122,18 @@ def test_ignored_rows_do_not_count_in_the_head() -> None:
     np.testing.assert_allclose(grads.weights, kept.weights, rtol=1e-12, atol=1e-18)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-5])
+def test_a_class_with_the_weights_of_the_target_ties_with_it(angle: float, dtype: str) -> None:
+    loss = svref.sv_softmax(s=64.0, t=1.2)
+    rng = np.random.default_rng(10)
+    for _ in range(50):
+        x = rng.normal(size=(1, 8)).astype(dtype)
+        w = (1.7 * x + angle * rng.normal(size=(1, 8))).astype(dtype)
+        value, _ = head.value_and_grad(loss, x, np.vstack([w, w, -w]), [0])
+        np.testing.assert_allclose(value, np.log(2), rtol=1e-4)
+
+
 def test_a_single_class_has_no_gradient() -> None:
     value, grads = head.value_and_grad(svref.sv_arc_softmax(), np.array([[1.0, 2.0]]), np.array([[2.0, -1.0]]), [0])
     assert value == 0

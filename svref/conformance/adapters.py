@@ -63,6 +63,8 @@ class NumpyAdapter:
                 "a NumPy candidate must return the tuple (losses (B,), gradient (B, C)); "
                 f"got {type(result).__name__}. For autograd return a framework's tensor instead."
             )
+        for values in result:
+            refuse_masked(values)
         return Outputs(np.asarray(result[0]), np.asarray(result[1]), g)
 
 
@@ -126,21 +128,27 @@ def adapter(function: Callable[..., Any], framework: str | None, parameters: Map
 
 def detect(function: Callable[..., Any], parameters: Mapping[str, float]) -> str:
     """Return the framework a candidate is written in: the one whose arrays it takes on a row of its own."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return "numpy"
-    if isinstance(function, torch.nn.Module):
-        return "torch"
     said = {}
     for name, kind in ADAPTERS.items():
+        if name != "numpy" and name not in sys.modules:
+            continue  # a candidate that uses a framework has imported it, at the latest when it was called
         try:
-            kind(function).run(np.array([[0.5, 0.25, -0.5]]), np.array([0]), np.ones(1), parameters)
+            with np.errstate(under="ignore"):
+                kind(function).run(np.array([[0.5, 0.25, -0.5]]), np.array([0]), np.ones(1), parameters)
         except (Exception, SystemExit) as error:
             said[name] = f"{type(error).__name__}: {error}"
         else:
             return name
+    if list(said) == ["numpy"]:
+        return "numpy"  # judging it says the same, with the case
     reasons = "; ".join(f"with {name} arrays {reason}" for name, reason in said.items())
     raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
+
+
+def refuse_masked(values: object) -> None:
+    """Raise a CandidateError for a masked array: what it hides could not be judged."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise CandidateError("outputs must be plain arrays; got a masked array, which hides what it masks.")
 
 
 ADAPTERS: Mapping[str, Callable[[Callable[..., Any]], Adapter]] = {"numpy": NumpyAdapter, "torch": TorchAdapter}

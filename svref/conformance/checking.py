@@ -14,7 +14,7 @@ from svref import inputs
 from svref._version import __version__
 from svref.conformance import adapters
 from svref.conformance.adapters import Adapter, CandidateError, Outputs
-from svref.conformance.judge import Judgement, Quantity, check_shapes, judge
+from svref.conformance.judge import Judgement, Quantity, check_outputs, judge
 from svref.conformance.report import Count, Failure, Report
 from svref.golden import Case, cases_of
 from svref.golden import case as named_case
@@ -123,13 +123,11 @@ def check_values(
         raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(), or a name; got {loss!r}.")
     step = loss.forward(cosines, labels, ignore_index=ignore_index)
     g = inputs.row_cotangent(cotangent, len(step.labels))
-    rows = slice(None) if step.counted is None else step.counted
     dtype = step.cosines.dtype
     by_cosines = np.empty(step.cosines.shape, dtype) if gradient is None else _values(gradient, dtype)
     outputs = Outputs(_values(losses, dtype), by_cosines, g)
-    check_shapes(outputs, step.cosines)
-    kept = Outputs(outputs.losses[rows], by_cosines[rows], g[rows])
-    judgement = judge(loss, step.cosines[rows], step.labels[rows], kept, gradient is not None)
+    check_outputs(outputs, step.cosines)
+    judgement = judge(loss, step.cosines, step.labels, outputs, gradient is not None, step.counted)
     named = Case("", "", {}, "", step.cosines, step.labels, g)
     return _report([(named, judgement)], _header("plain arrays", repr(loss), "", dtype, 1), "", repr(loss))
 
@@ -137,7 +135,7 @@ def check_values(
 def _judge_case(adapter: Adapter, case: Case, dtype: np.dtype[Any]) -> Judgement:
     cosines = case.cosines.astype(dtype)
     try:
-        with np.errstate():  # a candidate that sets its own does so for itself
+        with np.errstate(under="ignore"):  # the caller's settings are not the candidate's, nor its own the caller's
             outputs = adapter.run(cosines, case.labels, case.cotangent, case.parameters)
     except CandidateError:
         raise
@@ -146,7 +144,7 @@ def _judge_case(adapter: Adapter, case: Case, dtype: np.dtype[Any]) -> Judgement
             f"the candidate raised {type(error).__name__} on case {case.id}: {error} "
             f"(called with arrays of {adapter.description})"
         ) from error
-    check_shapes(outputs, cosines)
+    check_outputs(outputs, cosines)
     return judge(case.loss, cosines, case.labels, outputs, has_gradient=True)
 
 
@@ -186,7 +184,7 @@ def _count(index: int, name: str, judgements: list[Judgement]) -> Count:
         failed=int(sum(q.wrong.sum() for q in quantities)),
         vacuous=int(sum((r & q.vacuous).sum() for r, q in zip(right, quantities, strict=True))),
         undefined=dict(sum((Counter(q.policies) for q in quantities), Counter())),
-        worst=max(float(np.where(q.judged, q.error, 0.0).max()) for q in quantities),
+        worst=max(float(np.where(q.judged, q.error, 0.0).max(initial=0.0)) for q in quantities),
     )
 
 
@@ -203,6 +201,7 @@ def _header(name: str, loss: str, framework: str, dtype: np.dtype[Any], cases: i
 
 def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Return arrays and tensors in the dtype they came in; numbers in lists in the dtype of the cosines."""
+    adapters.refuse_masked(values)
     if hasattr(values, "requires_grad"):
         values = values.detach()
     return np.asarray(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)

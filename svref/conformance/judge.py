@@ -77,7 +77,7 @@ class Judgement:
     gap : array, shape (B,)
         Distance of the row's nearest mask decision.
     undecided : array of int, shape (B,)
-        Decisions of the row closer to their boundary than rounding reaches, compared both ways.
+        Decisions of a judged row closer to their boundary than rounding reaches, compared both ways.
     skipped : array of bool, shape (B,)
         Rows with more undecided decisions than are tried; not judged.
     """
@@ -88,22 +88,33 @@ class Judgement:
     skipped: BoolArray
 
 
-def judge(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, outputs: Outputs, has_gradient: bool) -> Judgement:
-    """Judge what a candidate made of `cosines`, in their dtype, against the reference in float64."""
+def judge(
+    loss: SVXSoftmax,
+    cosines: FloatArray,
+    labels: IntArray,
+    outputs: Outputs,
+    has_gradient: bool = True,
+    counted: BoolArray | None = None,
+) -> Judgement:
+    """Judge what a candidate made of `cosines`, in their dtype, against the reference in float64.
+
+    Rows outside `counted` are not judged.
+    """
     dtype = cosines.dtype
     step = _reference(loss, cosines, labels)
     near_mask, reach = condition.undecided(step, dtype)
     count = near_mask.sum(axis=1) + (reach >= 0)
-    skipped = count > MOST_UNDECIDED
+    counted = np.ones(len(labels), dtype=bool) if counted is None else counted
+    skipped = (count > MOST_UNDECIDED) & counted
+    judged = counted & ~skipped
     ways = [
         _compare(_reference(loss, cosines, labels, flipped, np.where(other, reach, -1.0)), outputs, dtype, has_gradient)
-        for flipped, other in _alternatives(near_mask, reach >= 0, skipped)
+        for flipped, other in _alternatives(near_mask, reach >= 0, ~judged)
     ]
-    quantities = _best_way(ways, skipped)
     own = np.zeros(cosines.shape, dtype=bool)
     own[step.own] = True
-    distance = np.abs(step.cosines - step.boundary[:, None])
-    return Judgement(quantities, np.where(own, np.inf, distance).min(axis=1), count.astype(np.intp), skipped)
+    gap = np.where(own, np.inf, np.abs(step.cosines - step.boundary[:, None])).min(axis=1)
+    return Judgement(_best_way(ways, judged), gap, np.where(judged, count, 0).astype(np.intp), skipped)
 
 
 def _reference(
@@ -118,8 +129,11 @@ def _reference(
     return passes.forward(loss.margin, loss.emphasis, loss.s, c, labels, angle=angle, flipped=flipped)
 
 
-def check_shapes(outputs: Outputs, cosines: FloatArray) -> None:
-    """Raise a CandidateError unless the outputs have the shapes of per-sample losses and their gradient."""
+def check_outputs(outputs: Outputs, cosines: FloatArray) -> None:
+    """Raise a CandidateError unless the outputs are numbers of the shapes of per-sample losses and their gradient."""
+    for name, values in (("losses", outputs.losses), ("the gradient", outputs.gradient)):
+        if values.dtype.kind not in "fiu":
+            raise CandidateError(f"{name} must be real numbers; got dtype {values.dtype}.")
     rows = cosines.shape[:1]
     if outputs.losses.shape != rows:
         raise CandidateError(
@@ -150,6 +164,7 @@ def _alternatives(
     return ways
 
 
+@np.errstate(under="ignore")
 def _compare(step: Step, outputs: Outputs, dtype: np.dtype[np.floating], has_gradient: bool) -> list[Quantity]:
     scales = condition.scales(step, dtype)
     args = (step.cosines.shape[1], step.s, step.emphasis.t, dtype)
@@ -194,7 +209,7 @@ def _quantity(
     return Quantity(name, values, expected, error, ~pole | wrong_at_pole, vacuous, pole & ~wrong_at_pole, note)
 
 
-def _best_way(ways: list[list[Quantity]], skipped: BoolArray) -> tuple[Quantity, ...]:
+def _best_way(ways: list[list[Quantity]], rows_judged: BoolArray) -> tuple[Quantity, ...]:
     """Return, row by row, the way whose worst element over all outputs is best."""
     worst = np.array([np.max([_row_worst(q) for q in way], axis=0) for way in ways])
     best = np.argmin(worst, axis=0)
@@ -205,7 +220,7 @@ def _best_way(ways: list[list[Quantity]], skipped: BoolArray) -> tuple[Quantity,
 
     quantities = []
     for index, first in enumerate(ways[0]):
-        keep = ~skipped if first.got.ndim == 1 else ~skipped[:, None]
+        keep = rows_judged if first.got.ndim == 1 else rows_judged[:, None]
         judged = chosen(index, "judged").astype(bool) & keep
         quantities.append(
             Quantity(

@@ -112,10 +112,10 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """FAIL if an element is wrong, else VACUOUS if an output has none that says anything, else PASS."""
+        """FAIL if an element is wrong, else PASS if one that says something is right, else VACUOUS."""
         if self.failures:
             return "FAIL"
-        return "PASS" if all(count.passed > 0 for count in self.counts) else "VACUOUS"
+        return "PASS" if any(count.passed > 0 for count in self.counts) else "VACUOUS"
 
     @property
     def ok(self) -> bool:
@@ -158,6 +158,8 @@ class Report:
             if kinds:
                 total = sum(count.undefined.values())
                 remarks.append(f"  not judged {total:6d} entries of the {count.quantity} at poles, a policy: {kinds}")
+        empty = [count.quantity for count in self.counts if not count.passed and not count.failed]
+        remarks += [f"  no element of the {name} says anything: its tolerance reaches its value" for name in empty]
         if self.undecided:
             remarks.append(f"  both ways  {self.undecided:6d} decisions within rounding of their boundary")
         if self.skipped:
@@ -168,8 +170,7 @@ class Report:
         if self.verdict == "PASS":
             return ["PASS"]
         if self.verdict == "VACUOUS":
-            empty = " and ".join(count.quantity for count in self.counts if not count.passed)
-            return [f"VACUOUS  no element of the {empty} says anything: all are vacuous, at poles or skipped"]
+            return ["VACUOUS  no element says anything: all are vacuous, at poles or skipped"]
         worst = [next((f for f in self.failures if f.quantity == count.quantity), None) for count in self.counts]
         lines = [f"FAIL  in {len({f.case for f in self.failures})} of {self.header['cases']} cases"]
         lines += [f"\nworst {f.quantity:<9} {f.case} row {f.index[0]}\n  {f}" for f in worst if f is not None]
