@@ -15,7 +15,7 @@ FORMULAS = {
     "NoMargin": "c_y",
     "AdditiveCosine": "c_y - m",
     "AdditiveAngle": "cos(θ_y + m)",
-    "MultiplicativeAngle": "(-1)^j cos(m θ_y) - 2j, j = floor(m θ_y / π),",
+    "MultiplicativeAngle": "(-1)^j cos(m θ_y) - 2j",
     "Combined": "cos(m1 θ_y + m2) - m3",
 }
 
@@ -66,7 +66,8 @@ def _target(step: Step) -> list[str]:
     if step.margin.angular:
         lines[-1] += f",  θ_y = {float(step.angle.theta[0]):.6g} rad,  σ = sin θ_y = {step.angle.sine[0]:.6g}"
     formula = FORMULAS.get(type(step.margin).__name__, repr(step.margin))
-    return [*lines, f"   f = {formula} = {step.margin_cosine[0]:.6g}   (3)"]
+    piece = ", with j = min(floor(m θ_y / π), m - 1)" if "2j" in formula else ""
+    return [*lines, f"   f = {formula} = {step.margin_cosine[0]:.6g}{piece}   (3)"]
 
 
 def _negatives(step: Step) -> list[str]:
@@ -113,10 +114,10 @@ def _loss(step: Step) -> list[str]:
 
 def _gradient(case: Case, step: Step, gradients: Gradients) -> list[str]:
     slope = float(step.margin.by_cosine(step.angle)[0])
-    growth = "s p_k t" if step.emphasis.form == "adaptive" else "s p_k too"
+    growth = ", for a support vector s p_k t" if step.emphasis.form == "adaptive" and step.emphasis.t > 1 else ""
     lines = [
         "3  gradient",
-        f"   dL/dc_k = s p_k, for a support vector {growth}   (17)",
+        f"   dL/dc_k = s p_k{growth}   (17)",
         f"   dL/dc_y = -s q f'(c_y), with f'(c_y) = {slope:.6g}   (18)",
         f"   dL/dc = {_numbers(gradients.cosines[0])}",
         f"   dL/ds = Σ p_k r_k / s = {gradients.s[0]:.6g}   (19)",
