@@ -46,14 +46,14 @@ def unit_roundoff(dtype: DTypeLike) -> float:
 @np.errstate(under="ignore")
 def scales(step: Step, dtype: DTypeLike) -> Scales:
     """Return the condition scales of a float64 `step` for a candidate that computes in `dtype` (equation 41)."""
-    gradients = passes.gradients(step, np.ones(len(step.labels)))
+    gradient = passes.cosine_gradient(step, np.ones(len(step.labels)))
     figures = step.margin.figures(step.angle, unit_roundoff(dtype))
     f, a = step.rows
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * f[step.own.rows]
     zs = np.abs(z).max(axis=1) + step.s * figures.value
     target = 1 + np.maximum(stages.target_error(a), stages.target_error(-a)) * zs
-    by_cosines = np.abs(gradients.cosines) * (1 + zs)[:, None]
+    by_cosines = np.abs(gradient) * (1 + zs)[:, None]
     by_cosines[step.own] = (step.s * figures.by_cosine * target)[step.own.rows]
     logit_gradient = _by_logits(step)
     by_t = step.emphasis.by_t(step.cosines, step.mask, step.s)

@@ -135,7 +135,7 @@ def value_and_grad(
 def directions(rows: FloatArray) -> Directions:
     """Return each row's direction and length, without overflow: rows are scaled by a power of two first."""
     scaled, exponent = _scaled(rows)
-    length = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+    length = np.sqrt(_row_dot(scaled, scaled))
     return Directions(scaled / length[:, None], length, exponent)
 
 
@@ -161,8 +161,8 @@ def target_pairs(embeddings: FloatArray, target_weights: FloatArray) -> Pairs:
     x, w = _scaled(embeddings.astype(np.float64))[0], _scaled(target_weights.astype(np.float64))[0]
     at_x, sine = _tangent(x, w)
     at_w, _ = _tangent(w, x)
-    x_norm, w_norm = (np.sqrt(np.einsum("ij,ij->i", v, v)) for v in (x, w))
-    cosine = np.clip(np.einsum("ij,ij->i", x, w) / (x_norm * w_norm), -1, 1)
+    x_norm, w_norm = (np.sqrt(_row_dot(v, v)) for v in (x, w))
+    cosine = np.clip(_row_dot(x, w) / (x_norm * w_norm), -1, 1)
     from_sine = np.copysign(np.sqrt((1 - sine) * (1 + sine)), cosine)
     return Pairs(Angle(np.where(sine < np.sqrt(0.5), from_sine, cosine), sine), at_x, at_w)
 
@@ -177,11 +177,16 @@ def _tangent(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     j = np.argmax(np.abs(x), axis=1)
     x_j, w_j = x[rows, j][:, None], w[rows, j][:, None]
     difference, exponent = _scaled(cross(w, x_j, x, w_j))
-    along = np.einsum("ij,ij->i", x, difference) / np.einsum("ij,ij->i", x, x)
+    along = _row_dot(x, difference) / _row_dot(x, x)
     orthogonal = (difference - along[:, None] * x) * np.sign(x_j)
-    length = np.sqrt(np.einsum("ij,ij->i", orthogonal, orthogonal))
-    sine = np.ldexp(length / (np.abs(x_j[:, 0]) * np.sqrt(np.einsum("ij,ij->i", w, w))), exponent)
+    length = np.sqrt(_row_dot(orthogonal, orthogonal))
+    sine = np.ldexp(length / (np.abs(x_j[:, 0]) * np.sqrt(_row_dot(w, w))), exponent)
     return orthogonal / np.where(length == 0, 1, length)[:, None], np.minimum(sine, 1)
+
+
+def _row_dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the inner product of each row of a with the same row of b."""
+    return np.einsum("ij,ij->i", a, b)
 
 
 def _scaled(rows: FloatArray) -> tuple[FloatArray, IntArray]:
@@ -207,6 +212,6 @@ def _backward(step: Step, g: FloatArray, rows: Directions, classes: Directions, 
 
 def _unnormalised(by_unit: FloatArray, rows: Directions, tangential: FloatArray) -> FloatArray:
     """Return the gradient by rows from that by their directions: without its radial part, over their length."""
-    radial = np.einsum("ij,ij->i", by_unit, rows.unit)[:, None]
+    radial = _row_dot(by_unit, rows.unit)[:, None]
     tangent = by_unit - radial * rows.unit + tangential.astype(by_unit.dtype)
     return np.ldexp(tangent / rows.length[:, None], -rows.exponent[:, None]) + by_unit.dtype.type(0)
