@@ -18,10 +18,11 @@ from numpy.typing import DTypeLike
 
 from svref import stages
 from svref import step as passes
-from svref.head import Directions, HeadGradients
+from svref.head import HeadGradients
 from svref.inputs import BoolArray, FloatArray
 from svref.margins.base import few_digits
 from svref.step import Step
+from svref.vectors import Directions
 
 SLACK = 8.0
 UNDECIDED = 4.0
@@ -48,7 +49,7 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     """Return the condition scales of a float64 `step` for a candidate that computes in `dtype` (equation 41)."""
     gradient = passes.cosine_gradient(step, np.ones(len(step.labels)))
     figures = step.margin.figures(step.angle, unit_roundoff(dtype))
-    f, a = step.rows
+    f, a = step.target.f, step.log_odds
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * f[step.own.rows]
     zs = np.abs(z).max(axis=1) + step.s * figures.value
@@ -56,7 +57,7 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     by_cosines = np.abs(gradient) * (1 + zs)[:, None]
     by_cosines[step.own] = (step.s * figures.by_cosine * target)[step.own.rows]
     logit_gradient = _by_logits(step)
-    by_t = step.emphasis.by_t(step.cosines, step.mask, step.s)
+    by_t = step.s * step.emphasis.raised(step.cosines, step.mask)
     return Scales(
         loss=1 + zs,
         cosines=by_cosines,
@@ -126,7 +127,7 @@ def _cosine_sensitivities(step: Step, dtype: DTypeLike) -> tuple[FloatArray, Flo
     precision cannot tell it from its neighbours.
     """
     u, q, own = unit_roundoff(dtype), passes.target_error(step), step.own
-    slope = step.s * step.emphasis.slope(step.mask)
+    slope = step.s * (np.zeros(step.mask.shape) + step.emphasis.slope(step.emphasis.lift(step.mask, np.float64)))
     target = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), u**-0.5)
     slope[own] = target[own.rows]
     mean = (step.probabilities * slope).sum(axis=1)

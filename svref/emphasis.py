@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from svref.inputs import BoolArray, FloatArray, emphasis_parameter, one_of
+from svref.inputs import BoolArray, FloatArray
 from svref.margins import Margin
+from svref.parameters import emphasis_parameter, one_of
 
 Form = Literal["adaptive", "fixed"]
 
@@ -59,15 +61,20 @@ class SupportVectors:
         if self.boundary is not None and not isinstance(self.boundary, Margin):
             raise TypeError(f"boundary must be a margin object or None; got {self.boundary!r}.")
 
-    def log_h(self, cosines: FloatArray, mask: BoolArray, s: float) -> FloatArray:
-        """Return log h (equation 6), 0 where the mask is False."""
-        return np.where(mask, (self.t - 1) * self.by_t(cosines, mask, s), cosines.dtype.type(0))
+    def lift(self, mask: BoolArray, dtype: DTypeLike, out: FloatArray | None = None) -> FloatArray:
+        """Return (t - 1) I, what every function below is made of."""
+        return np.multiply(mask, self.t - 1, out=out, dtype=dtype)
 
-    def slope(self, mask: BoolArray) -> FloatArray:
-        """Return d(c_k + log h_k / s)/dc_k, which is exactly t or 1 (equation 7)."""
-        return np.where(mask, self.t if self.form == "adaptive" else 1.0, 1.0)
+    def raised(
+        self, cosines: FloatArray, lift: FloatArray | BoolArray | float, out: FloatArray | None = None
+    ) -> FloatArray:
+        """Return log h / s (equation 6), by which the emphasis raises a cosine; for lift = I, its derivative by t."""
+        raised = np.add(cosines, 1, out=out)
+        if self.form == "fixed":
+            raised[...] = 1
+        raised *= lift
+        return raised
 
-    def by_t(self, cosines: FloatArray, mask: BoolArray, s: float) -> FloatArray:
-        """Return d log h / dt (equation 8), 0 where the mask is False."""
-        by_t = s * (cosines + 1) if self.form == "adaptive" else np.full_like(cosines, s)
-        return np.where(mask, by_t, cosines.dtype.type(0))
+    def slope(self, lift: FloatArray | float, out: FloatArray | None = None) -> FloatArray:
+        """Return d(c_k + log h_k / s)/dc_k (equation 7): 1 + (t - 1) is t, as t - 1 has no more digits than t."""
+        return np.add(lift if self.form == "adaptive" else np.zeros_like(lift), 1, out=out)

@@ -6,26 +6,27 @@ r"""From embeddings and class weights to the loss, and back.
 
 The target's own term has the form dL/dθ times a unit tangent (equation 38), because its cosine no longer knows
 the angle when the two vectors are near-parallel: 1 - cos(1e-9) is 0 in float64. Only these B pairs need more than
-the working precision; see `target_pairs`.
+the working precision; see `svref.vectors`. The classes pass through in chunks, which are shards of one process.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref import inputs
-from svref import step as passes
+from svref import blocks, inputs, pool, stages
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.step import Step
-from svref.twofold import cross
+from svref.shards import Kept, Shard, by_embeddings
+from svref.vectors import directions, measured
 
-NEAR_PARALLEL = 2.0**-12  # a sine below which the angle says more than a rounded cosine
+CHUNK_BYTES = 2**21  # of a chunk's weights or cosines: a few such arrays fit the last cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,22 +45,7 @@ class HeadGradients:
     weights: FloatArray
 
 
-class Directions(NamedTuple):
-    """Rows as unit vectors and lengths: rows = unit · length · 2^exponent."""
-
-    unit: FloatArray
-    length: FloatArray
-    exponent: IntArray
-
-
-class Pairs(NamedTuple):
-    """The B targets: each angle, and the unit tangents at x̂ towards ŵ and at ŵ towards x̂, float64."""
-
-    angle: Angle
-    at_embedding: FloatArray
-    at_weight: FloatArray
-
-
+@np.errstate(under="ignore")
 def value_and_grad(
     loss: SVXSoftmax,
     embeddings: ArrayLike,
@@ -68,6 +54,9 @@ def value_and_grad(
     *,
     reduction: str = "mean",
     ignore_index: int | None = None,
+    out: FloatArray | None = None,
+    memory: int = 2**30,
+    progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Any, HeadGradients]:
     r"""Return the loss of a classification head and its gradients by the unnormalised vectors.
 
@@ -89,6 +78,14 @@ def value_and_grad(
         What becomes of the B losses; the gradients are those of it, for "none" of the sum.
     ignore_index : int, optional
         Rows with this label have loss 0 and do not count.
+    out : array of the same dtype, shape (C, D), optional
+        Where the gradient by the weights is written; it may be a memory map. It is written when all inputs have been
+        checked and the loss is known. Until it is complete some of its rows are NaN, also after an interrupt.
+    memory : int, default 2**30
+        Bytes that may be spent to keep one number per cosine, B C of them, between the passes over the classes. If
+        they do not fit, the cosines are computed twice: four matrix products in place of three.
+    progress : callable, optional
+        Called with the number of classes done and their total, which counts both passes, in steps of a chunk.
 
     Returns
     -------
@@ -101,11 +98,14 @@ def value_and_grad(
     ------
     ValueError, TypeError
         If `loss` is no loss, an array is not finite, real and two-dimensional, D or the dtypes differ, a row is
-        zero, or the labels are wrong; before any work is done.
+        zero, the labels are wrong, or `out` cannot take the gradient; before any gradient is written.
 
     Notes
     -----
-    The matrix products sum in an order of their own, so the last bits of a row depend on the shape of the batch.
+    The classes pass in chunks that fit a cache; nothing else of the size of the weights is allocated, so `weights` may
+    be a memory map larger than the memory. With threadpoolctl installed the chunks run side by side, each on one BLAS
+    thread, and the bits do not depend on the number of threads. The matrix products sum in an order of their own, so
+    the last bits of a row depend on the shape of the batch.
 
     Examples
     --------
@@ -121,97 +121,91 @@ def value_and_grad(
     x, w = inputs.real_array("embeddings", embeddings, 2), inputs.real_array("weights", weights, 2)
     inputs.check_pair(x, w)
     y, counted = inputs.class_indices(labels, len(x), len(w), ignore_index)
-    row_weights = inputs.reduction_weights(reduction, counted, len(y))
-    inputs.check_nonzero_rows("embeddings", x)
-    inputs.check_nonzero_rows("weights", w)
-    with np.errstate(under="ignore"):
-        rows, classes, pairs = directions(x), directions(w), target_pairs(x, w[y])
-        c, pairs = cosines(rows, classes, pairs, y)
-        loss.check_logits(1.0, loss.margin.value(pairs.angle), x.dtype)
-        step = passes.forward(loss.margin, loss.emphasis, loss.s, c, y, counted, angle=pairs.angle)
-        return passes.reduced(step, row_weights, reduction), _backward(step, row_weights, rows, classes, pairs)
+    g = inputs.reduction_weights(reduction, counted, len(y))
+    gradient = inputs.output_array("out", out, w.shape, w.dtype, x, w)
+    inputs.check_rows("embeddings", x)
+    if not directions(w[y]).whole:
+        inputs.check_rows("weights", w)
+    with pool.one_blas_thread_each() as threads:
+        stream = _Stream(loss, x, w, y, progress, threads)
+        loss.check_logits(1.0, loss.margin.value(Angle(*stream.targets)), x.dtype)
+        mass, kept = stream.negatives(keep=memory >= x.itemsize * len(x) * len(w))
+        by_x = stream.gradients(mass, kept, g, gradient)
+        value = blocks.reduced(stages.log_odds_against(mass), counted, g, reduction, x.dtype)
+        return value, HeadGradients(by_embeddings(x, by_x), gradient)
 
 
-def directions(rows: FloatArray) -> Directions:
-    """Return each row's direction and length, without overflow: rows are scaled by a power of two first."""
-    scaled, exponent = _scaled(rows)
-    length = np.sqrt(_row_dot(scaled, scaled))
-    return Directions(scaled / length[:, None], length, exponent)
+class _Stream:
+    """The classes of a head in chunks, each a shard, and the two passes over them."""
 
+    def __init__(
+        self,
+        loss: SVXSoftmax,
+        x: FloatArray,
+        w: FloatArray,
+        y: IntArray,
+        progress: Callable[[int, int], object] | None,
+        threads: int,
+    ) -> None:
+        largest = max(1, CHUNK_BYTES // (w.itemsize * max(x.shape)))
+        self.chunks = pool.even(len(w), min(largest, max(256, len(w) // 8)))
+        pairs, rows = measured(x, w[y]), directions(x)
+        self.targets = pairs.at_working_precision(x.dtype)
+        self.shards = [
+            Shard(loss, x, w[part], np.where(here, y - part.start, -1), rows, pairs.of(here))
+            for part in self.chunks
+            for here in [(y >= part.start) & (y < part.stop)]
+        ]
+        self.weights, self.progress, self.threads, self.done = w, progress, threads, 0
 
-def cosines(rows: Directions, classes: Directions, pairs: Pairs, labels: IntArray) -> tuple[FloatArray, Pairs]:
-    """Return the cosines (B, C), within [-1, 1], and the pairs with the cosines they have there.
+    def negatives(self, keep: bool) -> tuple[stages.Mass, list[Kept | None]]:
+        """Return the mass of all negatives, and what each chunk keeps for its gradients."""
+        masses: list[stages.Mass] = []
+        kept: list[Kept | None] = []
 
-    Near-parallel targets have the cosine of their measured angle, the others the product's. A class whose product
-    is the target's gets the target's cosine: the two tie, as equal weights must.
-    """
-    c = np.clip(rows.unit @ classes.unit.T, -1, 1)
-    product = c[np.arange(len(labels)), labels]
-    near = pairs.angle.sine < NEAR_PARALLEL
-    target = np.where(near, pairs.angle.cosine, product).astype(c.dtype)
-    c[near] = np.where(c[near] == product[near, None], target[near, None], c[near])
-    return c, pairs._replace(angle=Angle(target.astype(np.float64), pairs.angle.sine))
+        def consume(result: Kept) -> None:
+            masses.append(result.mass)
+            kept.append(result if keep else None)
+            self._report(len(masses) - 1)
 
+        room = np.empty(self.targets.shape[1] * len(self.weights) if keep else 0, self.weights.dtype)
 
-def target_pairs(embeddings: FloatArray, target_weights: FloatArray) -> Pairs:
-    """Return the angle of each row of `embeddings` with the same row of `target_weights`, and both tangents.
+        def task(i: int) -> Kept:
+            return self.shards[i].negatives(self.targets, self._part(room, i) if keep else None)
 
-    Near-parallel or near-opposite, the cosine is taken from the sine, which then says more.
-    """
-    x, w = _scaled(embeddings.astype(np.float64))[0], _scaled(target_weights.astype(np.float64))[0]
-    at_x, sine = _tangent(x, w)
-    at_w, _ = _tangent(w, x)
-    x_norm, w_norm = (np.sqrt(_row_dot(v, v)) for v in (x, w))
-    cosine = np.clip(_row_dot(x, w) / (x_norm * w_norm), -1, 1)
-    from_sine = np.copysign(np.sqrt((1 - sine) * (1 + sine)), cosine)
-    return Pairs(Angle(np.where(sine < np.sqrt(0.5), from_sine, cosine), sine), at_x, at_w)
+        try:
+            self._run(task, consume)
+        except ValueError:
+            inputs.check_rows("weights", self.weights)
+            raise
+        return reduce(stages.merge, masses), kept
 
+    def gradients(self, mass: stages.Mass, kept: list[Kept | None], g: FloatArray, out: FloatArray) -> FloatArray:
+        """Write dL/dw to `out`, every chunk marked by a row of NaN until it is there; return dL/dx̂, float64."""
+        for part in self.chunks:
+            out[part.start] = np.nan
+        total = np.zeros(self.shards[0].embeddings.shape)
+        done = iter(range(len(self.chunks)))
 
-def _tangent(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the unit tangent at x towards w, 0 where they are parallel, and the sine of their angle.
+        def task(i: int) -> FloatArray:
+            return self.shards[i].gradients(self.targets, mass, g, kept[i], out[self.chunks[i]])[0]
 
-    w - (w_j/x_j) x = cross/x_j, with j the largest component of x, has the same part orthogonal to x as w, and is
-    at most 1 + √D times as long; so projecting it loses nothing, at any angle (equation 39).
-    """
-    rows = np.arange(len(x))
-    j = np.argmax(np.abs(x), axis=1)
-    x_j, w_j = x[rows, j][:, None], w[rows, j][:, None]
-    difference, exponent = _scaled(cross(w, x_j, x, w_j))
-    along = _row_dot(x, difference) / _row_dot(x, x)
-    orthogonal = (difference - along[:, None] * x) * np.sign(x_j)
-    length = np.sqrt(_row_dot(orthogonal, orthogonal))
-    sine = np.ldexp(length / (np.abs(x_j[:, 0]) * np.sqrt(_row_dot(w, w))), exponent)
-    return orthogonal / np.where(length == 0, 1, length)[:, None], np.minimum(sine, 1)
+        def consume(by_x: FloatArray) -> None:
+            np.add(total, by_x, out=total)
+            self._report(next(done))
 
+        self._run(task, consume)
+        return total
 
-def _row_dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Return the inner product of each row of a with the same row of b."""
-    return np.einsum("ij,ij->i", a, b)
+    def _part(self, room: FloatArray, i: int) -> FloatArray:
+        """Return the memory for the cosines of chunk i."""
+        rows, part = len(self.shards[i].labels), self.chunks[i]
+        return room[rows * part.start : rows * part.stop].reshape(rows, -1)
 
+    def _run(self, task: Callable[[int], Any], consume: Callable[[Any], object]) -> None:
+        pool.run(task, len(self.shards), consume, self.threads)
 
-def _scaled(rows: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Return each row times a power of two, so that its largest entry lies in [0.5, 1), and the exponent taken out."""
-    exponent = np.frexp(np.abs(rows).max(axis=1))[1]
-    return np.ldexp(rows, -exponent[:, None]), exponent
-
-
-def _backward(step: Step, g: FloatArray, rows: Directions, classes: Directions, pairs: Pairs) -> HeadGradients:
-    """Pull dL/dc back through both normalisations (equations 36 and 37), the targets through their angles (38)."""
-    by_cosines = passes.negatives_gradient(step, g)
-    by_angle = passes.target_gradient(step, g, step.margin.by_angle(pairs.angle))
-    by_unit_x = by_cosines @ classes.unit
-    by_unit_w = by_cosines.T @ rows.unit
-    # dθ/dx = -tangent/|x|, so the targets' terms are -dL/dθ times the unit tangents
-    pull = -by_angle[:, None]
-    towards_w = np.zeros(classes.unit.shape)
-    np.add.at(towards_w, step.labels, pull * pairs.at_weight)
-    return HeadGradients(
-        _unnormalised(by_unit_x, rows, pull * pairs.at_embedding), _unnormalised(by_unit_w, classes, towards_w)
-    )
-
-
-def _unnormalised(by_unit: FloatArray, rows: Directions, tangential: FloatArray) -> FloatArray:
-    """Return the gradient by rows from that by their directions: without its radial part, over their length."""
-    radial = _row_dot(by_unit, rows.unit)[:, None]
-    tangent = by_unit - radial * rows.unit + tangential.astype(by_unit.dtype)
-    return np.ldexp(tangent / rows.length[:, None], -rows.exponent[:, None]) + by_unit.dtype.type(0)
+    def _report(self, i: int) -> None:
+        self.done += self.chunks[i].stop - self.chunks[i].start
+        if self.progress is not None:
+            self.progress(self.done, 2 * len(self.weights))

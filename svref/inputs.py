@@ -7,11 +7,12 @@ arrays. A message says what must hold, what arrived, where first and how often, 
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from svref import pool
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
@@ -22,7 +23,7 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def real_array(name: str, values: ArrayLike, ndim: int) -> FloatArray:
-    """Return `values` as a native, finite float32 or float64 array of `ndim` axes, without a copy if it is one."""
+    """Return `values` as a native float32 or float64 array of `ndim` axes, without a copy if it is one."""
     array = _as_array(name, values)
     if array.dtype.newbyteorder("=") not in _DTYPES:
         raise TypeError(
@@ -33,9 +34,50 @@ def real_array(name: str, values: ArrayLike, ndim: int) -> FloatArray:
         raise ValueError(f"{name} must have {ndim} axes, {_axes(name)}; got shape {array.shape}.")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty: at least one of each, {_axes(name)}; got shape {array.shape}.")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    refuse_first(name, array, ~np.isfinite(array), "must be finite", "Mend the computation that made them.")
-    return array
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def check_finite(name: str, array: FloatArray) -> tuple[float, float]:
+    """Return the smallest and the largest entry; raise if one is not finite."""
+    low, high = extremes(array)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        refuse_first(name, array, ~np.isfinite(array), "must be finite", "Mend the computation that made them.")
+    return low, high
+
+
+def extremes(array: FloatArray) -> tuple[float, float]:
+    """Return the smallest and the largest entry, NaN if there is one, reading the memory once."""
+    bands, slices = pool.cut(array.shape, array.itemsize)
+    lows, highs = np.empty((2, len(bands), len(slices)))
+
+    def band(i: int) -> None:
+        for j, part in enumerate(slices):
+            block = array[bands[i], part]
+            lows[i, j], highs[i, j] = block.min(), block.max()
+
+    pool.run(band, len(bands))
+    return float(lows.min()), float(highs.max())
+
+
+def output_array(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any], *read: FloatArray) -> FloatArray:
+    """Return `out`, or a new array if it is None; raise unless it can take the result as it is, and none of `read`."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array; got {type(out).__name__}.")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(
+            f"{name} must have shape {shape} and dtype {dtype}, those of what it is the gradient by; "
+            f"got shape {out.shape} and dtype {out.dtype}. Allocate it with np.empty({shape}, np.{dtype})."
+        )
+    if not (out.flags.c_contiguous and out.flags.aligned):
+        raise ValueError(f"{name} must be aligned and in C order; got strides {out.strides}. Pass a plain np.empty.")
+    if not out.flags.writeable:
+        hint = " Open the memory map with mode 'r+' or 'w+'." if isinstance(out, np.memmap) else ""
+        raise ValueError(f"{name} must be writeable; got a read-only array.{hint}")
+    if any(np.may_share_memory(out, array) for array in read):
+        raise ValueError(f"{name} must not overlap an input; got memory that one of them uses. Pass another array.")
+    return out
 
 
 def refuse_first(name: str, array: NDArray[Any], wrong: BoolArray, must: str, advice: str) -> None:
@@ -72,8 +114,10 @@ def _as_array(name: str, values: ArrayLike) -> NDArray[Any]:
         raise TypeError(f"{name} must be readable as an array, or nested lists of equal length; {error}") from error
 
 
-def check_cosine_range(cosines: FloatArray) -> None:
-    """Raise if any entry lies outside [-1, 1], where an angle does not exist."""
+def check_cosine_range(cosines: FloatArray, low: float, high: float) -> None:
+    """Raise if the lowest or the highest entry lies outside [-1, 1], where an angle does not exist."""
+    if low >= -1 and high <= 1:
+        return
     refuse_first(
         "cosines",
         cosines,
@@ -188,57 +232,12 @@ def check_pair(embeddings: FloatArray, weights: FloatArray) -> None:
         )
 
 
-def check_nonzero_rows(name: str, array: FloatArray) -> None:
-    """Raise if a row is all zeros: it has no direction, hence no cosine."""
+def check_rows(name: str, array: FloatArray) -> None:
+    """Raise if a row is not finite, or all zeros: it has no direction, hence no cosine."""
+    check_finite(name, array)
     zero = np.asarray(~array.any(axis=1))
     if zero.any():
         raise ValueError(
             f"{name} must have no zero row: it has no direction; got {name}[{int(np.argmax(zero))}] = 0 "
             f"({np.count_nonzero(zero)} of {len(zero)} rows)."
         )
-
-
-def real_parameter(name: str, value: object, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
-    """Return `value` as a float in [low, high), or in (low, high) with `open_low`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a real number; got {name}={value!r} ({type(value).__name__}).")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    above = number > low if open_low else number >= low
-    if not (above and number < high):
-        raise ValueError(f"{name} must be {_interval(low, high, open_low)}; got {name}={value!r}.")
-    return number
-
-
-def _interval(low: float, high: float, open_low: bool) -> str:
-    if math.isinf(low):
-        return "finite"
-    lower = f"{'above' if open_low else 'at least'} {low:g}"
-    if math.isinf(high):
-        return f"{lower} and finite"
-    return f"{lower} and below {'π (radians, not degrees)' if high == math.pi else format(high, 'g')}"
-
-
-def emphasis_parameter(value: object) -> float:
-    """Return the SV paper's t as a float of at least 1."""
-    t = real_parameter("t", value, -math.inf, open_low=True)
-    if t < 1:
-        hint = f" Code after the MV-Softmax paper calls t - 1 its t: you may mean t={1 + t:g}." if t >= 0 else ""
-        raise ValueError(f"t must be at least 1 (t = 1 switches the emphasis off); got t={value!r}.{hint}")
-    return t
-
-
-def integer_parameter(name: str, value: object, low: int, high: int) -> int:
-    """Return `value` as an int from `low` to `high`; 4.0 counts as 4."""
-    number = real_parameter(name, value, -math.inf, open_low=True)
-    if not number.is_integer() or not low <= number <= high:
-        raise ValueError(f"{name} must be an integer from {low} to {high}; got {name}={value!r}.")
-    return int(number)
-
-
-def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")

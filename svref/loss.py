@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref import inputs
+from svref import blocks, inputs
 from svref import step as passes
 from svref.emphasis import SupportVectors
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.margins import Angle, Margin, NoMargin
+from svref.parameters import real_parameter
 from svref.step import Gradients, Step
 
 
@@ -64,7 +65,12 @@ class SVXSoftmax:
             raise TypeError(f"margin must be a margin object such as AdditiveAngle(0.5); got {self.margin!r}.")
         if not isinstance(self.emphasis, SupportVectors):
             raise TypeError(f"emphasis must be a SupportVectors object; got {self.emphasis!r}.")
-        object.__setattr__(self, "s", inputs.real_parameter("s", self.s, 0.0, open_low=True))
+        object.__setattr__(self, "s", real_parameter("s", self.s, 0.0, open_low=True))
+
+    @property
+    def parts(self) -> blocks.Parts:
+        """The margin, the emphasis and the scale, as the stages take them."""
+        return blocks.Parts(self.margin, self.emphasis, self.s)
 
     @property
     def angular(self) -> bool:
@@ -101,14 +107,24 @@ class SVXSoftmax:
         """
         c, y, counted = self._checked(cosines, labels, ignore_index)
         weights = inputs.reduction_weights(reduction, counted, len(y))
-        return passes.reduced(self._forward(c, y, counted), weights, reduction)
+        return blocks.reduced(blocks.log_odds(self.parts, c, y), counted, weights, reduction, c.dtype)
 
     def value_and_grad(
-        self, cosines: ArrayLike, labels: ArrayLike, *, reduction: str = "mean", ignore_index: int | None = None
+        self,
+        cosines: ArrayLike,
+        labels: ArrayLike,
+        *,
+        reduction: str = "mean",
+        ignore_index: int | None = None,
+        out: FloatArray | None = None,
     ) -> tuple[Any, FloatArray]:
-        """Return the loss and its gradient by the cosines.
+        """Return the loss and its gradient by the cosines, on all threads, in blocks that fit a cache.
 
-        Parameters, errors: as `value`.
+        Parameters, errors: as `value`, and
+
+        out : array of the dtype of the cosines, shape (B, C), optional
+            Where the gradient is written: C order, writeable, no memory of the inputs. Given one that is used again
+            and again, a large batch saves the time that fresh memory costs. None allocates it.
 
         Returns
         -------
@@ -119,8 +135,9 @@ class SVXSoftmax:
         """
         c, y, counted = self._checked(cosines, labels, ignore_index)
         weights = inputs.reduction_weights(reduction, counted, len(y))
-        step = self._forward(c, y, counted)
-        return passes.reduced(step, weights, reduction), passes.cosine_gradient(step, weights)
+        gradient = inputs.output_array("out", out, c.shape, c.dtype, c)
+        a = blocks.value_and_gradient(self.parts, c, y, weights, gradient)
+        return blocks.reduced(a, counted, weights, reduction, c.dtype), gradient
 
     def forward(self, cosines: ArrayLike, labels: ArrayLike, *, ignore_index: int | None = None) -> Step:
         """Return every quantity of the forward pass, by its name. Parameters, errors: as `value`."""
@@ -158,12 +175,13 @@ class SVXSoftmax:
         self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
     ) -> tuple[FloatArray, IntArray, BoolArray | None]:
         c = inputs.real_array("cosines", cosines, 2)
+        low, high = inputs.check_finite("cosines", c)
         y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)
         if self.angular:
-            inputs.check_cosine_range(c)
+            inputs.check_cosine_range(c, low, high)
         with np.errstate(under="ignore", over="ignore", invalid="ignore"):
             f = self.margin.value(Angle.from_cosine(c[np.arange(len(y)), y]))
-        self.check_logits(1.0 if self.angular else float(np.abs(c).max()), f, c.dtype)
+        self.check_logits(1.0 if self.angular else max(-low, high), f, c.dtype)
         return c, y, counted
 
     def check_logits(self, largest: float, f: FloatArray, dtype: np.dtype[Any]) -> None:

@@ -6,18 +6,26 @@ r"""The loss in three stages, forward beside backward, as pure functions on a sl
 
 A slice is any run of columns of the cosines. `own` names the entries of the slice that are the rows' own label
 columns. Row vectors (B,) are float64 throughout, arrays (B, K) keep the dtype of the cosines; so a float32 mask
-is decided on f itself, not on a rounded f. Equation numbers are those of docs/explanation/derivation.md.
+is decided on f itself, not on a rounded f. Each negative costs one exponential: stage 2 leaves it behind, counted
+from the slice's peak, and stage 3 multiplies. Functions with `out` write there, and allocate where it is None.
+Equation numbers are those of docs/explanation/derivation.md.
 """
 
 from __future__ import annotations
 
+from types import EllipsisType
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from svref import pool
 from svref.emphasis import SupportVectors
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.margins import Angle, Margin
+
+WINDOW = {"float32": 64.0, "float64": 512.0}  # exponents whose exp is far from overflow and underflow
+SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
 
 
 class Own(NamedTuple):
@@ -27,6 +35,29 @@ class Own(NamedTuple):
     columns: IntArray
 
 
+class Target(NamedTuple):
+    """What stage 2 needs to know of the targets, in the dtype of the cosines, (B,).
+
+    `boundary` is rounded down: a number of that dtype exceeds it if and only if it exceeds the float64 boundary.
+    `contest` is the least c_k - f, as rounded, of a support vector.
+    """
+
+    f: FloatArray
+    boundary: FloatArray
+    contest: FloatArray
+
+    def of(self, rows: slice) -> Target:
+        """Return the targets of some rows."""
+        return Target(self.f[rows], self.boundary[rows], self.contest[rows])
+
+
+class Support(NamedTuple):
+    """The support vectors of a slice: one by one with their lift t - 1, or all entries with the lift (t - 1) I."""
+
+    entries: tuple[IntArray, ...] | EllipsisType
+    lift: FloatArray | float
+
+
 class Mass(NamedTuple):
     """The negatives' mass Σ exp(r_k) = total · exp(peak) of a slice, per row; (-inf, 0) of an empty one."""
 
@@ -34,18 +65,24 @@ class Mass(NamedTuple):
     total: FloatArray
 
 
-def own_entries(labels: IntArray, start: int, stop: int) -> Own:
-    """Return where the label columns lie in the slice of classes [start, stop)."""
-    rows = np.flatnonzero((labels >= start) & (labels < stop))
-    return Own(rows, labels[rows] - start)
+def own_entries(labels: IntArray, classes: slice) -> Own:
+    """Return where the label columns lie in the slice of `classes`."""
+    rows = np.flatnonzero((labels >= classes.start) & (labels < classes.stop))
+    return Own(rows, labels[rows] - classes.start)
 
 
 # ---- 1 target: f and what decides the mask ---------------------------------------------------------------------
 
 
-def boundary(margin: Margin, emphasis: SupportVectors, angle: Angle) -> FloatArray:
-    """Return what a negative must exceed to be a support vector: f, or the value of another margin."""
-    return (emphasis.boundary or margin).value(angle)
+def target(margin: Margin, emphasis: SupportVectors, angle: Angle, dtype: DTypeLike) -> Target:
+    """Return f, and the boundary of the support vectors: f, or the value of another margin.
+
+    Rounding keeps order: where c_k exceeds the boundary, the rounded c_k - f is at least the rounded boundary - f.
+    """
+    value = margin.value(angle)
+    decider = value if emphasis.boundary is None else emphasis.boundary.value(angle)
+    f, boundary = value.astype(dtype), rounded_down(decider, dtype)
+    return Target(f, boundary, boundary - f)
 
 
 def target_gradient(pull: FloatArray, derivative: FloatArray, dead: BoolArray) -> FloatArray:
@@ -62,28 +99,58 @@ def target_gradient(pull: FloatArray, derivative: FloatArray, dead: BoolArray) -
 # ---- 2 negatives: mask, relative logits, and their reduction ---------------------------------------------------
 
 
-def support_mask(cosines: FloatArray, boundary: FloatArray, own: Own) -> BoolArray:
-    """Return I_k = [c_k > f] (equation 5): strictly, compared in float64, and never in the label's column."""
-    mask = cosines > boundary[:, None]
+def gaps(cosines: FloatArray, target: Target, own: Own, out: FloatArray | None = None) -> FloatArray:
+    """Return c_k - f, with -inf in the label's column, which keeps it outside every sum."""
+    out = np.subtract(cosines, target.f[:, None], out=out)
+    out[own] = -np.inf
+    return out
+
+
+def support_mask(cosines: FloatArray, target: Target, own: Own) -> BoolArray:
+    """Return I_k = [c_k > f] (equation 5): strictly, as in float64, and never in the label's column."""
+    mask = np.greater(cosines, target.boundary[:, None], out=pool.scratch("mask", cosines.shape, np.bool_))
     mask[own] = False
     return mask
 
 
-def relative_logits(
-    cosines: FloatArray, margin_cosine: FloatArray, mask: BoolArray, own: Own, emphasis: SupportVectors, s: float
-) -> FloatArray:
-    """Return r_k = s (c_k - f) + log h_k (equation 10); the label's column holds -inf, outside every sum."""
-    difference = cosines - margin_cosine.astype(cosines.dtype)[:, None]
-    r = s * difference + emphasis.log_h(cosines, mask, s)
-    r[own] = -np.inf
-    return r
+def support(cosines: FloatArray, mask: BoolArray, emphasis: SupportVectors) -> Support:
+    """Return the support vectors one by one where they are few, as a factor for all entries where they are many."""
+    if SPARSE * np.count_nonzero(mask) < mask.size:
+        return Support(np.divmod(np.flatnonzero(mask), mask.shape[1]), emphasis.t - 1)
+    return Support(..., emphasis.lift(mask, cosines.dtype, pool.scratch("lift", mask.shape, cosines.dtype)))
 
 
-def mass(r: FloatArray) -> Mass:
-    """Return the (peak, total) of a slice of relative logits (equation 11)."""
-    peak = r.max(axis=1, initial=-np.inf)
-    total = np.exp(r - finite_or_zero(peak)[:, None]).sum(axis=1, dtype=np.float64)
-    return Mass(peak.astype(np.float64), total)
+def raise_(gaps: FloatArray, cosines: FloatArray, support: Support, emphasis: SupportVectors) -> None:
+    """Add log h / s (equation 6) to the gaps of the support vectors, in place."""
+    entries, lift = support
+    if entries is ...:
+        gaps += emphasis.raised(cosines, lift, pool.scratch("raised", gaps.shape, gaps.dtype))
+    else:
+        gaps[entries] += emphasis.raised(cosines[entries], lift)
+
+
+def steepen(weights: FloatArray, support: Support, emphasis: SupportVectors) -> None:
+    """Multiply by slope_k (equation 7) the entries of the support vectors, in place."""
+    entries, lift = support
+    if entries is ...:
+        weights *= emphasis.slope(lift, pool.scratch("raised", weights.shape, weights.dtype))
+    else:
+        weights[entries] *= emphasis.slope(lift)
+
+
+def weights(r: FloatArray, peak: FloatArray) -> tuple[FloatArray, Mass]:
+    """Turn r_k into exp(r_k - P), in place, and return it with the mass (P, T) of each row (equation 11).
+
+    `peak` is the largest r_k of each row. P is how far it lies outside the window within which exp neither overflows
+    nor underflows; so most rows have P = 0 and need no shift.
+    """
+    bound = WINDOW[r.dtype.name]
+    shift = np.zeros(len(peak), r.dtype)
+    if not np.abs(peak).max(initial=0) <= bound:
+        shift = finite_or_zero(peak - np.clip(peak, -bound, bound))
+        r -= shift[:, None]
+    np.exp(r, out=r)
+    return r, Mass(shift.astype(np.float64), r.sum(axis=1).astype(np.float64))
 
 
 def merge(first: Mass, second: Mass) -> Mass:
@@ -113,27 +180,17 @@ def target_error(a: FloatArray) -> FloatArray:
     return np.where(a > 0, 1.0, e) / (1 + e)
 
 
-def share(r: FloatArray, a: FloatArray) -> FloatArray:
-    """Return exp(r_k - a) = p_k / q (equation 16): each negative's share of the error; 0 at the label."""
-    return np.exp(r - finite_or_zero(a).astype(r.dtype)[:, None])
+def share(slice_mass: Mass, mass: Mass) -> FloatArray:
+    """Return what turns a slice's exp(r_k - P) into the share exp(r_k - a) = p_k / q (equation 16), 0 without any."""
+    some = mass.total > 0
+    relative = np.exp(slice_mass.peak - finite_or_zero(mass.peak))
+    return np.divide(relative, mass.total, out=np.zeros(len(some)), where=some)
 
 
-def cosine_gradient(share: FloatArray, weight: FloatArray, mask: BoolArray, emphasis: SupportVectors) -> FloatArray:
-    """Return dL/dc_k = s p_k slope_k of the negatives (equation 17), from weight = s q g; 0 at the label."""
-    slope = emphasis.slope(mask).astype(share.dtype, copy=False)
-    return share * weight.astype(share.dtype)[:, None] * slope
-
-
-def scale_sums(share: FloatArray, r: FloatArray, own: Own) -> FloatArray:
-    """Return Σ share_k r_k, which q g / s turns into dL/ds (equation 19)."""
-    r = r.copy()
-    r[own] = 0
-    return np.sum(share * r, axis=1, dtype=np.float64)
-
-
-def emphasis_sums(share: FloatArray, by_t: FloatArray) -> FloatArray:
-    """Return Σ share_k dlog h_k/dt, which q g turns into dL/dt (equation 20)."""
-    return np.sum(share * by_t, axis=1, dtype=np.float64)
+def rounded_down(values: FloatArray, dtype: DTypeLike) -> FloatArray:
+    """Return the largest numbers of `dtype` not above `values`: a number of `dtype` exceeds both or neither."""
+    nearest = values.astype(dtype)
+    return np.where(nearest > values, np.nextafter(nearest, -np.inf, dtype=dtype), nearest)
 
 
 def finite_or_zero(values: FloatArray) -> FloatArray:

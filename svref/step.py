@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -41,8 +40,12 @@ class Step:
         I, the support vectors.
     relative_logits : array, shape (B, C)
         r, with -inf in the label's column.
-    rows : tuple of two float64 arrays, shape (B,)
-        f and a before they are rounded to the dtype of the cosines.
+    weights : array, shape (B, C)
+        exp(r - P), the exponentials behind every probability and gradient.
+    target : stages.Target
+        f and the boundary of the support vectors, float64.
+    mass : stages.Mass
+        (P, T) of each row, float64.
     """
 
     margin: Margin
@@ -54,7 +57,9 @@ class Step:
     angle: Angle = field(repr=False)
     mask: BoolArray = field(repr=False)
     relative_logits: FloatArray = field(repr=False)
-    rows: tuple[FloatArray, FloatArray] = field(repr=False)
+    weights: FloatArray = field(repr=False)
+    target: stages.Target = field(repr=False)
+    mass: stages.Mass = field(repr=False)
 
     @property
     def target_cosine(self) -> FloatArray:
@@ -64,22 +69,28 @@ class Step:
     @property
     def margin_cosine(self) -> FloatArray:
         """The target's cosine after the margin, f, shape (B,)."""
-        return self.in_dtype(self.rows[0])
+        return self.in_dtype(self.target.f)
 
     @property
     def boundary(self) -> FloatArray:
         """What a negative must exceed to be a support vector, float64, shape (B,)."""
-        return stages.boundary(self.margin, self.emphasis, self.angle)
+        return self.target.boundary
 
     @cached_property
     def log_h(self) -> FloatArray:
         """The logarithm of the emphasis, log h, shape (B, C); 0 in the label's column."""
-        return self.emphasis.log_h(self.cosines, self.mask, self.s)
+        log_h = self.s * self.emphasis.raised(self.cosines, self.emphasis.lift(self.mask, self.cosines.dtype))
+        return np.where(self.mask, log_h, self.cosines.dtype.type(0))
 
     @property
     def log_odds_against(self) -> FloatArray:
         """The log-odds against the target, a, shape (B,); -inf where C = 1."""
-        return self.in_dtype(self.rows[1])
+        return self.in_dtype(self.log_odds)
+
+    @cached_property
+    def log_odds(self) -> FloatArray:
+        """The log-odds a before they are rounded to the dtype of the cosines, float64, shape (B,)."""
+        return stages.log_odds_against(self.mass)
 
     @property
     def loss(self) -> FloatArray:
@@ -90,14 +101,14 @@ class Step:
     def probabilities(self) -> FloatArray:
         """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column."""
         with np.errstate(under="ignore"):
-            p = _share(self) * self.in_dtype(target_error(self))[:, None]
-            p[self.own] = self.in_dtype(stages.target_error(-self.rows[1]))[self.own.rows]
+            p = _negatives(self, target_error(self))
+            p[self.own] = self.in_dtype(stages.target_error(-self.log_odds))[self.own.rows]
         return p
 
     @property
     def own(self) -> stages.Own:
         """The entries in the label columns, as an index."""
-        return stages.own_entries(self.labels, 0, self.cosines.shape[1])
+        return stages.own_entries(self.labels, slice(0, self.cosines.shape[1]))
 
     def in_dtype(self, rows: FloatArray) -> FloatArray:
         """Return `rows` in the dtype of the cosines, without a negative zero."""
@@ -137,31 +148,25 @@ def forward(
     flipped: BoolArray | None = None,
 ) -> Step:
     """Run stages 1 and 2; `angle` replaces that of the cosines, `flipped` turns mask decisions over."""
-    own = stages.own_entries(labels, 0, cosines.shape[1])
+    own = stages.own_entries(labels, slice(0, cosines.shape[1]))
     with np.errstate(under="ignore"):
         angle = angle or Angle.from_cosine(cosines[own])
-        f = margin.value(angle)
-        mask = stages.support_mask(cosines, stages.boundary(margin, emphasis, angle), own)
+        target = stages.target(margin, emphasis, angle, cosines.dtype)
+        mask = stages.support_mask(cosines, target, own)
         if flipped is not None:
             mask ^= flipped
-        r = stages.relative_logits(cosines, f, mask, own, emphasis, s)
-        a = stages.log_odds_against(stages.mass(r))
-    return Step(margin, emphasis, s, cosines, labels, counted, angle, mask, r, (f, a))
+        r = stages.gaps(cosines, target, own)
+        stages.raise_(r, cosines, stages.support(cosines, mask, emphasis), emphasis)
+        r *= s
+        weights, mass = stages.weights(r.copy(), r.max(axis=1))
+    return Step(margin, emphasis, s, cosines, labels, counted, angle, mask, r, weights, target, mass)
 
 
 def losses(step: Step) -> FloatArray:
     """Return the losses in float64, 0 in ignored rows."""
     with np.errstate(under="ignore"):
-        losses = stages.loss(step.rows[1])
+        losses = stages.loss(step.log_odds)
     return losses if step.counted is None else np.where(step.counted, losses, 0.0)
-
-
-def reduced(step: Step, weights: FloatArray, reduction: str) -> Any:
-    """Return what `reduction` makes of the losses, in the dtype of the cosines."""
-    if reduction == "none":
-        return step.loss
-    with np.errstate(under="ignore"):
-        return step.cosines.dtype.type(np.sum(losses(step) * weights))
 
 
 def cosine_gradient(step: Step, g: FloatArray) -> FloatArray:
@@ -176,15 +181,15 @@ def cosine_gradient(step: Step, g: FloatArray) -> FloatArray:
 def negatives_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return dL/dc_k of the negatives (equation 17), 0 in the label's column, without a negative zero."""
     with np.errstate(under="ignore"):
-        weight = step.s * target_error(step) * g
-        gradient = stages.cosine_gradient(_share(step), weight, step.mask, step.emphasis)
+        gradient = _negatives(step, step.s * target_error(step) * g)
+        stages.steepen(gradient, stages.support(step.cosines, step.mask, step.emphasis), step.emphasis)
     gradient += 0.0
     return gradient
 
 
 def target_gradient(step: Step, g: FloatArray, derivative: FloatArray) -> FloatArray:
     """Return dL/dx of the target (equations 18, 21 and 38) from df/dx, in the dtype of the cosines."""
-    dead = (g == 0) | np.isneginf(step.rows[1])
+    dead = (g == 0) | (step.mass.total == 0)
     with np.errstate(under="ignore"):
         return step.in_dtype(stages.target_gradient(-step.s * target_error(step) * g, derivative, dead))
 
@@ -203,23 +208,28 @@ def gradients(step: Step, g: FloatArray) -> Gradients:
 
 def scale_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return each row's dL/ds = Σ p_k r_k / s (equation 19)."""
-    with np.errstate(under="ignore"):
-        sums = stages.scale_sums(_share(step), step.relative_logits, step.own)
-        return step.in_dtype(sums * target_error(step) * g / step.s)
+    return _row_gradient(step, g / step.s, stages.finite_or_zero(step.relative_logits))
 
 
 def emphasis_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return each row's dL/dt = Σ p_k dlog h_k/dt (equation 20)."""
+    return _row_gradient(step, g, step.s * step.emphasis.raised(step.cosines, step.mask))
+
+
+def _row_gradient(step: Step, g: FloatArray, derivative: FloatArray) -> FloatArray:
+    """Return each row's Σ p_k dr_k/dx g, from shares, which do not underflow where p does."""
     with np.errstate(under="ignore"):
-        by_t = step.emphasis.by_t(step.cosines, step.mask, step.s)
-        return step.in_dtype(stages.emphasis_sums(_share(step), by_t) * target_error(step) * g)
+        shares = _negatives(step, np.ones(len(g)))
+        return step.in_dtype(np.sum(shares * derivative, axis=1, dtype=np.float64) * target_error(step) * g)
 
 
 def target_error(step: Step) -> FloatArray:
     """Return q = 1 - p_y (equation 15) in float64."""
     with np.errstate(under="ignore"):
-        return stages.target_error(step.rows[1])
+        return stages.target_error(step.log_odds)
 
 
-def _share(step: Step) -> FloatArray:
-    return stages.share(step.relative_logits, step.rows[1])
+def _negatives(step: Step, rows: FloatArray) -> FloatArray:
+    """Return each negative's share exp(r_k - a) of `rows`, 0 in the label's column."""
+    factor = rows * stages.share(step.mass, step.mass)
+    return step.weights * factor.astype(step.weights.dtype)[:, None]

@@ -9,11 +9,13 @@ import oracle
 import pytest
 from rows import batch, spec_of
 
-from svref import condition, head
+from svref import condition
 from svref import step as passes
 from svref.conformance import check
 from svref.margins import AdditiveAngle, AdditiveCosine, Angle, NoMargin
+from svref.shards import Shard
 from svref.variants import VARIANTS
+from svref.vectors import directions
 
 NAMES = ["softmax", "sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "sv-combined-softmax", "mv-arc-softmax"]
 REGIMES = ["easy", "hard", "converged", "near-pole", "underflowing"]
@@ -86,10 +88,10 @@ def test_the_head_scales_dominate_the_error_of_every_formulation_and_none_is_rej
 
 def head_scales(loss, x: np.ndarray, w: np.ndarray, labels: np.ndarray, dtype: str) -> tuple[np.ndarray, ...]:
     x64, w64 = x.astype(np.float64), w.astype(np.float64)
-    rows, classes, pairs = head.directions(x64), head.directions(w64), head.target_pairs(x64, w64[labels])
-    cosines, pairs = head.cosines(rows, classes, pairs, labels)
-    step = passes.forward(loss.margin, loss.emphasis, loss.s, cosines, labels, angle=pairs.angle)
-    losses, by = condition.head_scales(step, rows, classes, np.ones(len(labels)), dtype)
+    shard = Shard.of(loss, x64, w64, labels)
+    targets = shard.targets()
+    step = passes.forward(*loss.parts, shard.cosines(targets), labels, angle=Angle(*targets))
+    losses, by = condition.head_scales(step, directions(x64), directions(w64), np.ones(len(labels)), dtype)
     return losses, by.embeddings, by.weights
 
 

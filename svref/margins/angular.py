@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.inputs import BoolArray, FloatArray, one_of, real_parameter
+from svref.inputs import BoolArray, FloatArray
 from svref.margins.angle import Angle
 from svref.margins.base import Figures, Margin, capped_sine, nowhere
+from svref.parameters import one_of, real_parameter
 
 Tail = Literal["raw", "linear", "plain", "reflect"]
 
