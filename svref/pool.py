@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -111,14 +111,39 @@ def _working() -> Iterator[None]:
 def one_blas_thread_each() -> Iterator[int]:
     """Let BLAS use one thread per caller, and yield how many callers there may be.
 
-    That is one, for whom BLAS keeps its own threads, where threadpoolctl is not there to limit them.
+    That is one, for whom BLAS keeps its own threads, where threadpoolctl is not there to limit them. The limit is the
+    process's: the first to come sets it, the last to go takes it back.
     """
-    controller, count = _controller(), threads()
-    if controller is None:
-        yield 1
-        return
-    with controller.limit(limits=1, user_api="blas"):
-        yield count
+    with _limit.lock:
+        _limit.enter()
+    try:
+        yield _limit.callers
+    finally:
+        with _limit.lock:
+            _limit.leave()
+
+
+class _BlasLimit:
+    """The limit of BLAS to one thread, and how many are inside it."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.callers, self.limit = threading.Lock(), 0, 1, ExitStack()
+
+    def enter(self) -> None:
+        controller = _controller()
+        if self.inside == 0:
+            self.callers = 1 if controller is None else threads()
+        if self.inside == 0 and controller is not None:
+            self.limit.enter_context(controller.limit(limits=1, user_api="blas"))
+        self.inside += 1
+
+    def leave(self) -> None:
+        self.inside -= 1
+        if self.inside == 0:
+            self.limit.close()
+
+
+_limit = _BlasLimit()
 
 
 class _Job:

@@ -12,7 +12,12 @@ from hypothesis import settings
 settings.register_profile("svref", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("svref")
 
-SKIPS = {"PyTorch is not installed": "pip install 'svref[torch]'"}
+SKIPS = {
+    "PyTorch is not installed": "pip install 'svref[torch]'",
+    "long double is no wider than double": "run on a processor that has 80 or 128 bits",
+    "there is no /proc on this platform": "run on Linux",
+    "there is no fork on this platform": "run on a POSIX system",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,146 @@
+"""Blocks: the loss and the gradient of the plain pass, the same bits on any number of threads."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from rows import MARGINS
+
+import svref
+from svref import SupportVectors, SVXSoftmax, condition, pool, stages
+
+RNG = np.random.default_rng(11)
+LABELS = np.array([0, 36, 17, 3, 3, 20, 8])
+COSINES = RNG.uniform(-1, 1, (7, 37))
+COSINES[4:, :] = RNG.uniform(-0.6, 0.2, (3, 37))  # few support vectors, or none
+COSINES[4:, 3] = COSINES[[5, 6], [20, 8]] = 0.95
+
+
+@pytest.fixture(params=[2**21, 400, 64], ids=["one block", "bands", "slices"])
+def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(pool, "BLOCK_BYTES", request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", svref.VARIANTS)
+def test_blocks_stay_within_four_units_of_the_plain_pass(name: str, dtype: str, block_bytes: int) -> None:
+    loss, cosines = svref.VARIANTS[name].factory(s=48.0), COSINES.astype(dtype)
+    step = loss.forward(cosines, LABELS)
+    value, gradient = loss.value_and_grad(cosines, LABELS, reduction="none")
+    scales = condition.scales(loss.forward(cosines.astype(np.float64), LABELS), dtype)
+    unit = 4 * condition.unit_roundoff(dtype)
+    floor = 4 * 48 * loss.emphasis.t * float(np.finfo(dtype).smallest_normal)
+    plain = loss.backward(step).cosines
+    assert value.dtype == gradient.dtype == np.dtype(dtype)
+    assert (np.abs(value.astype("f8") - step.loss) <= unit * scales.loss + floor).all()
+    assert (np.abs(gradient.astype("f8") - plain) <= unit * scales.cosines + floor).all()
+    np.testing.assert_array_equal(loss.value(cosines, LABELS, reduction="none"), value)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_bits_do_not_depend_on_the_threads(dtype: str, monkeypatch: pytest.MonkeyPatch, block_bytes: int) -> None:
+    loss, cosines = svref.sv_arc_softmax(), COSINES.astype(dtype)
+    results = []
+    for threads in (1, 2, 3, 7):
+        monkeypatch.setattr(pool, "threads", lambda threads=threads: threads)
+        results.append(loss.value_and_grad(cosines, LABELS, reduction="none"))
+    for value, gradient in results[1:]:
+        np.testing.assert_array_equal(value, results[0][0])
+        np.testing.assert_array_equal(gradient, results[0][1])
+
+
+@pytest.mark.parametrize("form", ["adaptive", "fixed"])
+@pytest.mark.parametrize("margin", MARGINS)
+def test_few_support_vectors_and_many_are_treated_alike(margin: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = SVXSoftmax(MARGINS[margin], SupportVectors(1.25, form), s=16.0)
+    monkeypatch.setattr(stages, "SPARSE", 0)
+    sparse = loss.value_and_grad(COSINES, LABELS, reduction="none")
+    monkeypatch.setattr(stages, "SPARSE", 10**9)
+    dense = loss.value_and_grad(COSINES, LABELS, reduction="none")
+    np.testing.assert_array_equal(sparse[0], dense[0])
+    np.testing.assert_array_equal(sparse[1], dense[1])
+
+
+def test_rows_do_not_influence_each_other(block_bytes: int) -> None:
+    loss = svref.sv_am_softmax(s=64.0)
+    whole = loss.value_and_grad(COSINES, LABELS, reduction="none")
+    alone = [loss.value_and_grad(COSINES[i : i + 1], LABELS[i : i + 1], reduction="none") for i in range(len(LABELS))]
+    np.testing.assert_allclose(whole[0], np.concatenate([value for value, _ in alone]), rtol=1e-14)
+    np.testing.assert_allclose(whole[1], np.concatenate([gradient for _, gradient in alone]), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("kind", ["many support vectors", "few", "converged"])
+def test_a_million_classes_lose_nothing(kind: str, dtype: str) -> None:
+    """The truth is the paper's formula in extended precision, whose sum is exact to far below float64."""
+    if np.finfo(np.longdouble).nmant < 63:
+        pytest.skip("long double is no wider than double")
+    target = {"many support vectors": 0.35, "few": 0.65, "converged": 0.99}[kind]
+    cosines = np.clip(RNG.normal(0, 0.09, (2, 1_000_000)), -1, 1).astype(dtype)
+    labels = np.array([5, 999_999])
+    cosines[[0, 1], labels] = target
+    loss = svref.sv_am_softmax(s=64.0, m=0.35, t=1.2)
+    value, gradient = loss.value_and_grad(cosines, labels, reduction="none")
+    true_value, true_gradient = in_extended_precision(cosines, labels, 64.0, 0.35, 1.2)
+    zs = 64 * np.abs(cosines).max() * 1.2 + 64 * 0.2 + 2 * 64
+    u = condition.unit_roundoff(dtype)
+    floor = 4 * 64 * 1.2 * float(np.finfo(dtype).smallest_normal)
+    assert (np.abs(value - true_value) <= 4 * u * (1 + zs)).all()
+    assert (np.abs(gradient - true_gradient) <= 4 * u * (1 + zs) * np.abs(true_gradient) + floor).all()
+
+
+def in_extended_precision(c: np.ndarray, labels: np.ndarray, s: float, m: float, t: float) -> tuple:
+    c, own = c.astype(np.longdouble), (np.arange(len(labels)), labels)
+    f = (c[own] - np.longdouble(m))[:, None]
+    mask = c > f
+    mask[own] = False
+    e = np.exp(s * (c - f) + s * (np.longdouble(t) - 1) * (c + 1) * mask)
+    e[own] = 0
+    total = e.sum(axis=1, keepdims=True)
+    gradient = s * e / (1 + total) * np.where(mask, np.longdouble(t), 1)
+    gradient[own] = -s * (total / (1 + total))[:, 0]
+    return np.log1p(total)[:, 0], gradient
+
+
+def test_the_gradient_goes_where_it_is_wanted_and_nothing_large_is_copied() -> None:
+    cosines = RNG.uniform(-1, 1, (8, 2**19))
+    out, before = np.empty_like(cosines), cosines.copy()
+    loss = svref.sv_softmax()
+    tracemalloc.start()
+    value, gradient = loss.value_and_grad(cosines, np.arange(8), out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert gradient is out
+    assert peak < cosines.nbytes
+    np.testing.assert_array_equal(cosines, before)
+    np.testing.assert_array_equal(out, loss.value_and_grad(cosines, np.arange(8))[1])
+
+
+READ_ONLY = np.empty((7, 37))
+READ_ONLY.flags.writeable = False
+WRONG_OUTPUTS = {
+    "shape": (np.empty((7, 36)), ValueError, r"out must have shape \(7, 37\) and dtype float64, .*; got shape \(7, 36\)"),
+    "dtype": (np.empty((7, 37), np.float32), ValueError, r"got shape \(7, 37\) and dtype float32\. Allocate it with"),
+    "order": (np.empty((37, 7)).T, ValueError, r"out must be aligned and in C order; got strides"),
+    "read-only": (READ_ONLY, ValueError, r"out must be writeable; got a read-only array\."),
+    "overlap": (COSINES, ValueError, r"out must not overlap an input"),
+    "type": ([[0.0] * 37] * 7, TypeError, r"out must be a NumPy array; got list\."),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_OUTPUTS)
+def test_an_output_that_cannot_take_the_gradient_is_refused(wrong: str) -> None:
+    out, error, message = WRONG_OUTPUTS[wrong]
+    with pytest.raises(error, match=message):
+        svref.sv_softmax().value_and_grad(COSINES, LABELS, out=out)
+
+
+def test_bad_cosines_leave_the_output_alone() -> None:
+    bad, out = COSINES.copy(), np.zeros_like(COSINES)
+    bad[6, 36] = np.inf
+    with pytest.raises(ValueError, match=r"cosines must be finite; got cosines\[6, 36\] = inf"):
+        svref.sv_softmax().value_and_grad(bad, LABELS, out=out)
+    assert not out.any()
