@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from svref import head
+from svref import head, shards
 from svref._version import __version__
 from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
@@ -69,6 +69,7 @@ __all__ = [
     "head",
     "mv_am_softmax",
     "mv_arc_softmax",
+    "shards",
     "softmax",
     "sv_a_softmax",
     "sv_am_softmax",

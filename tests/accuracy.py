@@ -22,12 +22,15 @@ def errors(loss: SVXSoftmax, cosines: np.ndarray, labels: np.ndarray) -> dict[st
     """Return the worst |error| / (u K) of each output; the undecided are the caller's to avoid."""
     step = loss.forward(cosines, labels)
     grads = loss.backward(step)
+    value, gradient = loss.value_and_grad(cosines, labels, reduction="none")  # in blocks
     truth = oracle.evaluate(spec_of(loss), cosines, labels)
     assert step.mask.tolist() == truth.mask
     scales = condition.scales(loss.forward(cosines.astype(np.float64), labels), cosines.dtype)
     pairs = {
         "loss": (step.loss, truth.loss, scales.loss),
         "dc": (grads.cosines, truth.cosines, scales.cosines),
+        "loss, blocks": (value, truth.loss, scales.loss),
+        "dc, blocks": (gradient, truth.cosines, scales.cosines),
         "ds": (grads.s, truth.s, scales.s),
         "dt": (grads.t, truth.t, scales.t),
         **{f"d{n}": (d, truth.margin[n], scales.margin[n]) for n, d in grads.margin.items()},

@@ -54,7 +54,9 @@ def test_the_bits_do_not_depend_on_the_threads(dtype: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("form", ["adaptive", "fixed"])
 @pytest.mark.parametrize("margin", MARGINS)
-def test_few_support_vectors_and_many_are_treated_alike(margin: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_support_vectors_and_many_are_treated_alike(
+    margin: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loss = SVXSoftmax(MARGINS[margin], SupportVectors(1.25, form), s=16.0)
     monkeypatch.setattr(stages, "SPARSE", 0)
     sparse = loss.value_and_grad(COSINES, LABELS, reduction="none")
@@ -110,7 +112,7 @@ def test_the_gradient_goes_where_it_is_wanted_and_nothing_large_is_copied() -> N
     out, before = np.empty_like(cosines), cosines.copy()
     loss = svref.sv_softmax()
     tracemalloc.start()
-    value, gradient = loss.value_and_grad(cosines, np.arange(8), out=out)
+    _, gradient = loss.value_and_grad(cosines, np.arange(8), out=out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert gradient is out
@@ -122,7 +124,11 @@ def test_the_gradient_goes_where_it_is_wanted_and_nothing_large_is_copied() -> N
 READ_ONLY = np.empty((7, 37))
 READ_ONLY.flags.writeable = False
 WRONG_OUTPUTS = {
-    "shape": (np.empty((7, 36)), ValueError, r"out must have shape \(7, 37\) and dtype float64, .*; got shape \(7, 36\)"),
+    "shape": (
+        np.empty((7, 36)),
+        ValueError,
+        r"out must have shape \(7, 37\) and dtype float64, .*; got shape \(7, 36\)",
+    ),
     "dtype": (np.empty((7, 37), np.float32), ValueError, r"got shape \(7, 37\) and dtype float32\. Allocate it with"),
     "order": (np.empty((37, 7)).T, ValueError, r"out must be aligned and in C order; got strides"),
     "read-only": (READ_ONLY, ValueError, r"out must be writeable; got a read-only array\."),

@@ -48,7 +48,9 @@ def test_dask_takes_the_options_of_the_head(options: dict[str, object]) -> None:
 
 
 def test_float32_stays_float32_on_dask() -> None:
-    value, gradients = distributed.value_and_grad(LOSS, X.astype("f4"), da.from_array(W.astype("f4"), chunks=(70, 16)), LABELS)
+    value, gradients = distributed.value_and_grad(
+        LOSS, X.astype("f4"), da.from_array(W.astype("f4"), chunks=(70, 16)), LABELS
+    )
     results = dask.compute(value, gradients.embeddings, gradients.weights)
     assert all(result.dtype == np.float32 for result in results)
     assert (value.dtype, gradients.embeddings.dtype, gradients.weights.dtype) == (np.float32,) * 3
@@ -92,7 +94,9 @@ def test_a_worker_that_dies_in_mid_run_changes_nothing(client: Client, tmp_path:
 
 def test_bad_input_is_refused_before_anything_is_computed() -> None:
     weights = da.from_array(W, chunks=(50, 16))
-    with pytest.raises(TypeError, match=r"weights must be a dask array; got ndarray\. See svref\.head for NumPy arrays\."):
+    with pytest.raises(
+        TypeError, match=r"weights must be a dask array; got ndarray\. See svref\.head for NumPy arrays\."
+    ):
         distributed.value_and_grad(LOSS, X, W, LABELS)
     with pytest.raises(ValueError, match=r"embeddings \(B, D\) and weights \(C, D\) must share D"):
         distributed.value_and_grad(LOSS, X[:, :4], weights, LABELS)

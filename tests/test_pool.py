@@ -70,6 +70,7 @@ def test_a_run_inside_a_run_ends() -> None:
 def test_threads_keep_to_the_limits_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_processors", lambda: 8)
     monkeypatch.setattr(pool, "_blas", list)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert pool.threads() == 8
     for text, expected in (("3", 3), ("4,2", 4), ("0", 8), ("many", 8), ("", 8), ("64", 8)):
         monkeypatch.setenv("OMP_NUM_THREADS", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,9 @@ def test_memory_maps_go_in_and_out(tmp_path: Path, small_chunks: None) -> None:
     assert_same_bits((value, gradients), head.value_and_grad(LOSS, X, W, LABELS))
     np.testing.assert_array_equal(np.load(tmp_path / "gradient.npy"), out)
     read_only = np.load(tmp_path / "gradient.npy", mmap_mode="r")
-    with pytest.raises(ValueError, match=r"out must be writeable; got a read-only array\. Open the memory map with mode 'r\+'"):
+    with pytest.raises(
+        ValueError, match=r"out must be writeable; got a read-only array\. Open the memory map with mode 'r\+'"
+    ):
         head.value_and_grad(LOSS, X, weights, LABELS, out=read_only)
     with pytest.raises(ValueError, match="out must not overlap an input"):
         head.value_and_grad(LOSS, X, out, LABELS, out=out)
@@ -97,7 +100,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
     assert 0 < len(missing) < len(W)
     edges = [*missing, len(W)]
     np.testing.assert_array_equal(out[: missing[0]], true[: missing[0]])
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         written = np.flatnonzero((out[start + 1 : stop] == true[start + 1 : stop]).all(axis=1)).size
         assert np.isnan(out[start]).all(), "a chunk that is not complete begins with NaN"
         assert written in (0, stop - start - 1) or threads > 1
@@ -124,7 +127,9 @@ def test_an_interrupt_before_the_gradient_leaves_the_output_alone(small_chunks: 
         (42, 0.0, r"weights must have no zero row: .*; got weights\[42\] = 0"),
     ],
 )
-def test_a_bad_chunk_is_found_before_anything_is_written(row: int, value: float, message: str, small_chunks: None) -> None:
+def test_a_bad_chunk_is_found_before_anything_is_written(
+    row: int, value: float, message: str, small_chunks: None
+) -> None:
     w, out = W.copy(), np.zeros_like(W)
     w[row, 2 if value else slice(None)] = value
     with pytest.raises(ValueError, match=message), np.errstate(invalid="ignore"):
