@@ -23,6 +23,7 @@ from svref import blocks, inputs, pool, stages
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
+from svref.parameters import real_parameter
 from svref.shards import Kept, Shard, by_embeddings
 from svref.vectors import directions, measured
 
@@ -85,7 +86,8 @@ def value_and_grad(
         Bytes that may be spent to keep one number per cosine, B C of them, between the passes over the classes. If
         they do not fit, the cosines are computed twice: four matrix products in place of three.
     progress : callable, optional
-        Called with the number of classes done and their total, which counts both passes, in steps of a chunk.
+        Called with the number of classes done and their total, which counts both passes, after every chunk; once at a
+        time, from whichever thread it was. What it raises ends the work.
 
     Returns
     -------
@@ -123,13 +125,16 @@ def value_and_grad(
     y, counted = inputs.class_indices(labels, len(x), len(w), ignore_index)
     g = inputs.reduction_weights(reduction, counted, len(y))
     gradient = inputs.output_array("out", out, w.shape, w.dtype, x, w)
+    budget = real_parameter("memory", memory, 0.0)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of two integers, done and total; got {progress!r}.")
     inputs.check_rows("embeddings", x)
     if not directions(w[y]).whole:
         inputs.check_rows("weights", w)
     with pool.one_blas_thread_each() as threads:
         stream = _Stream(loss, x, w, y, progress, threads)
         loss.check_logits(1.0, loss.margin.value(Angle(*stream.targets)), x.dtype)
-        mass, kept = stream.negatives(keep=memory >= x.itemsize * len(x) * len(w))
+        mass, kept = stream.negatives(keep=budget >= x.itemsize * len(x) * len(w))
         by_x = stream.gradients(mass, kept, g, gradient)
         value = blocks.reduced(stages.log_odds_against(mass), counted, g, reduction, x.dtype)
         return value, HeadGradients(by_embeddings(x, by_x), gradient)
