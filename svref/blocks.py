@@ -59,7 +59,8 @@ def value_and_gradient(
     pool.run(band, len(bands))
     pull = -parts.s * stages.target_error(a) * g
     dead = (g == 0) | np.isneginf(a)
-    out[np.arange(len(labels)), labels] = stages.target_gradient(pull, parts.margin.by_cosine(angle), dead) + 0.0
+    by_target = stages.target_gradient(pull, parts.margin.by_cosine(angle), dead).astype(out.dtype)
+    out[np.arange(len(labels)), labels] = by_target + 0  # no negative zero
     return a
 
 
@@ -74,7 +75,7 @@ def _band(
     _, slices = pool.cut(cosines.shape, cosines.itemsize)
 
     def tile(i: int) -> None:
-        out[:, slices[i]] *= (pull * stages.share(masses[i], mass)).astype(out.dtype)[:, None]
+        stages.multiply_rows(out[:, slices[i]], pull * stages.share(masses[i], mass))
 
     pool.run(tile, len(slices))
     return a
@@ -105,7 +106,8 @@ def negatives(
     top = r.max(axis=1, initial=-np.inf)
     support = None
     if parts.emphasis.t > 1 and (top >= target.contest).any():
-        support = stages.support(cosines, stages.support_mask(cosines, target, own), parts.emphasis)
+        mask = stages.support_mask(cosines, target, own, pool.scratch("mask", cosines.shape, np.bool_))
+        support = stages.support(cosines, mask, parts.emphasis)
         stages.raise_(r, cosines, support, parts.emphasis)
         top = r.max(axis=1)
     r *= parts.s

@@ -83,18 +83,17 @@ def value_and_grad(
     >>> print(f"{value:.3f}", by_weights.shape)
     87.047 (30, 8)
     """
-    if not isinstance(weights, da.Array):
-        raise TypeError(f"weights must be a dask array; got {type(weights).__name__}. See svref.head for NumPy arrays.")
+    _check(loss, weights)
     x = inputs.real_array("embeddings", embeddings, 2)
     inputs.check_rows("embeddings", x)
     inputs.check_pair(x, weights)
     y, counted = inputs.class_indices(labels, len(x), weights.shape[0], ignore_index)
     g = inputs.reduction_weights(reduction, counted, len(y))
     w = weights.rechunk({1: -1})
-    chunks, everywhere = _Chunks(loss, w, y), delayed(x, pure=True)
-    targets = delayed(_checked)(loss, _fold(operator.add, chunks.each(_targets, everywhere)))
-    mass = _fold(stages.merge, chunks.each(_mass, everywhere, targets))
-    parts = chunks.each(_gradients, everywhere, targets, mass, g)
+    chunks = _Chunks(loss, delayed(x, pure=True), w, delayed(y, pure=True))
+    targets = delayed(_checked)(loss, _fold(operator.add, chunks.each(_targets)), x.dtype)
+    mass = _fold(stages.merge, chunks.each(_mass, targets))
+    parts = chunks.each(_gradients, targets, mass, g)
     value = delayed(blocks.reduced)(delayed(stages.log_odds_against)(mass), counted, g, reduction, x.dtype)
     by_x = delayed(by_embeddings)(x, _fold(operator.add, [part[0] for part in parts]))
     by_w = [da.from_delayed(part[1], (k, x.shape[1]), x.dtype) for part, k in zip(parts, w.chunks[0], strict=True)]
@@ -104,34 +103,53 @@ def value_and_grad(
 
 
 class _Chunks:
-    """The chunks of the class weights, and the labels as positions in each."""
+    """The chunks of the class weights, each with the first of its classes."""
 
-    def __init__(self, loss: SVXSoftmax, weights: da.Array, labels: IntArray) -> None:
-        self.loss, self.weights = loss, weights.to_delayed().ravel()
-        stops = np.cumsum(weights.chunks[0])
-        within = [(labels >= stop - k) & (labels < stop) for stop, k in zip(stops, weights.chunks[0], strict=True)]
-        self.labels = [
-            np.where(here, labels - stop + k, -1)
-            for here, stop, k in zip(within, stops, weights.chunks[0], strict=True)
+    def __init__(self, loss: SVXSoftmax, x: Any, weights: da.Array, labels: Any) -> None:
+        self.loss, self.x, self.labels = loss, x, labels
+        self.weights = weights.to_delayed().ravel()
+        self.starts = [0, *np.cumsum(weights.chunks[0][:-1]).tolist()]
+
+    def each(self, function: Callable[..., Any], *args: Any) -> list[Any]:
+        """Return what `function` returns for the shard of each chunk."""
+        return [
+            delayed(function)(self.loss, self.x, w, self.labels, start, *args)
+            for w, start in zip(self.weights, self.starts, strict=True)
         ]
 
-    def each(self, function: Callable[..., Any], x: Any, *args: Any) -> list[Any]:
-        """Return what `function` returns for the shard of each chunk."""
-        return [delayed(function)(self.loss, x, w, y, *args) for w, y in zip(self.weights, self.labels, strict=True)]
+
+def _check(loss: object, weights: object) -> None:
+    if not isinstance(loss, SVXSoftmax):
+        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(); got {loss!r}.")
+    if not isinstance(weights, da.Array):
+        raise TypeError(f"weights must be a dask array; got {type(weights).__name__}. See svref.head for NumPy arrays.")
+    if weights.ndim != 2 or np.isnan(weights.shape).any():
+        raise ValueError(
+            f"weights must have 2 axes, (C, D), and known chunks; got shape {weights.shape}. "
+            "Chunks become known with weights.compute_chunk_sizes()."
+        )
 
 
-def _targets(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray) -> FloatArray:
-    return Shard.of(loss, x, w, y).targets()
+def _shard(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, start: int) -> Shard:
+    positions = np.where((y >= start) & (y < start + len(w)), y - start, -1)
+    try:
+        return Shard.of(loss, x, w, positions)
+    except ValueError as error:
+        raise ValueError(f"in the chunk of weights that begins at class {start}: {error}") from error
 
 
-def _checked(loss: SVXSoftmax, targets: FloatArray) -> FloatArray:
-    loss.check_logits(1.0, loss.margin.value(Angle(*targets)), targets.dtype)
+def _targets(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, start: int) -> FloatArray:
+    return _shard(loss, x, w, y, start).targets()
+
+
+def _checked(loss: SVXSoftmax, targets: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
+    loss.check_logits(1.0, Angle(*targets), dtype)
     return targets
 
 
-def _mass(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, targets: FloatArray) -> stages.Mass:
+def _mass(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, start: int, targets: FloatArray) -> stages.Mass:
     with pool.one_blas_thread_each():
-        return Shard.of(loss, x, w, y).negatives(targets).mass
+        return _shard(loss, x, w, y, start).negatives(targets).mass
 
 
 def _gradients(
@@ -139,12 +157,13 @@ def _gradients(
     x: FloatArray,
     w: FloatArray,
     y: IntArray,
+    start: int,
     targets: FloatArray,
     mass: stages.Mass,
     g: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     with pool.one_blas_thread_each():
-        by_x, by_w = Shard.of(loss, x, w, y).gradients(targets, mass, g)
+        by_x, by_w = _shard(loss, x, w, y, start).gradients(targets, mass, g)
         return by_x.astype(np.float64), by_w
 
 

@@ -80,8 +80,8 @@ def value_and_grad(
     ignore_index : int, optional
         Rows with this label have loss 0 and do not count.
     out : array of the same dtype, shape (C, D), optional
-        Where the gradient by the weights is written; it may be a memory map. It is written when all inputs have been
-        checked and the loss is known. Until it is complete some of its rows are NaN, also after an interrupt.
+        Where the gradient by the weights is written; it may be a memory map. From the start of the work until it is
+        complete some of its rows are NaN, also after an interrupt or an error.
     memory : int, default 2**30
         Bytes that may be spent to keep one number per cosine, B C of them, between the passes over the classes. If
         they do not fit, the cosines are computed twice: four matrix products in place of three.
@@ -100,7 +100,8 @@ def value_and_grad(
     ------
     ValueError, TypeError
         If `loss` is no loss, an array is not finite, real and two-dimensional, D or the dtypes differ, a row is
-        zero, the labels are wrong, or `out` cannot take the gradient; before any gradient is written.
+        zero, the labels are wrong, or `out` cannot take the gradient. All but the values of `weights` are checked
+        before any work, those in the first pass, before any gradient is written.
 
     Notes
     -----
@@ -133,7 +134,8 @@ def value_and_grad(
         inputs.check_rows("weights", w)
     with pool.one_blas_thread_each() as threads:
         stream = _Stream(loss, x, w, y, progress, threads)
-        loss.check_logits(1.0, loss.margin.value(Angle(*stream.targets)), x.dtype)
+        loss.check_logits(1.0, Angle(*stream.targets), x.dtype)
+        stream.mark(gradient)
         mass, kept = stream.negatives(keep=budget >= x.itemsize * len(x) * len(w))
         by_x = stream.gradients(mass, kept, g, gradient)
         value = blocks.reduced(stages.log_odds_against(mass), counted, g, reduction, x.dtype)
@@ -154,14 +156,22 @@ class _Stream:
     ) -> None:
         largest = max(1, CHUNK_BYTES // (w.itemsize * max(x.shape)))
         self.chunks = pool.even(len(w), min(largest, max(256, len(w) // 8)))
-        pairs, rows = measured(x, w[y]), directions(x)
-        self.targets = pairs.at_working_precision(x.dtype)
-        self.shards = [
-            Shard(loss, x, w[part], np.where(here, y - part.start, -1), rows, pairs.of(here))
-            for part in self.chunks
-            for here in [(y >= part.start) & (y < part.stop)]
-        ]
-        self.weights, self.progress, self.threads, self.done = w, progress, threads, 0
+        self.loss, self.x, self.w, self.y = loss, x, w, y
+        self.rows, self.pairs = directions(x), measured(x, w[y])
+        self.targets = self.pairs.at_working_precision(x.dtype)
+        self.progress, self.threads, self.done = progress, threads, 0
+
+    def shard(self, i: int) -> Shard:
+        """Return chunk i."""
+        part = self.chunks[i]
+        here = (self.y >= part.start) & (self.y < part.stop)
+        positions = np.where(here, self.y - part.start, -1)
+        return Shard(self.loss, self.x, self.w[part], positions, self.rows, self.pairs.of(here))
+
+    def mark(self, out: FloatArray) -> None:
+        """Begin every chunk of the output with a row of NaN, which is written last."""
+        for part in self.chunks:
+            out[part.start] = np.nan
 
     def negatives(self, keep: bool) -> tuple[stages.Mass, list[Kept | None]]:
         """Return the mass of all negatives, and what each chunk keeps for its gradients."""
@@ -173,27 +183,25 @@ class _Stream:
             kept.append(result if keep else None)
             self._report(len(masses) - 1)
 
-        room = np.empty(self.targets.shape[1] * len(self.weights) if keep else 0, self.weights.dtype)
+        room = np.empty(len(self.y) * len(self.w) if keep else 0, self.w.dtype)
 
         def task(i: int) -> Kept:
-            return self.shards[i].negatives(self.targets, self._part(room, i) if keep else None)
+            return self.shard(i).negatives(self.targets, self._part(room, i) if keep else None)
 
         try:
             self._run(task, consume)
         except ValueError:
-            inputs.check_rows("weights", self.weights)
+            inputs.check_rows("weights", self.w)
             raise
         return reduce(stages.merge, masses), kept
 
     def gradients(self, mass: stages.Mass, kept: list[Kept | None], g: FloatArray, out: FloatArray) -> FloatArray:
-        """Write dL/dw to `out`, every chunk marked by a row of NaN until it is there; return dL/dx̂, float64."""
-        for part in self.chunks:
-            out[part.start] = np.nan
-        total = np.zeros(self.shards[0].embeddings.shape)
+        """Write dL/dw to `out`, and return dL/dx̂, float64."""
+        total = np.zeros(self.x.shape)
         done = iter(range(len(self.chunks)))
 
         def task(i: int) -> FloatArray:
-            return self.shards[i].gradients(self.targets, mass, g, kept[i], out[self.chunks[i]])[0]
+            return self.shard(i).gradients(self.targets, mass, g, kept[i], out[self.chunks[i]])[0]
 
         def consume(by_x: FloatArray) -> None:
             np.add(total, by_x, out=total)
@@ -204,13 +212,13 @@ class _Stream:
 
     def _part(self, room: FloatArray, i: int) -> FloatArray:
         """Return the memory for the cosines of chunk i."""
-        rows, part = len(self.shards[i].labels), self.chunks[i]
+        rows, part = len(self.y), self.chunks[i]
         return room[rows * part.start : rows * part.stop].reshape(rows, -1)
 
     def _run(self, task: Callable[[int], Any], consume: Callable[[Any], object]) -> None:
-        pool.run(task, len(self.shards), consume, self.threads)
+        pool.run(task, len(self.chunks), consume, self.threads)
 
     def _report(self, i: int) -> None:
         self.done += self.chunks[i].stop - self.chunks[i].start
         if self.progress is not None:
-            self.progress(self.done, 2 * len(self.weights))
+            self.progress(self.done, 2 * len(self.w))

@@ -63,8 +63,8 @@ def output_array(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype
     """Return `out`, or a new array if it is None; raise unless it can take the result as it is, and none of `read`."""
     if out is None:
         return np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"{name} must be a NumPy array; got {type(out).__name__}.")
+    if not isinstance(out, np.ndarray) or type(out) not in (np.ndarray, np.memmap):
+        raise TypeError(f"{name} must be a plain NumPy array or a memory map; got {type(out).__name__}.")
     if out.shape != shape or out.dtype != dtype:
         raise ValueError(
             f"{name} must have shape {shape} and dtype {dtype}, those of what it is the gradient by; "
@@ -129,7 +129,9 @@ def check_cosine_range(cosines: FloatArray, low: float, high: float) -> None:
 
 def check_logits(largest: float, s: float, t: float, dtype: np.dtype[Any]) -> None:
     """Raise if logits of cosines up to `largest`, scaled by s and emphasised by t, may overflow `dtype`."""
-    limit = float(np.finfo(dtype).max)
+    limit, tiny = float(np.finfo(dtype).max), float(np.finfo(dtype).smallest_normal)
+    if s < tiny or t > 2.0**32:
+        raise ValueError(f"s must be at least {tiny:.3g} in {dtype}, and t at most 2^32; got s={s:g}, t={t:g}.")
     if not 8 * s * t * max(1.0, largest) < limit:
         raise ValueError(
             f"8 s t max(1, |c|, |f|) must stay below {limit:.3g}, so that the logits are finite in {dtype}; "

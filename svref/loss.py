@@ -179,14 +179,18 @@ class SVXSoftmax:
         y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)
         if self.angular:
             inputs.check_cosine_range(c, low, high)
-        with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-            f = self.margin.value(Angle.from_cosine(c[np.arange(len(y)), y]))
-        self.check_logits(1.0 if self.angular else max(-low, high), f, c.dtype)
+        angle = Angle.from_cosine(c[np.arange(len(y)), y])
+        self.check_logits(1.0 if self.angular else max(-low, high), angle, c.dtype)
         return c, y, counted
 
-    def check_logits(self, largest: float, f: FloatArray, dtype: np.dtype[Any]) -> None:
-        """Raise a ValueError if logits of cosines up to `largest` and targets `f` may overflow `dtype`."""
-        inputs.check_logits(max(largest, float(np.abs(f).max())), self.s, self.emphasis.t, dtype)
+    def check_logits(self, largest: float, angle: Angle, dtype: np.dtype[Any]) -> None:
+        """Raise a ValueError if logits of cosines up to `largest` and of these targets may overflow `dtype`."""
+        with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+            values = [self.margin.value(angle)]
+            if self.emphasis.boundary is not None:
+                values.append(self.emphasis.boundary.value(angle))
+        highest = max(largest, *(float(np.abs(value).max()) for value in values))
+        inputs.check_logits(highest, self.s, self.emphasis.t, dtype)
 
     def _forward(self, cosines: FloatArray, labels: IntArray, counted: BoolArray | None) -> Step:
         return passes.forward(self.margin, self.emphasis, self.s, cosines, labels, counted)

@@ -12,8 +12,8 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ HUGE = 2**22  # bytes from which NumPy asks for huge pages, which cost a fractio
 BLOCK_BYTES = 2**21  # of one array: small enough to stay in cache, large enough to be worth a thread's while
 
 _thread = threading.local()
+_limiting = threading.Lock()
 
 
 def cut(shape: tuple[int, ...], itemsize: int) -> tuple[list[slice], list[slice]]:
@@ -67,8 +68,10 @@ def run(
     """
     job = _Job(task, count, consume)
     others = min(threads() if most is None else most, count) - 1 if count > 1 else 0
-    helpers = [_executor().submit(contextvars.copy_context().run, job.work) for _ in range(others)]
+    helpers: list[Future[None]] = []
     try:
+        with suppress(RuntimeError):  # at the interpreter's end no thread starts any more
+            helpers.extend(_executor().submit(contextvars.copy_context().run, job.work) for _ in range(others))
         job.work()
     finally:
         job.stopped = True
@@ -87,7 +90,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     if not getattr(_thread, "depth", 0):
         return np.empty(shape, dtype)
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if len(_thread.buffers.get(name, ())) < size:
+    if name not in _thread.buffers or len(_thread.buffers[name]) < size:
         _thread.buffers[name] = np.empty(max(size, HUGE) if size >= HUGE // 8 else size, np.uint8)
     return _thread.buffers[name][:size].view(dtype).reshape(shape)
 
@@ -111,39 +114,19 @@ def _working() -> Iterator[None]:
 def one_blas_thread_each() -> Iterator[int]:
     """Let BLAS use one thread per caller, and yield how many callers there may be.
 
-    That is one, for whom BLAS keeps its own threads, where threadpoolctl is not there to limit them. The limit is the
-    process's: the first to come sets it, the last to go takes it back.
+    That is one, for whom BLAS keeps its threads, where nothing can limit them: threadpoolctl is not there, or BLAS
+    does not listen. It is one, too, while somebody else in the process is inside: the limit is the process's, and it
+    must be taken back by the thread that set it.
     """
-    with _limit.lock:
-        _limit.enter()
+    controller, count = _controller(), threads()
+    if controller is None or not _limiting.acquire(blocking=False):
+        yield 1
+        return
     try:
-        yield _limit.callers
+        with controller.limit(limits=1, user_api="blas"):
+            yield count if {blas.num_threads for blas in _blas()} == {1} else 1
     finally:
-        with _limit.lock:
-            _limit.leave()
-
-
-class _BlasLimit:
-    """The limit of BLAS to one thread, and how many are inside it."""
-
-    def __init__(self) -> None:
-        self.lock, self.inside, self.callers, self.limit = threading.Lock(), 0, 1, ExitStack()
-
-    def enter(self) -> None:
-        controller = _controller()
-        if self.inside == 0:
-            self.callers = 1 if controller is None else threads()
-        if self.inside == 0 and controller is not None:
-            self.limit.enter_context(controller.limit(limits=1, user_api="blas"))
-        self.inside += 1
-
-    def leave(self) -> None:
-        self.inside -= 1
-        if self.inside == 0:
-            self.limit.close()
-
-
-_limit = _BlasLimit()
+        _limiting.release()
 
 
 class _Job:
@@ -214,5 +197,12 @@ def _blas() -> list[Any]:
     return [] if controller is None else controller.select(user_api="blas").lib_controllers
 
 
-if hasattr(os, "register_at_fork"):  # a forked child has the pool's object, but not its threads
-    os.register_at_fork(after_in_child=_executor.cache_clear)
+def _after_fork() -> None:
+    """Forget the pool, whose threads a child does not have, and a lock that may be held for ever."""
+    global _limiting
+    _executor.cache_clear()
+    _limiting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -99,7 +99,8 @@ class Shard:
         classes = self._classes()
         if not classes.whole:
             inputs.check_rows("weights", self.weights)
-        return self._negatives(targets, classes, out)
+        room = np.empty((len(self.labels), len(self.weights)), self.weights.dtype) if out is None else out
+        return self._negatives(targets, classes, room)
 
     @np.errstate(under="ignore")
     def gradients(
@@ -127,10 +128,11 @@ class Shard:
             Where dL/dw is written, the first row last.
         """
         classes = self._classes()
-        kept = kept or self._negatives(targets, classes)
+        shape = len(self.labels), len(self.weights)
+        kept = kept or self._negatives(targets, classes, pool.scratch("weights", shape, self.weights.dtype))
         pull = self.loss.s * stages.target_error(stages.log_odds_against(mass)) * g
         by_cosines = kept.weights
-        by_cosines *= (pull * stages.share(kept.mass, mass)).astype(by_cosines.dtype)[:, None]
+        stages.multiply_rows(by_cosines, pull * stages.share(kept.mass, mass))
         by_x = by_cosines @ classes.unit
         by_w = pool.scratch("by_weights", self.weights.shape, self.weights.dtype)
         without_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
@@ -149,11 +151,10 @@ class Shard:
     def _classes(self) -> Directions:
         return directions(self.weights, pool.scratch("unit", self.weights.shape, self.weights.dtype))
 
-    def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray | None = None) -> Kept:
+    def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray) -> Kept:
         c = self._cosines(targets, classes)
-        weights = pool.scratch("weights", c.shape, c.dtype) if out is None else out
         target = stages.target(self.loss.margin, self.loss.emphasis, Angle(*targets), c.dtype)
-        return Kept(weights, blocks.negatives(self.loss.parts, c, target, self._own, weights))
+        return Kept(out, blocks.negatives(self.loss.parts, c, target, self._own, out))
 
     def _cosines(self, targets: FloatArray, classes: Directions) -> FloatArray:
         shape = len(self.labels), len(self.weights)
@@ -200,8 +201,8 @@ def positions(labels: ArrayLike, classes: Sequence[int] | IntArray) -> IntArray:
 
     Raises
     ------
-    ValueError
-        If a class occurs twice.
+    TypeError, ValueError
+        If labels or classes are not integers, or a class occurs twice.
 
     Examples
     --------
@@ -209,7 +210,12 @@ def positions(labels: ArrayLike, classes: Sequence[int] | IntArray) -> IntArray:
     >>> positions([7, 2, 5], range(4, 8)), positions([7, 2, 5], [5, 9, 7])
     (array([ 3, -1,  1]), array([ 2, -1,  0]))
     """
-    held, y = np.asarray(classes, dtype=np.intp), np.asarray(labels, dtype=np.intp)
+    held, y = np.asarray(classes), np.asarray(labels)
+    if held.size == 0:
+        return np.full(y.shape, -1, dtype=np.intp)
+    for name, array in (("classes", held), ("labels", y)):
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise TypeError(f"{name} must be integers, one axis; got dtype {array.dtype} and shape {array.shape}.")
     order = np.argsort(held, kind="stable")
     again = np.flatnonzero(np.diff(held[order]) == 0)
     if again.size:

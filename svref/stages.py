@@ -5,10 +5,11 @@ r"""The loss in three stages, forward beside backward, as pure functions on a sl
     3 gradient    p_k = q exp(r_k - a)                            a map over classes
 
 A slice is any run of columns of the cosines. `own` names the entries of the slice that are the rows' own label
-columns. Row vectors (B,) are float64 throughout, arrays (B, K) keep the dtype of the cosines; so a float32 mask
-is decided on f itself, not on a rounded f. Each negative costs one exponential: stage 2 leaves it behind, counted
-from the slice's peak, and stage 3 multiplies. Functions with `out` write there, and allocate where it is None.
-Equation numbers are those of docs/explanation/derivation.md.
+columns. Arrays (B, K) keep the dtype of the cosines, and so do f and the boundary where they meet them; what is
+computed of a row is float64. The boundary is rounded down, so that a float32 mask is decided as in float64. Each
+negative costs one exponential: stage 2 leaves it behind, counted from the slice's P, and stage 3 multiplies.
+Functions with `out` write there, and allocate where it is None. Equation numbers are those of
+docs/explanation/derivation.md.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from svref.emphasis import SupportVectors
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.margins import Angle, Margin
 
-WINDOW = {"float32": 64.0, "float64": 512.0}  # exponents whose exp is far from overflow and underflow
+WINDOW = {"float32": (-64.0, 64.0), "float64": (-512.0, 0.0)}  # exponents whose exp is far from over- and underflow
+SMALL = {"float32": 2.0**-100, "float64": 0.0}  # numbers of a row below it are multiplied in two steps
 SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
 
 
@@ -106,9 +108,9 @@ def gaps(cosines: FloatArray, target: Target, own: Own, out: FloatArray | None =
     return out
 
 
-def support_mask(cosines: FloatArray, target: Target, own: Own) -> BoolArray:
+def support_mask(cosines: FloatArray, target: Target, own: Own, out: BoolArray | None = None) -> BoolArray:
     """Return I_k = [c_k > f] (equation 5): strictly, as in float64, and never in the label's column."""
-    mask = np.greater(cosines, target.boundary[:, None], out=pool.scratch("mask", cosines.shape, np.bool_))
+    mask = np.greater(cosines, target.boundary[:, None], out=out)
     mask[own] = False
     return mask
 
@@ -135,7 +137,7 @@ def steepen(weights: FloatArray, support: Support, emphasis: SupportVectors) -> 
     if entries is ...:
         weights *= emphasis.slope(lift, pool.scratch("raised", weights.shape, weights.dtype))
     else:
-        weights[entries] *= emphasis.slope(lift)
+        weights[entries] *= weights.dtype.type(emphasis.slope(lift))
 
 
 def weights(r: FloatArray, peak: FloatArray) -> tuple[FloatArray, Mass]:
@@ -144,13 +146,13 @@ def weights(r: FloatArray, peak: FloatArray) -> tuple[FloatArray, Mass]:
     `peak` is the largest r_k of each row. P is how far it lies outside the window within which exp neither overflows
     nor underflows; so most rows have P = 0 and need no shift.
     """
-    bound = WINDOW[r.dtype.name]
+    low, high = WINDOW[r.dtype.name]
     shift = np.zeros(len(peak), r.dtype)
-    if not np.abs(peak).max(initial=0) <= bound:
-        shift = finite_or_zero(peak - np.clip(peak, -bound, bound))
+    if not (peak.min(initial=0) >= low and peak.max(initial=0) <= high):
+        shift = finite_or_zero(peak - np.clip(peak, low, high))
         r -= shift[:, None]
     np.exp(r, out=r)
-    return r, Mass(shift.astype(np.float64), r.sum(axis=1).astype(np.float64))
+    return r, Mass(np.where(np.isneginf(peak), peak, shift).astype(np.float64), r.sum(axis=1).astype(np.float64))
 
 
 def merge(first: Mass, second: Mass) -> Mass:
@@ -185,6 +187,20 @@ def share(slice_mass: Mass, mass: Mass) -> FloatArray:
     some = mass.total > 0
     relative = np.exp(slice_mass.peak - finite_or_zero(mass.peak))
     return np.divide(relative, mass.total, out=np.zeros(len(some)), where=some)
+
+
+def multiply_rows(weights: FloatArray, numbers: FloatArray) -> None:
+    """Multiply each row of `weights` by its float64 number, in place, also by one that its dtype cannot hold.
+
+    exp(r_k - P) may be as large as the window allows, and the number as small, while their product is ordinary. The
+    first of two steps is by a number nearer to 1, so it underflows only where the product does.
+    """
+    small = np.abs(numbers) < SMALL[weights.dtype.name]
+    if small.any():
+        first = np.where(small, SMALL[weights.dtype.name], 1.0)
+        weights *= first.astype(weights.dtype)[:, None]
+        numbers = numbers / first
+    weights *= numbers.astype(weights.dtype)[:, None]
 
 
 def rounded_down(values: FloatArray, dtype: DTypeLike) -> FloatArray:

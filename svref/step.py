@@ -43,7 +43,7 @@ class Step:
     weights : array, shape (B, C)
         exp(r - P), the exponentials behind every probability and gradient.
     target : stages.Target
-        f and the boundary of the support vectors, float64.
+        f and the boundary of the support vectors, as stage 2 takes them.
     mass : stages.Mass
         (P, T) of each row, float64.
     """
@@ -73,7 +73,7 @@ class Step:
 
     @property
     def boundary(self) -> FloatArray:
-        """What a negative must exceed to be a support vector, float64, shape (B,)."""
+        """What a negative must exceed to be a support vector, rounded down to the dtype of the cosines, shape (B,)."""
         return self.target.boundary
 
     @cached_property
@@ -231,5 +231,6 @@ def target_error(step: Step) -> FloatArray:
 
 def _negatives(step: Step, rows: FloatArray) -> FloatArray:
     """Return each negative's share exp(r_k - a) of `rows`, 0 in the label's column."""
-    factor = rows * stages.share(step.mass, step.mass)
-    return step.weights * factor.astype(step.weights.dtype)[:, None]
+    negatives = step.weights.copy()
+    stages.multiply_rows(negatives, rows * stages.share(step.mass, step.mass))
+    return negatives

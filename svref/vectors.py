@@ -45,6 +45,7 @@ class Pairs(NamedTuple):
         return Pairs(angle, self.at_embedding[rows], self.at_weight[rows])
 
 
+@np.errstate(invalid="ignore", over="ignore", under="ignore")
 def directions(rows: FloatArray, out: FloatArray | None = None) -> Directions:
     """Return each row's direction, in `out`, and length; NaN as the length of a row that has none.
 

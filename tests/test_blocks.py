@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 
 import numpy as np
@@ -64,6 +65,39 @@ def test_few_support_vectors_and_many_are_treated_alike(
     dense = loss.value_and_grad(COSINES, LABELS, reduction="none")
     np.testing.assert_array_equal(sparse[0], dense[0])
     np.testing.assert_array_equal(sparse[1], dense[1])
+
+
+def test_slices_far_apart_keep_the_small_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One slice holds the mass, e^60; the other's gradients are e^-40 of it, and no row's number fits float32."""
+    cosines = np.full((1, 20), -0.6, np.float32)
+    cosines[0, 0], cosines[0, 5] = -0.9, 0.1
+    loss, truth = svref.softmax(s=64.0), svref.softmax(s=64.0).value_and_grad(cosines.astype("f8"), [0])[1]
+    monkeypatch.setattr(pool, "BLOCK_BYTES", 40)
+    _, gradient = loss.value_and_grad(cosines, [0])
+    np.testing.assert_allclose(gradient, truth, rtol=1e-4)
+    tiny = loss.backward(loss.forward(cosines, [0]), [1e-16]).cosines
+    np.testing.assert_allclose(tiny, 1e-16 * truth, rtol=1e-4)
+
+
+def test_no_gradient_is_a_negative_zero() -> None:
+    _, gradient = svref.sv_am_softmax(s=64.0, m=0.1).value_and_grad(np.array([[1, -1]], np.float32), [0])
+    assert not np.signbit(gradient).any()
+
+
+def test_users_of_several_threads_get_their_own_results() -> None:
+    loss, results = svref.sv_arc_softmax(), {}
+
+    def work(i: int) -> None:
+        results[i] = [loss.value_and_grad(COSINES[i : i + 2], LABELS[i : i + 2])[1] for _ in range(20)]
+
+    users = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    for i, gradients in results.items():
+        true = loss.value_and_grad(COSINES[i : i + 2], LABELS[i : i + 2])[1]
+        assert all(np.array_equal(gradient, true) for gradient in gradients)
 
 
 def test_rows_do_not_influence_each_other(block_bytes: int) -> None:
@@ -133,7 +167,7 @@ WRONG_OUTPUTS = {
     "order": (np.empty((37, 7)).T, ValueError, r"out must be aligned and in C order; got strides"),
     "read-only": (READ_ONLY, ValueError, r"out must be writeable; got a read-only array\."),
     "overlap": (COSINES, ValueError, r"out must not overlap an input"),
-    "type": ([[0.0] * 37] * 7, TypeError, r"out must be a NumPy array; got list\."),
+    "type": ([[0.0] * 37] * 7, TypeError, r"out must be a plain NumPy array or a memory map; got list\."),
 }
 
 

@@ -98,6 +98,14 @@ def test_bad_input_is_refused_before_anything_is_computed() -> None:
         TypeError, match=r"weights must be a dask array; got ndarray\. See svref\.head for NumPy arrays\."
     ):
         distributed.value_and_grad(LOSS, X, W, LABELS)
+    with pytest.raises(TypeError, match=r"loss must be an SVXSoftmax, such as svref\.sv_arc_softmax\(\); got 'arc'\."):
+        distributed.value_and_grad("arc", X, weights, LABELS)
+    with pytest.raises(
+        ValueError, match=r"weights must have 2 axes, \(C, D\), and known chunks; got shape \(nan, 16\)"
+    ):
+        distributed.value_and_grad(LOSS, X, weights[weights[:, 0] > -9], LABELS)
+    with pytest.raises(ValueError, match=r"weights must have 2 axes, \(C, D\), and known chunks; got shape \(200,\)"):
+        distributed.value_and_grad(LOSS, X, weights[:, 0], LABELS)
     with pytest.raises(ValueError, match=r"embeddings \(B, D\) and weights \(C, D\) must share D"):
         distributed.value_and_grad(LOSS, X[:, :4], weights, LABELS)
     with pytest.raises(ValueError, match=r"labels must be class indices below C = 200; got labels\[0\] = 200"):
@@ -108,5 +116,8 @@ def test_a_bad_chunk_is_refused_when_it_is_computed() -> None:
     bad = W.copy()
     bad[60, 3] = np.nan
     value, _ = distributed.value_and_grad(LOSS, X, da.from_array(bad, chunks=(50, 16)), LABELS)
-    with pytest.raises(ValueError, match=r"weights must be finite; got weights\[10, 3\] = nan"):
+    with pytest.raises(
+        ValueError,
+        match=r"in the chunk of weights that begins at class 50: weights must be finite; got weights\[10, 3\] = nan",
+    ):
         value.compute(scheduler="synchronous")

@@ -63,6 +63,7 @@ def test_shards_of_classes_give_the_whole(name: str, cuts: list[int]) -> None:
 
 def test_an_empty_slice_is_minus_infinity_and_zero() -> None:
     mass = mass_of(np.full((3, 2), -np.inf))
+    assert np.isneginf(mass.peak).all()
     assert (mass.total == 0).all()
     assert np.isneginf(stages.log_odds_against(mass)).all()
     assert np.isneginf(stages.log_odds_against(stages.merge(mass, EMPTY))).all()

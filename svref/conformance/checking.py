@@ -152,7 +152,7 @@ def _report(
     judged: list[tuple[Case, Judgement]], header: dict[str, Any], command: str, loss: str | None = None
 ) -> Report:
     failures = [failure for case, judgement in judged for failure in _failures(case, judgement, loss)]
-    failures.sort(key=lambda failure: -failure.error)
+    failures.sort(key=lambda failure: -float(f"{failure.error:.3g}"))  # equally wrong: in the order of the cases
     names = [quantity.name for quantity in judged[0][1].quantities]
     return Report(
         header=header,
