@@ -56,7 +56,7 @@ def value_and_grad(
     reduction: str = "mean",
     ignore_index: int | None = None,
     out: FloatArray | None = None,
-    memory: int = 2**30,
+    memory: int = 2**28,
     progress: Callable[[int, int], object] | None = None,
 ) -> tuple[Any, HeadGradients]:
     r"""Return the loss of a classification head and its gradients by the unnormalised vectors.
@@ -82,7 +82,7 @@ def value_and_grad(
     out : array of the same dtype, shape (C, D), optional
         Where the gradient by the weights is written; it may be a memory map. From the start of the work until it is
         complete some of its rows are NaN, also after an interrupt or an error.
-    memory : int, default 2**30
+    memory : int, default 2**28
         Bytes that may be spent to keep one number per cosine, B C of them, between the passes over the classes. If
         they do not fit, the cosines are computed twice: four matrix products in place of three.
     progress : callable, optional

@@ -113,13 +113,18 @@ def test_nobody_is_timed_on_a_wrong_result(monkeypatch: pytest.MonkeyPatch) -> N
         value, gradient = right(problem)
         return value, [1.01 * gradient[0]]
 
+    def lost(problem: cases.Problem) -> object:
+        return right(problem)[0], [np.full_like(problem.arrays[0], np.nan)]
+
     def broken(problem: cases.Problem) -> object:
         raise OSError(f"no compiler in {Path(sys.executable).resolve()}\nmore")
 
-    monkeypatch.setattr(contestants, "PEERS", {"r": peer(right), "w": peer(wrong), "b": peer(broken)})
+    monkeypatch.setattr(contestants, "PEERS", {"r": peer(right), "w": peer(wrong), "l": peer(lost), "b": peer(broken)})
     monkeypatch.setattr(measure, "PEERS", contestants.PEERS)
-    row = measure.row(cases.Case("cosine", 4, 50), ["svref", "r", "w", "b", "np.exp"], measure.QUICK)
+    row = measure.row(cases.Case("cosine", 4, 50), ["svref", "r", "w", "l", "b", "np.exp"], measure.QUICK)
     assert row["contestants"]["w"]["wrong"] == "its result differs from svref's by 0.01"
+    assert row["contestants"]["l"]["wrong"] == "its result differs from svref's by nan"
+    assert row["contestants"]["l"]["gradient_error"] is None
     assert row["contestants"]["b"] == {"failed": "OSError: no compiler in PATH"}
     assert {name for name, s in row["contestants"].items() if "median_s" in s} == {"svref", "r", "np.exp"}
     assert row["fastest_peer"] == "r"

@@ -1,0 +1,1 @@
+"""svref beside PyTorch, JAX and TensorFlow: time, memory and scaling. Run `python tests/benchmarks`."""
