@@ -108,7 +108,11 @@ def test_a_step_made_while_a_head_works_keeps_its_mask(small_chunks: None) -> No
     cosines = RNG.uniform(-1, 1, (2, 3, 40))
     steps = []
     head.value_and_grad(
-        LOSS, X, W, LABELS, progress=lambda done, total: steps.append(LOSS.forward(cosines[int(done == total)], [0, 1, 2]))
+        LOSS,
+        X,
+        W,
+        LABELS,
+        progress=lambda done, total: steps.append(LOSS.forward(cosines[int(done == total)], [0, 1, 2])),
     )
     np.testing.assert_array_equal(steps[0].mask, LOSS.forward(cosines[0], [0, 1, 2]).mask)
 
