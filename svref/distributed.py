@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike
 from svref import blocks, inputs, pool, stages
 from svref.head import HeadGradients
 from svref.inputs import FloatArray, IntArray
-from svref.loss import SVXSoftmax
+from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
-from svref.shards import Shard, by_embeddings
+from svref.shards import Shard, by_embeddings, within
 
 try:
     import dask.array as da
@@ -83,7 +83,8 @@ def value_and_grad(
     >>> print(f"{value:.3f}", by_weights.shape)
     87.047 (30, 8)
     """
-    _check(loss, weights)
+    check_loss(loss)
+    _check(weights)
     x = inputs.real_array("embeddings", embeddings, 2)
     inputs.check_rows("embeddings", x)
     inputs.check_pair(x, weights)
@@ -118,9 +119,7 @@ class _Chunks:
         ]
 
 
-def _check(loss: object, weights: object) -> None:
-    if not isinstance(loss, SVXSoftmax):
-        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(); got {loss!r}.")
+def _check(weights: object) -> None:
     if not isinstance(weights, da.Array):
         raise TypeError(f"weights must be a dask array; got {type(weights).__name__}. See svref.head for NumPy arrays.")
     if weights.ndim != 2 or np.isnan(weights.shape).any():
@@ -131,9 +130,8 @@ def _check(loss: object, weights: object) -> None:
 
 
 def _shard(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, start: int) -> Shard:
-    positions = np.where((y >= start) & (y < start + len(w)), y - start, -1)
     try:
-        return Shard.of(loss, x, w, positions)
+        return Shard.of(loss, x, w, within(y, slice(start, start + len(w))))
     except ValueError as error:
         raise ValueError(f"in the chunk of weights that begins at class {start}: {error}") from error
 

@@ -21,10 +21,10 @@ from numpy.typing import ArrayLike
 
 from svref import blocks, inputs, pool, stages
 from svref.inputs import FloatArray, IntArray
-from svref.loss import SVXSoftmax
+from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
 from svref.parameters import real_parameter
-from svref.shards import Kept, Shard, by_embeddings
+from svref.shards import Kept, Shard, by_embeddings, within
 from svref.vectors import directions, measured
 
 CHUNK_BYTES = 2**21  # of a chunk's weights or cosines: a few such arrays fit the last cache
@@ -119,8 +119,7 @@ def value_and_grad(
     >>> print(f"{value:.4f}", gradients.embeddings.round(4))
     1.6851 [[ 0.8133 -0.61  ]]
     """
-    if not isinstance(loss, SVXSoftmax):
-        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(); got {loss!r}.")
+    check_loss(loss)
     x, w = inputs.real_array("embeddings", embeddings, 2), inputs.real_array("weights", weights, 2)
     inputs.check_pair(x, w)
     y, counted = inputs.class_indices(labels, len(x), len(w), ignore_index)
@@ -164,9 +163,8 @@ class _Stream:
     def shard(self, i: int) -> Shard:
         """Return chunk i."""
         part = self.chunks[i]
-        here = (self.y >= part.start) & (self.y < part.stop)
-        positions = np.where(here, self.y - part.start, -1)
-        return Shard(self.loss, self.x, self.w[part], positions, self.rows, self.pairs.of(here))
+        positions = within(self.y, part)
+        return Shard(self.loss, self.x, self.w[part], positions, self.rows, self.pairs.of(positions >= 0))
 
     def mark(self, out: FloatArray) -> None:
         """Begin every chunk of the output with a row of NaN, which is written last."""

@@ -17,6 +17,12 @@ from svref.parameters import real_parameter
 from svref.step import Gradients, Step
 
 
+def check_loss(loss: object) -> None:
+    """Raise a TypeError unless `loss` is an SVXSoftmax."""
+    if not isinstance(loss, SVXSoftmax):
+        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(); got {loss!r}.")
+
+
 @dataclass(frozen=True)
 class SVXSoftmax:
     r"""The SV-X-Softmax loss of a margin, an emphasis and a scale, with its hand-derived gradient.

@@ -136,8 +136,7 @@ class _Job:
         self.task, self.consume = task, consume
         self.pending: Iterator[int] = iter(range(count))
         self.ready: dict[int, Any] = {}
-        self.taken = itertools.count()
-        self.next = next(self.taken)
+        self.next = 0
         self.lock = threading.Lock()
         self.stopped = False
         self.error: BaseException | None = None
@@ -165,7 +164,7 @@ class _Job:
             self.ready[i] = result
             while self.next in self.ready:
                 self.consume(self.ready.pop(self.next))
-                self.next = next(self.taken)
+                self.next += 1
 
 
 @cache

@@ -224,6 +224,11 @@ def positions(labels: ArrayLike, classes: Sequence[int] | IntArray) -> IntArray:
     return np.where(held[order[at]] == y, order[at], -1)
 
 
+def within(labels: IntArray, classes: slice) -> IntArray:
+    """Return `positions` for a run of classes, without a search."""
+    return np.where((labels >= classes.start) & (labels < classes.stop), labels - classes.start, -1)
+
+
 @np.errstate(under="ignore")
 def by_embeddings(embeddings: FloatArray, by_unit: FloatArray) -> FloatArray:
     """Return dL/dx (B, D), in the dtype of the embeddings, from the sum of all shards' parts of dL/dx̂."""
