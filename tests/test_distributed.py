@@ -61,7 +61,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
     """Two worker processes of one thread each, with a directory of their own."""
     with (
         dask.config.set({"temporary-directory": str(tmp_path), "distributed.worker.memory.spill": False}),
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         yield client
