@@ -58,7 +58,7 @@ def value_and_gradient(
 
     pool.run(band, len(bands))
     pull = -parts.s * stages.target_error(a) * g
-    dead = (g == 0) | np.isneginf(a)
+    dead = (g == 0) | (a == -np.inf)
     by_target = stages.target_gradient(pull, parts.margin.by_cosine(angle), dead).astype(out.dtype)
     out[np.arange(len(labels)), labels] = by_target + 0  # no negative zero
     return a

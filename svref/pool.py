@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 Result = TypeVar("Result")
 
 HUGE = 2**22  # bytes from which NumPy asks for huge pages, which cost a fraction to touch first
+KEPT_BYTES = 2**26  # of scratch memory that all threads together keep from one run to the next
 BLOCK_BYTES = 2**21  # of one array: small enough to stay in cache, large enough to be worth a thread's while
 
-_thread = threading.local()
 _limiting = threading.Lock()
 
 
+@lru_cache(maxsize=256)
 def cut(shape: tuple[int, ...], itemsize: int) -> tuple[list[slice], list[slice]]:
     """Return bands of rows and slices of columns that fit a cache; they depend on the shape alone."""
     rows, columns = shape
@@ -66,8 +67,12 @@ def run(
     The caller's thread works too, so a single task, or a single thread, never waits for a pool. The first error
     stops the rest and is raised here, and so is an interrupt; then no task is running any more.
     """
+    if count == 1:
+        with _working():
+            consume(task(0))
+        return
     job = _Job(task, count, consume)
-    others = min(threads() if most is None else most, count) - 1 if count > 1 else 0
+    others = min(threads() if most is None else most, count) - 1
     helpers: list[Future[None]] = []
     try:
         with suppress(RuntimeError):  # at the interpreter's end no thread starts any more
@@ -85,9 +90,10 @@ def run(
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return an array whose memory this thread uses again when it next asks for `name`; outside `run`, a new one.
 
-    Fresh memory costs more than a pass over it, so what comes and goes with every block is kept until `run` is done.
+    Fresh memory costs more than a pass over it, so what comes and goes with every block is kept, and a little of it
+    from one run to the next.
     """
-    if not getattr(_thread, "depth", 0):
+    if not _thread.depth:
         return np.empty(shape, dtype)
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if name not in _thread.buffers or len(_thread.buffers[name]) < size:
@@ -95,18 +101,26 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return _thread.buffers[name][:size].view(dtype).reshape(shape)
 
 
+class _Thread(threading.local):
+    """What each thread has for itself: its scratch memory, and how many runs it is inside."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.buffers: dict[str, NDArray[np.uint8]] = {}
+
+
+_thread = _Thread()
+
+
 @contextmanager
 def _working() -> Iterator[None]:
-    """Keep this thread's scratch memory until its outermost job is done."""
-    depth = getattr(_thread, "depth", 0)
-    if depth == 0:
-        _thread.buffers = {}
-    _thread.depth = depth + 1
+    """Let this thread have scratch memory; give back what is too much to keep when its outermost run is done."""
+    _thread.depth += 1
     try:
         yield
     finally:
-        _thread.depth = depth
-        if depth == 0:
+        _thread.depth -= 1
+        if _thread.depth == 0 and sum(map(len, _thread.buffers.values())) > KEPT_BYTES // _processors():
             _thread.buffers = {}
 
 

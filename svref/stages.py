@@ -25,8 +25,9 @@ from svref.emphasis import SupportVectors
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.margins import Angle, Margin
 
-WINDOW = {"float32": (-64.0, 64.0), "float64": (-512.0, 0.0)}  # exponents whose exp is far from over- and underflow
-SMALL = {"float32": 2.0**-100, "float64": 0.0}  # numbers of a row below it are multiplied in two steps
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+WINDOW = {FLOAT32: (-64.0, 64.0), FLOAT64: (-512.0, 0.0)}  # exponents whose exp is far from over- and underflow
+SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # numbers of a row below it are multiplied in two steps
 SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
 
 
@@ -146,13 +147,13 @@ def weights(r: FloatArray, peak: FloatArray) -> tuple[FloatArray, Mass]:
     `peak` is the largest r_k of each row. P is how far it lies outside the window within which exp neither overflows
     nor underflows; so most rows have P = 0 and need no shift.
     """
-    low, high = WINDOW[r.dtype.name]
+    low, high = WINDOW[r.dtype]
     shift = np.zeros(len(peak), r.dtype)
     if not (peak.min(initial=0) >= low and peak.max(initial=0) <= high):
         shift = finite_or_zero(peak - np.clip(peak, low, high))
         r -= shift[:, None]
     np.exp(r, out=r)
-    return r, Mass(np.where(np.isneginf(peak), peak, shift).astype(np.float64), r.sum(axis=1).astype(np.float64))
+    return r, Mass(np.where(peak == -np.inf, peak, shift).astype(np.float64), r.sum(axis=1).astype(np.float64))
 
 
 def merge(first: Mass, second: Mass) -> Mass:
@@ -195,9 +196,9 @@ def multiply_rows(weights: FloatArray, numbers: FloatArray) -> None:
     exp(r_k - P) may be as large as the window allows, and the number as small, while their product is ordinary. The
     first of two steps is by a number nearer to 1, so it underflows only where the product does.
     """
-    small = np.abs(numbers) < SMALL[weights.dtype.name]
+    small = np.abs(numbers) < SMALL[weights.dtype]
     if small.any():
-        first = np.where(small, SMALL[weights.dtype.name], 1.0)
+        first = np.where(small, SMALL[weights.dtype], 1.0)
         weights *= first.astype(weights.dtype)[:, None]
         numbers = numbers / first
     weights *= numbers.astype(weights.dtype)[:, None]
@@ -211,4 +212,4 @@ def rounded_down(values: FloatArray, dtype: DTypeLike) -> FloatArray:
 
 def finite_or_zero(values: FloatArray) -> FloatArray:
     """Return `values` with -inf replaced by 0, so that exp(-inf - (-inf)) is exp(-inf) = 0."""
-    return np.where(np.isneginf(values), values.dtype.type(0), values)
+    return np.where(values == -np.inf, values.dtype.type(0), values)

@@ -146,6 +146,15 @@ def test_scratch_memory_is_used_again_within_a_run_and_never_outside() -> None:
         assert not np.shares_memory(array, pool.scratch("b", (3, 4), np.float32))
 
     pool.run(task, 20, most=2)
+
+
+def test_little_scratch_memory_is_kept_from_run_to_run_and_much_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_processors", lambda: 2)
+    monkeypatch.setattr(pool, "KEPT_BYTES", 2000)
+    monkeypatch.setattr(pool._thread, "buffers", {})
+    pool.run(lambda i: pool.scratch("little", (1000,), np.uint8), 1)
+    assert list(pool._thread.buffers) == ["little"]
+    pool.run(lambda i: pool.scratch("much", (1,), np.uint8), 1)
     assert pool._thread.buffers == {}
 
 
