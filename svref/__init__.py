@@ -44,6 +44,7 @@ from svref.variants import (
 )
 
 if TYPE_CHECKING:
+    from svref import exact
     from svref.conformance import check, check_values
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "check",
     "check_values",
     "combined_softmax",
+    "exact",
     "head",
     "mv_am_softmax",
     "mv_arc_softmax",
@@ -83,6 +85,8 @@ _HEAVY = {"check": "svref.conformance", "check_values": "svref.conformance"}
 
 def __getattr__(name: str) -> Any:
     """Load the heavier rooms on first use."""
+    if name == "exact":
+        return importlib.import_module("svref.exact")
     if name not in _HEAVY:
         raise AttributeError(f"module 'svref' has no attribute {name!r}")
     return getattr(importlib.import_module(_HEAVY[name]), name)

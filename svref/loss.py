@@ -111,7 +111,7 @@ class SVXSoftmax:
             Before any work is done, for cosines that are not finite, real, two-dimensional or in range, labels
             that are not class indices or one-hot, and a mean over no rows.
         """
-        c, y, counted = self._checked(cosines, labels, ignore_index)
+        c, y, counted = self.checked(cosines, labels, ignore_index)
         weights = inputs.reduction_weights(reduction, counted, len(y))
         return blocks.reduced(blocks.log_odds(self.parts, c, y), counted, weights, reduction, c.dtype)
 
@@ -139,7 +139,7 @@ class SVXSoftmax:
             Of what `reduction` returns; for "none", of the sum. In the dtype of the cosines. At a pole of df/dc
             the target's entry is a signed infinity.
         """
-        c, y, counted = self._checked(cosines, labels, ignore_index)
+        c, y, counted = self.checked(cosines, labels, ignore_index)
         weights = inputs.reduction_weights(reduction, counted, len(y))
         gradient = inputs.output_array("out", out, c.shape, c.dtype, c)
         a = blocks.value_and_gradient(self.parts, c, y, weights, gradient)
@@ -147,7 +147,7 @@ class SVXSoftmax:
 
     def forward(self, cosines: ArrayLike, labels: ArrayLike, *, ignore_index: int | None = None) -> Step:
         """Return every quantity of the forward pass, by its name. Parameters, errors: as `value`."""
-        return self._forward(*self._checked(cosines, labels, ignore_index))
+        return self._forward(*self.checked(cosines, labels, ignore_index))
 
     def backward(self, step: Step, cotangent: ArrayLike | None = None) -> Gradients:
         """Return the gradients of Σ cotangent_b L_b by the cosines, and each row's by s, t and margin parameters.
@@ -177,9 +177,10 @@ class SVXSoftmax:
         g = inputs.row_cotangent(cotangent, len(step.labels))
         return passes.gradients(step, g if step.counted is None else g * step.counted)
 
-    def _checked(
+    def checked(
         self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
     ) -> tuple[FloatArray, IntArray, BoolArray | None]:
+        """Return valid cosines, labels as indices, and which rows count; raise what `value` raises."""
         c = inputs.real_array("cosines", cosines, 2)
         low, high = inputs.check_finite("cosines", c)
         y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)

@@ -17,7 +17,7 @@ from svref.margins import Margin
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "svref"
 ROOMS = ["_version", "pool", "inputs", "parameters", "margins", "emphasis", "stages", "blocks", "step", "loss", "twofold", "vectors", "shards", "head", "distributed", "variants", "condition",
-         "golden", "conformance", "explain", "cli"]  # fmt: skip
+         "exact", "golden", "conformance", "explain", "cli"]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 DERIVATION = ROOT / "docs" / "explanation" / "derivation.md"
 
