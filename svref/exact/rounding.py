@@ -108,9 +108,7 @@ class Sheet:
 
     def fill(self, row: int, numbers: Sequence[Number]) -> bool:
         """Settle what these numbers settle, and return whether the row is complete."""
-        simple = [k for k in self._open(row) if not isinstance(numbers[k], Split)]
-        if simple:
-            self._fill_simple(row, np.array(simple), [numbers[k] for k in simple])
+        self._fill_ordinary(row, numbers)
         for k in self._open(row):
             settled = settle(numbers[k])
             if settled is not None:
@@ -134,9 +132,10 @@ class Sheet:
         """Return the columns that are not settled."""
         return [int(k) for k in np.flatnonzero(~self.done[row])]
 
-    def _fill_simple(self, row: int, columns: NDArray[Any], balls: list[Ball]) -> None:
-        """Settle the many ordinary entries by one test: |ball - hi - lo| is far below the last place of lo."""
-        parts = np.array([_parts(x) for x in balls])
+    def _fill_ordinary(self, row: int, numbers: Sequence[Number]) -> None:
+        """Settle the many ordinary entries by one test: |number - hi - lo| is far below the last place of lo."""
+        columns = np.array(self._open(row), dtype=np.intp)
+        parts = np.array([_parts(_whole(numbers[k])) for k in columns.tolist()]).reshape(-1, 3)
         hi, lo, bound = parts.T
         with np.errstate(invalid="ignore", under="ignore"):
             tail = bound < np.spacing(np.abs(lo)) / 4
@@ -175,7 +174,7 @@ def nearest(limit: Ball, rest: Ball) -> float | None:
 
 def candidates(number: Number) -> tuple[float, float]:
     """Return the floats next to both ends of a ball."""
-    whole = sum(_parted(number), ZERO)
+    whole = _whole(number)
     return float(whole.lower()), float(whole.upper())
 
 
@@ -198,6 +197,11 @@ def _parted(number: Number) -> tuple[Ball, Ball]:
     if not isinstance(number, Split):
         return ZERO, number
     return (number.limit, number.rest) if number.limit.is_exact() else (ZERO, number.limit + number.rest)
+
+
+def _whole(number: Number) -> Ball:
+    """Return a number as one ball."""
+    return number.limit + number.rest if isinstance(number, Split) else number
 
 
 def _parts(x: Ball) -> tuple[float, float, float]:

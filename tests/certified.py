@@ -1,0 +1,88 @@
+"""`svref.exact` against the mpmath oracle, last bit by last bit. Run it for the count over all variants and regimes.
+
+python tests/certified.py
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import oracle
+from mpmath import mp, mpf  # type: ignore[import-untyped]
+from rows import MARGINS, MORE_MARGINS, REGIMES, batch, spec_of
+
+from svref import SupportVectors, SVXSoftmax, exact
+from svref.exact import Certified
+
+
+def differences(certified: Certified, truth: Any) -> tuple[int, int]:
+    """Return how many numbers were compared, and how many are not correctly rounded, in `hi` or in `lo`.
+
+    A slope that does not exist (nan) must be an infinity; those are not counted.
+    """
+    values = np.asarray(truth, dtype=object)
+    assert values.shape == certified.hi.shape
+    compared = wrong = 0
+    for value, hi, lo, sign in zip(values.flat, *(a.flat for a in (certified.hi, certified.lo, certified.remainder)), strict=True):
+        if mp.isnan(value):
+            assert np.isinf(hi)
+            continue
+        compared += 1
+        wrong += (hi, lo, sign) != _rounded(value)
+    return compared, wrong
+
+
+def _rounded(value: mpf) -> tuple[float, float, int]:
+    hi = oracle.to_float([value])[0]
+    rest = mp.fsub(value, mpf(hi), exact=True)
+    return hi, oracle.to_float([rest])[0], int(mp.sign(rest))
+
+
+def count(pairs: Iterable[tuple[Certified, Any]]) -> np.ndarray:
+    """Return `differences` added up."""
+    return np.sum([differences(*pair) for pair in pairs], axis=0)
+
+
+def cosine_level(loss: SVXSoftmax, cosines: Any, labels: Any, cotangent: Any = None) -> np.ndarray:
+    """Return how many numbers were compared, and how many differ."""
+    got = exact.evaluate(loss, cosines, labels, cotangent)
+    truth = oracle.evaluate(spec_of(loss), cosines, labels, cotangent=cotangent)
+    assert not got.unresolved
+    assert got.mask.tolist() == truth.mask
+    names = ("loss", "probabilities", "cosines", "s", "t")
+    return count([*((getattr(got, n), getattr(truth, n)) for n in names), *((d, truth.margin[n]) for n, d in got.margin.items())])
+
+
+def head_level(loss: SVXSoftmax, x: Any, w: Any, labels: Any, cotangent: Any = None) -> np.ndarray:
+    """Return how many numbers were compared, and how many differ."""
+    got = exact.evaluate_head(loss, x, w, labels, cotangent)
+    truth = oracle.evaluate_head(spec_of(loss), x, w, labels, cotangent=cotangent)
+    assert not got.unresolved
+    return count((getattr(got, n), getattr(truth, n)) for n in ("loss", "embeddings", "weights"))
+
+
+def table() -> None:
+    """Print, margin by margin, how many numbers were compared and how many differ."""
+    total = np.zeros(2, int)
+    for name, margin in {**MARGINS, **MORE_MARGINS}.items():
+        found = np.zeros(2, int)
+        for s, t in ((1.0, 1.2), (64.0, 1.0), (64.0, 1.2), (4.0, 100.0)):
+            for dtype in ("float64", "float32"):
+                for regime in set(REGIMES) - ({"very-near-pole"} if dtype == "float32" else set()):
+                    loss = SVXSoftmax(margin, SupportVectors(t), s=s)
+                    found += cosine_level(loss, *batch(regime, margin, dtype))
+        rng = np.random.default_rng(0)
+        for s, dtype in ((4.0, "float64"), (64.0, "float32")):
+            loss = SVXSoftmax(margin, SupportVectors(1.2), s=s)
+            x, w = rng.normal(size=(4, 6)).astype(dtype), rng.normal(size=(5, 6)).astype(dtype)
+            found += head_level(loss, x, w, [0, 3, 4, 4], [1.0, -0.5, 0.25, 0.0])
+        total += found
+        print(f"{name:<18} {found[0]:>7,} numbers, {found[1]} differ", flush=True)
+    print(f"{'all':<18} {total[0]:>7,} numbers, {total[1]} differ")
+
+
+if __name__ == "__main__":
+    sys.exit(table())
