@@ -93,6 +93,7 @@ def memory(figure: Any, rows: list[dict[str, Any]]) -> None:
     """Draw the peaks beyond inputs and outputs, one panel a case."""
     figure.set_size_inches(7.5, 1.6 * len(rows) + 0.4)
     panels = figure.subplots(len(rows), squeeze=False, sharex=True)[:, 0]
+    largest = 1.0
     for axes, row in zip(panels, rows, strict=True):
         peaks = {n: found["peak_bytes"] for n, found in row["contestants"].items() if "peak_bytes" in found}
         sizes = [max(peak / MIB, 0.0) for peak in peaks.values()]
@@ -100,7 +101,8 @@ def memory(figure: Any, rows: list[dict[str, Any]]) -> None:
         axes.bar_label(axes.containers[0], [f"{size:,.0f}" for size in sizes], padding=2, fontsize=7)
         axes.invert_yaxis()
         axes.set_xscale("log", nonpositive="clip")
-        axes.set_xlim(left=0.5)
+        largest = max(largest, *sizes)
         maps = ", weights and gradient as memory maps" if row["mapped"] else ""
         axes.set_title(f"{row['level']} {row['size']} {row['dtype']}{maps}", fontsize=9, loc="left")
+    panels[-1].set_xlim(0.5, 2 * largest)
     panels[-1].set_xlabel("peak MiB of anonymous memory beyond inputs and outputs")
