@@ -115,7 +115,7 @@ def evaluate(
     >>> import svref.exact
     >>> truth = svref.exact.evaluate(svref.sv_am_softmax(s=4.0, m=0.25, t=1.25), [[0.5, 0.375, -0.5]], [0])
     >>> print(truth.mask, truth.loss.hi, truth.loss.lo, truth.gap.hi)
-    [[False  True False]] [2.0243096] [-5.36767615e-17] [0.125]
+    [[False  True False]] [2.02427314] [-4.66177055e-17] [0.125]
     """
     check_loss(loss)
     c, y, _ = loss.checked(cosines, labels, None)
