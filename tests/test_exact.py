@@ -391,3 +391,20 @@ def fingerprint() -> str:
         ):
             digest.update(v.hi.tobytes() + v.lo.tobytes() + v.remainder.tobytes())
     return digest.hexdigest()
+
+
+def test_a_flipped_decision_is_evaluated_on_its_other_side() -> None:
+    loss = svref.sv_am_softmax(s=4.0, m=0.25, t=1.25)
+    c = [[0.5, 0.25, -0.5], [0.5, 0.375, -0.5]]
+    truth = exact.evaluate(loss, c, [0, 0], flipped=[[False, True, False], [False, True, True]])
+    assert truth.mask.tolist() == [[False, True, False], [False, False, True]]
+    with mp.workdps(60):
+        z = [mpf(1), mpf(4) * mpf(1.25) * mpf(0.25) + 1, mpf(-2)]  # s (c_y - m), s (t c + t - 1), s c
+        assert truth.loss.hi[0] == oracle.to_float([mp.log(mp.fsum(map(mp.exp, z))) - z[0]])[0]
+    assert truth.gaps.hi.tolist() == [[math.inf, 0.0, 0.75], [math.inf, 0.125, 0.75]]
+    with pytest.raises(
+        ValueError, match=r"flipped must be bool, of shape \(B, C\) = \(2, 3\); got bool, shape \(2, 2\)\."
+    ):
+        exact.evaluate(loss, c, [0, 0], flipped=np.zeros((2, 2), bool))
+    with pytest.raises(ValueError, match="flipped must be False in the label's column"):
+        exact.evaluate(loss, c, [0, 0], flipped=np.ones((2, 3), bool))

@@ -39,8 +39,10 @@ class Truth:
         p; and the gradient by the cosines, at a pole of df/dc a signed infinity.
     margin : dict of Certified, shape (B,)
         Each row's derivative by each real parameter of the margin.
+    gaps : Certified, shape (B, C)
+        Distance of each mask decision, |c_k - boundary|; infinite in the label's column.
     gap : Certified, shape (B,)
-        Distance of the nearest mask decision, min_k |c_k - boundary|; infinite where C = 1.
+        Distance of the nearest of them; infinite where C = 1.
     branch_gap : Certified, shape (B,)
         Distance of the target's cosine to the nearest switch of a tail or an easy margin; infinite without one.
     bits : array of int, shape (B,)
@@ -55,6 +57,7 @@ class Truth:
     cosines: Certified
     s: Certified
     t: Certified
+    gaps: Certified
     gap: Certified
     branch_gap: Certified
     margin: dict[str, Certified] = field(default_factory=dict)
@@ -68,6 +71,7 @@ def evaluate(
     labels: ArrayLike,
     cotangent: ArrayLike | None = None,
     *,
+    flipped: ArrayLike | None = None,
     most_bits: int = MOST_BITS,
     progress: Progress | None = None,
 ) -> Truth:
@@ -88,6 +92,8 @@ def evaluate(
         The target classes.
     cotangent : array_like of real numbers, shape (B,), optional
         What each row's gradients are multiplied by, exactly; None is a vector of ones.
+    flipped : array_like of bool, shape (B, C), optional
+        Mask decisions to turn over, for what is right on the other side of a boundary.
     most_bits : int, default 16384
         The largest precision; what it does not settle is NaN, and listed in `unresolved`.
     progress : callable, optional
@@ -120,11 +126,12 @@ def evaluate(
     check_loss(loss)
     c, y, _ = loss.checked(cosines, labels, None)
     g = inputs.row_cotangent(cotangent, len(y))
+    turned = _turned(flipped, c.shape, y)
     limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
     check_progress(progress)
     sheets = _Sheets(loss, *c.shape)
     for b in range(len(c)):
-        sheets.settle(b, [Given(ball(x)) for x in c[b]], int(y[b]), g[b], limit)
+        sheets.settle(b, [Given(ball(x)) for x in c[b]], int(y[b]), g[b], turned[b], limit)
         if progress is not None:
             progress(b + 1, len(c))
     return sheets.truth()
@@ -145,6 +152,18 @@ def check_progress(progress: object) -> None:
         raise TypeError(f"progress must be a function of two integers, done and total; got {progress!r}.")
 
 
+def _turned(flipped: ArrayLike | None, shape: tuple[int, ...], labels: IntArray) -> list[list[int]]:
+    """Return the columns to turn over, row by row."""
+    if flipped is None:
+        return [[] for _ in labels]
+    array = np.asarray(flipped)
+    if array.dtype != bool or array.shape != shape:
+        raise ValueError(f"flipped must be bool, of shape (B, C) = {shape}; got {array.dtype}, shape {array.shape}.")
+    if array[np.arange(len(labels)), labels].any():
+        raise ValueError("flipped must be False in the label's column, where there is nothing to decide.")
+    return [[int(k) for k in np.flatnonzero(row)] for row in array]
+
+
 class _Sheets:
     """All outputs of a batch while they are being settled."""
 
@@ -154,16 +173,16 @@ class _Sheets:
         self.bits: IntArray = np.zeros(rows, np.intp)
         names = loss.margin.by_parameter(Angle.from_cosine([0.0]))
         self.rows = [Sheet(name, rows, None) for name in ("loss", "s", "t", "gap", "branch_gap", *names)]
-        self.entries = [Sheet(name, rows, classes) for name in ("probabilities", "cosines")]
+        self.entries = [Sheet(name, rows, classes) for name in ("probabilities", "cosines", "gaps")]
 
-    def settle(self, b: int, cosines: list[Given], label: int, g: float, limit: int) -> None:
+    def settle(self, b: int, cosines: list[Given], label: int, g: float, flipped: list[int], limit: int) -> None:
         """Settle row b with as many bits as it needs."""
         numbers: list[list[Number]] | None = None
         for bits in precisions(limit):
             with ctx.workprec(bits):
                 self.bits[b] = bits
                 try:
-                    row = rows.evaluate(self.loss, cosines, label, ball(g))
+                    row = rows.evaluate(self.loss, cosines, label, ball(g), flipped)
                 except UndecidedError:
                     continue
                 self.mask[b] = row.mask
@@ -182,7 +201,7 @@ class _Sheets:
     def _numbers(self, row: rows.Row) -> list[list[Number]]:
         """Return the numbers of a row in the order of the sheets."""
         single = [row.loss, row.s, row.t, row.gap, row.branch_gap, *row.margin.values()]
-        return [*([x] for x in single), row.probabilities, row.cosines]
+        return [*([x] for x in single), row.probabilities, row.cosines, row.gaps]
 
     def truth(self) -> Truth:
         """Return what was settled."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from flint import arb
 
@@ -24,7 +25,7 @@ class Row:
     """Every output of one row at the current precision, the gradients times the row's cotangent."""
 
     mask: list[bool]
-    gap: Ball
+    gaps: list[Ball]
     branch_gap: Ball
     loss: Number
     probabilities: list[Number]
@@ -32,6 +33,11 @@ class Row:
     s: Number
     t: Number
     margin: dict[str, Number]
+
+    @property
+    def gap(self) -> Ball:
+        """The distance of the nearest mask decision."""
+        return reduce(arb.min, self.gaps)
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,19 @@ class Decided:
     margin: Held
     mask: list[bool]
     ties: list[bool]
-    gap: Ball
+    gaps: list[Ball]
     branch_gap: Ball
 
 
-def evaluate(loss: SVXSoftmax, cosines: Sequence[Cosine], label: int, g: Ball) -> Row:
-    """Return a row; raise UndecidedError where a decision needs more bits."""
+def evaluate(loss: SVXSoftmax, cosines: Sequence[Cosine], label: int, g: Ball, flipped: Sequence[int] = ()) -> Row:
+    """Return a row, with the mask decisions `flipped` turned over; raise UndecidedError where one needs more bits."""
     at = Point.of(cosines[label])
     balls = [at.cosine if k == label else c.ball for k, c in enumerate(cosines)]
     decided = _decided(loss, cosines, balls, label, at)
+    for k in flipped:
+        decided.mask[k], decided.ties[k] = not decided.mask[k], False
     s, rise = ball(loss.s), _rises(loss, balls, decided.mask)
-    d = _gaps(loss, balls, label, decided, rise)
+    d = _relative(loss, balls, label, decided, rise)
     return _Weighed(cosines, d, decided.mask, s).row(loss, label, decided, rise, g)
 
 
@@ -60,7 +68,7 @@ def _decided(loss: SVXSoftmax, cosines: Sequence[Cosine], balls: list[Ball], lab
     margin = held(loss.margin, at)
     boundary = loss.emphasis.boundary
     decider = margin if boundary is None else held(boundary, at)
-    mask, ties, gap = [False] * len(balls), [False] * len(balls), arb.pos_inf()
+    mask, ties, gaps = [False] * len(balls), [False] * len(balls), [arb.pos_inf()] * len(balls)
     for k, c in enumerate(balls):
         if k == label:
             continue
@@ -69,10 +77,10 @@ def _decided(loss: SVXSoftmax, cosines: Sequence[Cosine], balls: list[Ball], lab
         ties[k] = not (mask[k] or over < 0)
         if ties[k] and not _is_tie(cosines[k], decider, at):
             raise UndecidedError
-        gap = gap.min(ZERO if ties[k] else abs(over))
+        gaps[k] = ZERO if ties[k] else abs(over)
     switches = [h.switch for h in (margin, decider) if h.switch is not None]
     branch_gap = arb.pos_inf() if not switches else switches[0].min(switches[-1])
-    return Decided(at, margin, mask, ties if boundary is None else [False] * len(balls), gap, branch_gap)
+    return Decided(at, margin, mask, ties if boundary is None else [False] * len(balls), gaps, branch_gap)
 
 
 def _is_tie(cosine: Cosine, decider: Held, at: Point) -> bool:
@@ -87,7 +95,7 @@ def _rises(loss: SVXSoftmax, balls: list[Ball], mask: list[bool]) -> list[Ball]:
     return [(c + 1 if adaptive else ONE) if above else ZERO for c, above in zip(balls, mask, strict=True)]
 
 
-def _gaps(loss: SVXSoftmax, balls: list[Ball], label: int, decided: Decided, rise: list[Ball]) -> list[Ball]:
+def _relative(loss: SVXSoftmax, balls: list[Ball], label: int, decided: Decided, rise: list[Ball]) -> list[Ball]:
     """Return d_k, an exact 0 for the label and for whatever ties with it."""
     f, lift = decided.margin.value, ball(loss.emphasis.t) - 1
     d = [c - f + lift * r if above else c - f for c, above, r in zip(balls, decided.mask, rise, strict=True)]
@@ -121,7 +129,7 @@ class _Weighed:
         by_cosines = [_times(x, slope) for x, slope in zip(p, slopes, strict=True)]
         by_cosines[label] = self._by_target(error, decided.margin.by_cosine, g)
         return Row(
-            mask, decided.gap, decided.branch_gap, self.loss(label), p, by_cosines,
+            mask, decided.gaps, decided.branch_gap, self.loss(label), p, by_cosines,
             s=self.by_scale().times(g),
             t=self.mean(rise).times(g * s),
             margin={name: error.times(-g * s * d) for name, d in decided.margin.by_parameter.items()},
