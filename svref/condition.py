@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 
 from svref import stages
 from svref import step as passes
+from svref.formats import format_of
 from svref.head import HeadGradients
 from svref.inputs import BoolArray, FloatArray
 from svref.margins.base import few_digits
@@ -41,7 +42,7 @@ class Scales:
 
 def unit_roundoff(dtype: DTypeLike) -> float:
     """Return u, half the spacing of the numbers next to 1."""
-    return float(np.finfo(dtype).eps) / 2
+    return format_of(dtype).unit_roundoff
 
 
 @np.errstate(under="ignore")
@@ -86,7 +87,7 @@ def head_scales(
 
 def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeLike) -> FloatArray:
     """Return the largest error of a right candidate, for a cotangent of one (equation 40)."""
-    tiny = float(np.finfo(dtype).smallest_normal)
+    tiny = format_of(dtype).tiny
     return SLACK * unit_roundoff(dtype) * scale * (1 + classes / 128) + 4 * max(1.0, s * t) * tiny
 
 

@@ -9,7 +9,7 @@ import oracle
 import pytest
 from rows import batch, spec_of
 
-from svref import condition
+from svref import condition, exact
 from svref import step as passes
 from svref.conformance import check
 from svref.margins import AdditiveAngle, AdditiveCosine, Angle, NoMargin
@@ -34,13 +34,13 @@ def formulation_errors(name: str, regime: str, dtype: str) -> dict[tuple[str, st
     parameters = {**VARIANTS[name].parameters, "s": 32.0}
     loss = VARIANTS[name].factory(**parameters)
     cosines, labels = batch(regime, loss.margin, dtype)
-    truth = oracle.evaluate(spec_of(loss), cosines, labels)
+    truth = exact.evaluate(loss, cosines, labels)
     scales = condition.scales(loss.forward(cosines.astype(np.float64), labels), dtype)
     worst = {}
     for margin, form in formulations.FORMULATIONS:
         losses, gradient = formulations.candidate(name, margin, form)(cosines, labels, **parameters)
         pairs = ((losses, truth.loss, scales.loss), (gradient, truth.cosines, scales.cosines))
-        worst[margin, form] = max(accuracy.worst(*pair, loss, np.dtype(dtype)) for pair in pairs)
+        worst[margin, form] = max(accuracy.worst(*pair, loss) for pair in pairs)
     return worst
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike
 
+from svref.formats import format_of
 from svref.inputs import BoolArray, FloatArray
 from svref.margins.angle import Angle
 
@@ -82,7 +83,7 @@ def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:
 
     Sums and scaled copies of such numbers are exact in any order, so that a tie between them is one for everybody.
     """
-    half = 2.0 ** (np.finfo(dtype).nmant // 2)
+    half = 2.0 ** ((format_of(dtype).digits - 1) // 2)
     scaled = np.asarray(values, dtype=np.float64) * half
     return np.asarray((scaled == np.rint(scaled)) & (np.abs(scaled) < half**2))
 

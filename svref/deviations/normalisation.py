@@ -1,0 +1,84 @@
+"""The way from vectors to cosines and back, with a normalisation for each of the two, so that one can be wrong.
+
+    forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
+    backward   dL/dx̂_b = Σ_k g_bk ŵ_k,  dL/dŵ_k = Σ_b g_bk x̂_b,  then back through n
+               for n(v) = v/|v|: (g - <g, v̂> v̂)/|v|, which for x is Σ_k g_bk (ŵ_k - c_bk x̂_b)/|x_b|
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from svref.deviations.textbook import CosineRun
+from svref.inputs import FloatArray, IntArray
+from svref.loss import SVXSoftmax
+from svref.vectors import row_dot
+
+Backward = Callable[[FloatArray], FloatArray]
+Normaliser = Callable[[FloatArray], tuple[FloatArray, Backward]]
+HeadRun = Callable[
+    [SVXSoftmax, FloatArray, FloatArray, IntArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]
+]
+ROUNDING = 2.0**-40  # a cosine of unit vectors may exceed 1 by less
+EPS = 1e-7
+
+
+def lengths(rows: FloatArray) -> FloatArray:
+    """Return the length of each row, (rows, 1)."""
+    return np.asarray(np.sqrt(row_dot(rows, rows))[:, None])
+
+
+def by_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return v/|v|: what is right."""
+    length = lengths(rows)
+    unit = rows / length
+    return unit, lambda g: (g - row_dot(g, unit)[:, None] * unit) / length
+
+
+def by_constant_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return v/|v| with |v| a constant in the backward pass."""
+    length = lengths(rows)
+    return rows / length, lambda g: g / length
+
+
+def by_length_plus_eps(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return v/(|v| + ε)."""
+    length = lengths(rows)
+    unit = rows / length
+    return rows / (length + EPS), lambda g: (
+        (g - row_dot(g, unit)[:, None] * unit * length / (length + EPS)) / (length + EPS)
+    )
+
+
+def by_column(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return each coordinate over its length across the rows: the wrong axis."""
+    unit, back = by_length(np.where(rows.any(axis=0), rows, 1.0).T)
+    return unit.T, lambda g: back(g.T).T
+
+
+def as_it_is(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return v itself."""
+    return rows, lambda g: g
+
+
+def through(run: CosineRun, of_embeddings: Normaliser = by_length, of_weights: Normaliser = by_length) -> HeadRun:
+    """Return the head around a computation on cosines.
+
+    Where an angle is needed, products beyond [-1, 1] are clipped and carry no gradient, as public code does. A target
+    at a pole has an infinite slope and a zero tangent: its term is 0, the least-norm subgradient.
+    """
+
+    def head(
+        loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        (x_unit, back_x), (w_unit, back_w) = of_embeddings(x), of_weights(w)
+        products = x_unit @ w_unit.T
+        c = np.clip(products, -1, 1) if loss.angular else products
+        losses, by_cosines = run(loss, c, y, g)
+        lost = (np.abs(products - c) > ROUNDING) | np.isinf(by_cosines)
+        by_cosines = np.where(lost, 0.0, by_cosines)
+        return losses, back_x(by_cosines @ w_unit), back_w(by_cosines.T @ x_unit)
+
+    return head

@@ -1,0 +1,98 @@
+"""Why a case exists: for each flag what it tests, what failing it means, and where to read on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DERIVATION = "docs/explanation/derivation.md"
+VECTORS = "docs/reference/vectors.md"
+
+
+class Note(NamedTuple):
+    """What a flag stands for."""
+
+    tests: str
+    failing: str
+    link: str = DERIVATION
+
+
+NOTES: dict[str, Note] = {
+    "Basic": Note(
+        "Ordinary rows at two scales and two sets of parameters.",
+        "The formula is another one, or a parameter is ignored, converted or swapped.",
+    ),
+    "Hard": Note(
+        "Rows that are wrong, with many support vectors and large losses.",
+        "The emphasis is missing, of another form, or decided against another boundary.",
+    ),
+    "Confident": Note(
+        "Rows whose loss is far below the unit roundoff.",
+        "The loss is computed by cancellation: log(sum) - target, 1 - p, or log(p + eps).",
+    ),
+    "ExactTie": Note(
+        "A negative equals the boundary exactly, in every dtype, and dominates the row: it is no support vector.",
+        "The mask is not strict, or decided against something that rounds.",
+    ),
+    "NearBoundary": Note(
+        "A negative just above the boundary and one just below, as near as eight bits allow.",
+        "The mask is decided against another boundary, or in too few digits.",
+    ),
+    "TargetAtPole": Note(
+        "The target's cosine is 1 or -1, where an additive angle has no slope.",
+        "The loss must be finite. The gradient is judged by policy where the limit is infinite.",
+    ),
+    "TargetNearPole": Note(
+        "The target's cosine is 1/128 away from a pole.",
+        "The sine is taken from 1 - c*c, or the cosine is clamped too far inside.",
+    ),
+    "NegativeAtPole": Note(
+        "A negative's cosine is 1 or -1, where nothing special happens.",
+        "The angle of every class is computed, and its infinite slope poisons the row.",
+    ),
+    "ExtremeScale": Note(
+        "A huge or a tiny scale, a strong emphasis, cosines near zero.",
+        "The exponentials overflow without a shift, or small numbers are lost.",
+    ),
+    "OneClass": Note("There is no negative: loss 0, gradients 0.", "An empty maximum or sum is not thought of."),
+    "TwoClasses": Note("There is one negative.", "A sum over classes is divided, or the wrong one is left out."),
+    "OneLabel": Note("All rows have the same label.", "Labels are not read row by row."),
+    "FirstAndLastLabel": Note("Labels are the first and the last class.", "Labels count from one, or wrap."),
+    "EqualCosines": Note(
+        "All cosines of a row are equal, the boundary's tie included.",
+        "A tie is broken, or the label's column is a support vector.",
+    ),
+    "ExactCosines": Note(
+        "Unit vectors of halves, whose cosines are exact.",
+        "The vectors are transposed, or normalised along a wrong axis.",
+    ),
+    "ScaledRows": Note(
+        "Embeddings and weights of several lengths.", "One of them is not normalised, or its radial gradient is kept."
+    ),
+    "ParallelRows": Note(
+        "An embedding equals its class: the angle is 0 and its direction undefined.",
+        "The gradient is NaN where the least-norm subgradient is 0.",
+    ),
+    "MirroredRows": Note("An embedding is opposite to its class.", "The gradient is NaN at the angle π."),
+    "NearParallelRows": Note(
+        "Embeddings 2^-12 and 2^-7 away from their classes.",
+        "The angle is taken from a cosine that no longer knows it.",
+    ),
+    "LabelTooLarge": Note("A label is C.", "An index out of range is read or wraps.", VECTORS),
+    "LabelNegative": Note("A label is -1 without ignore_index.", "A negative index wraps to the last class.", VECTORS),
+    "NotFinite": Note("A cosine is NaN, another infinite.", "Garbage comes out where an error was due.", VECTORS),
+    "ScaleNotPositive": Note("s is 0.", "A parameter out of range is accepted.", VECTORS),
+    "TooFewLabels": Note("There are fewer labels than rows.", "Labels are broadcast.", VECTORS),
+    "StrengthBelowOne": Note(
+        "t is 0.25: the MV papers' convention, 1.25 here.", "The emphasis becomes its opposite without a word.", VECTORS
+    ),
+    "MarginNegative": Note("m is -1.", "A parameter out of range is accepted.", VECTORS),
+    "BeyondPole": Note(
+        "The target's cosine is 1.5, an angle of nowhere.", "NaN comes out, or it is clipped silently.", VECTORS
+    ),
+    "Notebook": Note("The rows of the notebook that started the project.", "The formula is another one."),
+    "PaperParameters": Note(
+        "The papers' parameters, which are rounded in every dtype.",
+        "A parameter is converted through a narrower dtype.",
+    ),
+    "Wide": Note("Embeddings of up to 64 numbers, many classes.", "An accumulation loses digits, or an axis is wrong."),
+}
