@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -20,6 +21,7 @@ from rows import MARGINS, MORE_MARGINS, batch
 import svref
 from svref import SupportVectors, SVXSoftmax, exact
 from svref.exact import balls, margins, rounding
+from svref.exact import rows as rows_in_balls
 from svref.exact.rounding import Certified, Split
 from svref.margins import (
     AdditiveAngle,
@@ -125,6 +127,54 @@ def test_a_tie_is_not_a_support_vector_and_its_neighbour_is(name: str) -> None:
     assert truth.mask.tolist() == [[False, False], [False, True]]
     assert truth.gap.hi[0] == 0 < truth.gap.hi[1]
     assert truth.loss.hi[0] < truth.loss.hi[1], "the emphasis is a jump"
+
+
+def test_a_cosine_that_equals_that_of_the_target_is_no_tie_with_its_margin() -> None:
+    with mp.workdps(900):
+        m = mpf(1e-170)
+        truth = exact.evaluate(svref.arc_softmax(s=64.0, m=1e-170), [[-1.0, -1.0]], [0])
+        gap = 64 * (-1 - mp.cos(mp.pi + m))
+        assert truth.mask.tolist() == [[False, False]]
+        assert truth.probabilities.hi.tolist() == [[0.5, 0.5]]
+        assert truth.probabilities.remainder.tolist() == [[1, -1]]
+        assert gap < 0, "the target's logit is the larger one"
+
+
+def test_a_tie_is_proven_on_every_piece_that_may_hold() -> None:
+    d = 1 << 90
+    n, square = d * d, 2 * d * d + 1  # c_y² = 1/2 - 2^-182, next to a kink of m = 4; c_k = T_4(c_y) of the other piece
+    other = balls.fmpz(8 * n * n - 8 * n * square + square * square)
+    cosines = [balls.Between(balls.fmpz(d), balls.fmpz(square)), balls.Between(other, balls.fmpz(square) ** 4)]
+    loss = SVXSoftmax(MultiplicativeAngle(4), SupportVectors(1.2), s=4.0)
+    with ctx.workprec(160), pytest.raises(balls.UndecidedError):
+        rows_in_balls.evaluate(loss, cosines, 0, balls.ONE)
+    with ctx.workprec(640):
+        assert rows_in_balls.evaluate(loss, cosines, 0, balls.ONE).mask == [False, True]
+
+
+@pytest.mark.parametrize("margin", [Combined(1e9, 0.0, 0.125), Combined(4000.0, 0.0, 0.25), MultiplicativeAngle(1000)])
+def test_a_large_multiple_of_the_angle_takes_no_longer(margin: Margin) -> None:
+    c = [[0.75, 0.25, 0.125]]
+    truth = exact.evaluate(SVXSoftmax(margin, SupportVectors(1.25), s=4.0), c, [0])
+    assert not truth.unresolved
+    exact.evaluate_head(SVXSoftmax(margin, SupportVectors(1.25), s=4.0), [[1.0, 2.0]], [[3.0, 1.0], [0.5, -7.0]], [0])
+
+
+def test_threads_do_not_disturb_each_others_precision() -> None:
+    before, found = ctx.prec, []
+    loss = svref.sv_arc_softmax()
+
+    def work() -> None:
+        found.extend(exact.evaluate(loss, [[0.5, 0.25, 0.1]], [0]).loss.hi.tolist() for _ in range(10))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ctx.prec == before
+    assert len(found) == 40
+    assert found.count(found[0]) == 40
 
 
 def test_a_tie_of_irrational_cosines_in_a_head_is_proven() -> None:
@@ -271,6 +321,35 @@ def test_rounding_to_float32_uses_what_the_double_lost() -> None:
         unproven.rounded("float32")
 
 
+def test_rounding_at_the_end_of_a_range_and_near_zero() -> None:
+    truth = exact.evaluate(svref.softmax(s=65520.0), [[0.0, 1.0]], [0])  # a hair below the midpoint to infinity
+    assert truth.cosines.hi.tolist() == [[-65520.0, 65520.0]]
+    assert truth.cosines.rounded("float16").tolist() == [[-65504.0, 65504.0]]
+    above = Certified(np.array([65520.0, -1e-300]), np.zeros(2), np.array([0, 0], np.int8)).rounded("float16")
+    assert above.tolist() == [math.inf, 0.0]
+    assert not np.signbit(above).any()
+    with pytest.raises(TypeError, match="rounded to float64, float32 or float16; got int32"):
+        truth.loss.rounded("int32")
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("power", [1.0, 0.5, 512.0])
+def test_a_ball_across_a_midpoint_next_to_a_power_of_two_is_not_settled(power: float, sign: float) -> None:
+    sheet = rounding.Sheet("x", 1, None)
+    with ctx.workprec(400):
+        middle = sign * (balls.arb(power) - balls.arb(power) * balls.arb(2) ** -54)
+        assert not sheet.fill(0, [middle + balls.arb(0, 2.0**-140)])
+        assert sheet.fill(0, [middle + sign * balls.arb(2) ** -130 + balls.arb(0, 2.0**-190)])
+    assert sheet.hi[0, 0] == sign * power
+    assert np.sign(sheet.lo[0, 0]) == -sign
+
+
+def test_a_limit_of_many_digits_is_settled() -> None:
+    with ctx.workprec(12_000):
+        long = balls.arb(1) + balls.arb(2) ** -53 + balls.arb(2) ** -11_000
+        assert rounding.settle(Split(long, balls.arb(2) ** -11_500)) == (1.0 + 2.0**-52, -(2.0**-53), -1)
+
+
 def test_float32_values_are_those_of_the_oracle_rounded_once() -> None:
     loss = svref.sv_am_softmax(s=32.0, m=0.35, t=1.2)
     c, y = batch("hard", loss.margin, "float32")
@@ -303,7 +382,10 @@ def test_a_decision_that_stays_open_leaves_its_row_open_and_no_other() -> None:
     truth = exact.evaluate(loss, [[-0.5, 0.5, 0.1], [-0.4, 0.25, 0.1]], [0, 0], most_bits=640)
     assert {u.index[0] for u in truth.unresolved} == {0}
     assert np.isnan(truth.loss.hi).tolist() == [True, False]
-    assert truth.unresolved[0].candidates == (-math.inf, math.inf)
+    assert (truth.unresolved[0].output, truth.unresolved[0].index) == ("mask", (0, 1))
+    assert truth.unresolved[1].candidates == (-math.inf, math.inf)
+    certain = exact.evaluate(loss, [[-0.5, 0.5, 0.9]], [0], most_bits=160)
+    assert certain.mask.tolist() == [[False, False, True]], "what is decided is said"
 
 
 # ---- inputs, progress, interrupts ------------------------------------------------------------------------------
@@ -317,6 +399,8 @@ def test_bad_input_is_refused_as_by_the_numpy_path() -> None:
         with pytest.raises(type(by_numpy.value)) as by_exact:
             exact.evaluate(loss, cosines, labels)
         assert str(by_exact.value) == str(by_numpy.value)
+    with pytest.raises(ValueError, match=r"8 s t max\(1, \|c\|, \|f\|\) must stay below"):
+        exact.evaluate_head(svref.softmax(s=1e308), [[1.0, 0.0]], [[1.0, 0.5]], [0])
     for x, w in (([[0.0, 0.0]], [[1.0, 0.0]]), ([[1.0, 0.0]], [[1.0]]), ([[1.0, math.inf]], [[1.0, 0.0]])):
         with pytest.raises(ValueError, match="must") as by_numpy:
             svref.head.value_and_grad(loss, x, w, [0])

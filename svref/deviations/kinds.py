@@ -14,7 +14,7 @@ from svref import inputs
 from svref.deviations import which
 from svref.deviations.normalisation import HeadRun, through
 from svref.deviations.textbook import CosineRun, ToLogits, from_logits, right
-from svref.inputs import FloatArray
+from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax, check_loss
 
 Applies = Callable[[SVXSoftmax], bool]
@@ -105,8 +105,8 @@ class Deviation:
             As for `svref.head.value_and_grad`.
         """
         check_loss(loss)
-        x, w = (np.asarray(rows, dtype=np.float64) for rows in (embeddings, weights))
-        x, w = inputs.real_array("embeddings", x, 2), inputs.real_array("weights", w, 2)
+        x = inputs.real_array("embeddings", np.asarray(embeddings, dtype=np.float64), 2)
+        w = inputs.real_array("weights", np.asarray(weights, dtype=np.float64), 2)
         inputs.check_pair(x, w)
         inputs.check_rows("embeddings", x)
         inputs.check_rows("weights", w)
@@ -122,19 +122,27 @@ def changed_loss(formula: str, *seen: str) -> Callable[[ChangedLoss], Deviation]
         def differs(loss: SVXSoftmax) -> bool:
             return change(loss) != loss
 
-        return _entry(change, formula, seen, differs, lambda loss, c, y, g: right(change(loss), c, y, g))
+        def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
+            return right(change(loss), c, y, g)
+
+        return _entry(change, formula, seen, differs, run, through(run))
 
     return make
 
 
 def changed_logits(formula: str, *seen: str, applies: Applies) -> Callable[[ToLogits], Deviation]:
     """Make a deviation of a function that returns the logits of a step, and their slopes."""
-    return lambda logits: _entry(logits, formula, seen, applies, from_logits(logits))
+
+    def make(logits: ToLogits) -> Deviation:
+        run = from_logits(logits)
+        return _entry(logits, formula, seen, applies, run, through(run))
+
+    return make
 
 
 def changed_result(formula: str, *seen: str, applies: Applies = which.every) -> Callable[[CosineRun], Deviation]:
     """Make a deviation of a whole computation on cosines."""
-    return lambda run: _entry(run, formula, seen, applies, run)
+    return lambda run: _entry(run, formula, seen, applies, run, through(run))
 
 
 def changed_head(formula: str, *seen: str, applies: Applies = which.every) -> Callable[[HeadRun], Deviation]:
@@ -148,11 +156,8 @@ def _entry(
     seen: tuple[str, ...],
     applies: Applies,
     on_cosines: CosineRun | None,
-    on_head: HeadRun | None = None,
+    on_head: HeadRun,
 ) -> Deviation:
     """Return the entry of a function: its name is the name, its docstring the effect."""
     name, effect = written.__name__.replace("_", "-"), " ".join((inspect.getdoc(written) or "").split())
-    if on_head is None:
-        assert on_cosines is not None
-        on_head = through(on_cosines)
     return Deviation(name, formula, effect, seen or ("a common slip",), applies, on_cosines, on_head)

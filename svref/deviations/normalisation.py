@@ -1,8 +1,8 @@
 """The way from vectors to cosines and back, with a normalisation for each of the two, so that one can be wrong.
 
-    forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
-    backward   dL/dx̂_b = Σ_k g_bk ŵ_k,  dL/dŵ_k = Σ_b g_bk x̂_b,  then back through n
-               for n(v) = v/|v|: (g - <g, v̂> v̂)/|v|, which for x is Σ_k g_bk (ŵ_k - c_bk x̂_b)/|x_b|
+forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
+backward   dL/dx̂_b = Σ_k g_bk ŵ_k,  dL/dŵ_k = Σ_b g_bk x̂_b,  then back through n
+           for n(v) = v/|v|: (g - <g, v̂> v̂)/|v|, which for x is Σ_k g_bk (ŵ_k - c_bk x̂_b)/|x_b|
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ HeadRun = Callable[
 ]
 ROUNDING = 2.0**-40  # a cosine of unit vectors may exceed 1 by less
 EPS = 1e-7
+TINY = 1e-12  # what frameworks divide by where a length is 0
 
 
 def lengths(rows: FloatArray) -> FloatArray:
@@ -47,15 +48,16 @@ def by_length_plus_eps(rows: FloatArray) -> tuple[FloatArray, Backward]:
     """Return v/(|v| + ε)."""
     length = lengths(rows)
     unit = rows / length
-    return rows / (length + EPS), lambda g: (
-        (g - row_dot(g, unit)[:, None] * unit * length / (length + EPS)) / (length + EPS)
-    )
+    return rows / (
+        length + EPS
+    ), lambda g: (g - row_dot(g, unit)[:, None] * unit * length / (length + EPS)) / (length + EPS)
 
 
 def by_column(rows: FloatArray) -> tuple[FloatArray, Backward]:
     """Return each coordinate over its length across the rows: the wrong axis."""
-    unit, back = by_length(np.where(rows.any(axis=0), rows, 1.0).T)
-    return unit.T, lambda g: back(g.T).T
+    length = np.maximum(np.sqrt(np.sum(rows * rows, axis=0)), TINY)
+    unit = rows / length
+    return unit, lambda g: (g - np.sum(g * unit, axis=0) * unit) / length
 
 
 def as_it_is(rows: FloatArray) -> tuple[FloatArray, Backward]:

@@ -1,9 +1,9 @@
 """The loss as textbooks write it, from logits z_k and their slopes dz_k/dc_k, so that one part of it can be wrong.
 
-    plain        z_k = s c_k,  z_y = s f                          slope s, and s df/dc for the target
-    emphasised   z_k + s (t - 1)(c_k + 1) I_k                     slope of h added
-    entropy      L = -log softmax(z)_y                            dL/dz_k = p_k, dL/dz_y = -q
-    gradient     dL/dc_k = dL/dz_k dz_k/dc_k
+plain        z_k = s c_k,  z_y = s f                          slope s, and s df/dc for the target
+emphasised   z_k + s (t - 1)(c_k + 1) I_k                     slope of h added
+entropy      L = -log softmax(z)_y                            dL/dz_k = p_k, dL/dz_y = -q
+gradient     dL/dc_k = dL/dz_k dz_k/dc_k
 """
 
 from __future__ import annotations

@@ -6,10 +6,13 @@ of y. Where balls overlap, equality is decided by exact rational arithmetic, or 
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from flint import arb, fmpq, fmpz
+from flint import arb, ctx, fmpq, fmpz
 
 Ball: TypeAlias = Any  # flint's types are not known to type checkers
 Rational: TypeAlias = Any
@@ -18,8 +21,22 @@ Integer: TypeAlias = Any
 ZERO, ONE = arb(0), arb(1)
 
 
+_PRECISION = threading.RLock()  # flint has one precision for the whole process
+
+
 class UndecidedError(Exception):
-    """A decision that this many bits do not settle."""
+    """A decision that this many bits do not settle; of a mask, the decisions with None where it is open."""
+
+    def __init__(self, mask: Sequence[bool | None] = ()) -> None:
+        super().__init__()
+        self.mask = mask
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Compute with `bits`, while no other thread does."""
+    with _PRECISION, ctx.workprec(bits):
+        yield
 
 
 def ball(value: float) -> Ball:

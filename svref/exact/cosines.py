@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from flint import ctx
 from numpy.typing import ArrayLike
 
 from svref import inputs
 from svref.exact import rows
-from svref.exact.balls import Given, UndecidedError, ball
+from svref.exact.balls import Given, UndecidedError, ball, precision
 from svref.exact.rounding import Certified, Number, Sheet, Unresolved
 from svref.inputs import BoolArray, IntArray
 from svref.loss import SVXSoftmax, check_loss
@@ -32,7 +31,7 @@ class Truth:
     Parameters
     ----------
     mask : array of bool, shape (B, C)
-        I, the support vectors, decided exactly.
+        I, the support vectors, decided exactly; False where `unresolved` lists the decision as open.
     loss, s, t : Certified, shape (B,)
         The losses; and each row's derivative by the scale and by the strength of the emphasis.
     probabilities, cosines : Certified, shape (B, C)
@@ -138,12 +137,19 @@ def evaluate(
 
 
 def precisions(limit: int) -> Iterator[int]:
-    """Yield the precisions to try, each twice the one before, the last at least `limit`."""
+    """Yield the precisions to try, each twice the one before, the last is `limit`."""
     bits = FIRST_BITS
     while bits < limit:
         yield bits
         bits *= 2
     yield limit
+
+
+def partial(mask: Sequence[bool | None], row: int, bits: int) -> tuple[list[bool], list[Unresolved]]:
+    """Return a row's mask, False where it is open, and a record of each decision that is; all if not one is known."""
+    open_ = [k for k, above in enumerate(mask) if above is None]
+    records = [Unresolved("mask", (row, k), (0.0, 1.0), bits) for k in open_]
+    return [bool(above) for above in mask] or [False], records or [Unresolved("mask", (row,), (0.0, 1.0), bits)]
 
 
 def check_progress(progress: object) -> None:
@@ -171,6 +177,7 @@ class _Sheets:
         self.loss = loss
         self.mask: BoolArray = np.zeros((rows, classes), bool)
         self.bits: IntArray = np.zeros(rows, np.intp)
+        self.open: list[Unresolved] = []
         names = loss.margin.by_parameter(Angle.from_cosine([0.0]))
         self.rows = [Sheet(name, rows, None) for name in ("loss", "s", "t", "gap", "branch_gap", *names)]
         self.entries = [Sheet(name, rows, classes) for name in ("probabilities", "cosines", "gaps")]
@@ -179,20 +186,24 @@ class _Sheets:
         """Settle row b with as many bits as it needs."""
         numbers: list[list[Number]] | None = None
         for bits in precisions(limit):
-            with ctx.workprec(bits):
+            with precision(bits):
                 self.bits[b] = bits
                 try:
                     row = rows.evaluate(self.loss, cosines, label, ball(g), flipped)
-                except UndecidedError:
+                except UndecidedError as error:
+                    undecided = error.mask
                     continue
                 self.mask[b] = row.mask
                 numbers = self._numbers(row)
                 done = [sheet.fill(b, x) for sheet, x in zip(self._all, numbers, strict=True)]
                 if all(done):
                     return
-        with ctx.workprec(limit):
+        with precision(limit):
             for i, sheet in enumerate(self._all):
                 sheet.give_up(b, None if numbers is None else numbers[i])
+        if numbers is None:
+            self.mask[b], open_ = partial(undecided, b, limit)
+            self.open += open_
 
     @property
     def _all(self) -> list[Sheet]:
@@ -207,5 +218,5 @@ class _Sheets:
         """Return what was settled."""
         outputs: dict[str, Any] = {sheet.name: sheet.certified() for sheet in self.entries + self.rows[:5]}
         margin = {sheet.name: sheet.certified() for sheet in self.rows[5:]}
-        unresolved = tuple(u for sheet in self._all for u in sheet.unresolved)
+        unresolved = (*self.open, *(u for sheet in self._all for u in sheet.unresolved))
         return Truth(mask=self.mask, margin=margin, bits=self.bits, unresolved=unresolved, **outputs)

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike
 
 from svref import inputs
 from svref.exact import rows
-from svref.exact.balls import ZERO, Ball, Between, Integer, UndecidedError, ball, integers
-from svref.exact.cosines import FIRST_BITS, MOST_BITS, Progress, check_progress, precisions
+from svref.exact.balls import ZERO, Ball, Between, Integer, UndecidedError, ball, integers, precision
+from svref.exact.cosines import FIRST_BITS, MOST_BITS, Progress, check_progress, partial, precisions
 from svref.exact.rounding import Certified, Number, Sheet, Split, Unresolved
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax, check_loss
+from svref.margins import Angle
 from svref.parameters import integer_parameter
 
 
@@ -26,7 +27,7 @@ class HeadTruth:
     Parameters
     ----------
     mask : array of bool, shape (B, C)
-        I, the support vectors, decided exactly.
+        I, the support vectors, decided exactly; False where `unresolved` lists the decision as open.
     loss : Certified, shape (B,)
         The losses.
     embeddings, weights : Certified, shape (B, D) and (C, D)
@@ -104,7 +105,9 @@ def evaluate_head(
     g = inputs.row_cotangent(cotangent, len(y))
     limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
     check_progress(progress)
-    return _Head(loss, _Vectors(x), _Vectors(w), y, g, progress).settle(limit)
+    made = _Head(loss, _Vectors(x), _Vectors(w), y, g, progress)
+    loss.check_logits(1.0, made.angle(), x.dtype)
+    return made.settle(limit)
 
 
 class _Vectors:
@@ -154,18 +157,26 @@ class _Head:
         self.singles = [Sheet(name, b, None) for name in ("loss", "gap", "branch_gap")]
         self.by_x, self.by_w = Sheet("embeddings", b, d), Sheet("weights", c, d)
         self.latest: list[list[Number] | None] = [None] * b
+        self.open: list[list[Unresolved]] = [[] for _ in range(b)]
+
+    def angle(self) -> Angle:
+        """Return the targets' angles in float64, for checks."""
+        with precision(FIRST_BITS):
+            targets = [self.cosines[b][int(y)] for b, y in enumerate(self.y)]
+            return Angle(np.array([float(c.ball) for c in targets]), np.array([float(c.sine) for c in targets]))
 
     def settle(self, limit: int) -> HeadTruth:
         """Settle every output, all with as many bits as the hardest needs."""
         for bits in precisions(limit):
-            with ctx.workprec(bits):
+            with precision(bits):
                 if self._pass():
                     break
         else:
-            with ctx.workprec(limit):
+            with precision(limit):
                 self._give_up()
         loss, gap, branch_gap = (sheet.certified() for sheet in self.singles)
-        unresolved = tuple(u for sheet in (*self.singles, self.by_x, self.by_w) for u in sheet.unresolved)
+        outputs = [sheet.unresolved for sheet in (*self.singles, self.by_x, self.by_w)]
+        unresolved = tuple(u for some in (*self.open, *outputs) for u in some)
         return HeadTruth(
             self.mask, loss, self.by_x.certified(), self.by_w.certified(), gap, branch_gap, bits, unresolved
         )
@@ -188,11 +199,12 @@ class _Head:
         """Settle what row i settles, and leave its pulls, dL/dc / (|x| |w|)."""
         try:
             row = rows.evaluate(self.loss, self.cosines[i], int(self.y[i]), ball(self.g[i]))
-        except UndecidedError:
+        except UndecidedError as error:
+            self.mask[i], self.open[i] = partial(error.mask, i, ctx.prec)
             return False
-        self.mask[i] = row.mask
-        self.singles_of = [[row.loss], [row.gap], [row.branch_gap]]
-        done = [sheet.fill(i, x) for sheet, x in zip(self.singles, self.singles_of, strict=True)]
+        self.mask[i], self.open[i] = row.mask, []
+        singles = [[row.loss], [row.gap], [row.branch_gap]]
+        done = [sheet.fill(i, x) for sheet, x in zip(self.singles, singles, strict=True)]
         pulls = self.latest[i] = [_pull(*pair) for pair in zip(row.cosines, self.cosines[i], strict=True)]
         if not self.by_x.done[i].all():
             tangents = self.x.tangents(i, self.w, [c.dot for c in self.cosines[i]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from flint import arb, fmpq
 
@@ -25,6 +25,8 @@ from svref.margins import (
     StraightThrough,
 )
 
+MOST_PIECES = 4096  # beyond them the exact fractions of a tie have millions of digits
+
 Line: TypeAlias = Callable[[Root], tuple[Rational, Rational]]
 
 
@@ -32,15 +34,15 @@ Line: TypeAlias = Callable[[Root], tuple[Rational, Rational]]
 class Held:
     """A margin at one target, its branches decided and held.
 
-    `line` returns the rationals (p, q) of f = p + q c; None where f is transcendental, so that it ties with no cosine.
-    `switch` is the distance of c to the nearest switch at which f may jump, None without one. `by_cosine` is an
-    infinity at a pole.
+    Each of `lines` returns the rationals (p, q) of f = p + q c, for each piece that may hold; there are none where f is
+    transcendental, so that it ties with no cosine. `switch` is the distance of c to the nearest tail or easy margin,
+    None without one. `by_cosine` is an infinity at a pole.
     """
 
     value: Ball
     by_cosine: Ball
     by_parameter: dict[str, Ball] = field(default_factory=dict)
-    line: Line | None = None
+    lines: tuple[Line, ...] = ()
     switch: Ball | None = None
 
 
@@ -66,7 +68,7 @@ def held(margin: Margin, at: Point) -> Held:
 
 @held.register
 def _(margin: NoMargin, at: Point) -> Held:
-    return Held(at.cosine, ONE, line=_straight(0.0))
+    return Held(at.cosine, ONE, lines=_straight(0.0))
 
 
 @held.register
@@ -107,12 +109,16 @@ def _(margin: MultiplicativeAngle, at: Point) -> Held:
     value = _hull([(lam * at.cosine + sign * t - 2 * k) / (1 + lam) for k, sign in zip(pieces, signs, strict=True)])
     slope = _hull([(lam + sign * m * u) / (1 + lam) for sign in signs])
 
-    def line(cosine: Root) -> tuple[Rational, Rational]:
-        p, q = _chebyshev_line(cosine, m)
-        share = fraction(margin.annealing)
-        return (signs[0] * p - 2 * pieces[0]) / (1 + share), (share + signs[0] * q) / (1 + share)
+    def line(k: int) -> Line:
+        share, sign = fraction(margin.annealing), 1 - 2 * (k % 2)
 
-    return Held(value, slope, line=line)
+        def of(cosine: Root) -> tuple[Rational, Rational]:
+            t = _chebyshev(Affine.of(cosine), m)[0]
+            return (sign * t.p - 2 * k) / (1 + share), (share + sign * t.q) / (1 + share)
+
+        return of
+
+    return Held(value, slope, lines=tuple(line(k) for k in pieces))
 
 
 @held.register
@@ -126,10 +132,10 @@ def _(margin: Combined, at: Point) -> Held:
             by_angle = {"m1": -arb.atan2(at.sine, at.cosine) * sine, "m2": -sine}
 
         def line(cosine: Root) -> tuple[Rational, Rational]:
-            p, q = _chebyshev_line(cosine, int(margin.m1))
-            return p - fraction(margin.m3), q
+            t = _chebyshev(Affine.of(cosine), int(margin.m1))[0]
+            return t.p - fraction(margin.m3), t.q
 
-        return Held(t - m3, m1 * u, {**by_angle, "m3": -ONE}, line)
+        return Held(t - m3, m1 * u, {**by_angle, "m3": -ONE}, (line,) if margin.m1 <= MOST_PIECES else ())
     theta = arb.atan2(at.sine, at.cosine)
     sin_phi, cos_phi = (m1 * theta + m2).sin_cos()
     smooth = at.sine == 0 and at.cosine > 0 and margin.m2 == 0
@@ -157,9 +163,9 @@ def _(margin: StraightThrough, at: Point) -> Held:
     return replace(held(margin.margin, at), by_cosine=ONE)
 
 
-def _straight(offset: float) -> Line:
+def _straight(offset: float) -> tuple[Line, ...]:
     """Return the line of f = offset + c."""
-    return lambda cosine: (fraction(offset), fmpq(1))
+    return (lambda cosine: (fraction(offset), fmpq(1)),)
 
 
 def _over_sine(numerator: Ball, at: Point, sign: Ball) -> Ball:
@@ -181,6 +187,8 @@ def _pieces(cosine: Ball, m: int) -> list[int]:
         if cosine > kink:
             return [j - 1]
         if not (cosine < kink or cosine == kink):
+            if j + 1 < m and not cosine > arb.cos_pi_fmpq(fmpq(j + 1, m)):
+                raise UndecidedError
             return [j - 1, j]
     return [m - 1]
 
@@ -189,18 +197,47 @@ def _hull(balls: list[Ball]) -> Ball:
     return balls[0] if len(balls) == 1 else balls[0].union(balls[1])
 
 
-def _chebyshev(c: Ball, m: int) -> tuple[Ball, Ball]:
-    """Return T_m(c) and U_{m-1}(c), both by X_{n+1} = 2c X_n - X_{n-1}."""
-    t, t_next, u, u_next = ONE, c, ZERO, ONE
-    for _ in range(m):
-        t, t_next = t_next, 2 * c * t_next - t
-        u, u_next = u_next, 2 * c * u_next - u
+def _chebyshev(c: Any, m: int) -> tuple[Any, Any]:
+    """Return T_m(c) and U_{m-1}(c) of a ball or of a line, by doubling: it loses 2 log2(m) bits.
+
+    T_2n = 2 T_n² - 1, U_{2n-1} = 2 T_n U_{n-1}; T_{n+1} = c T_n - (1 - c²) U_{n-1}, U_n = T_n + c U_{n-1}.
+    """
+    t, u = c * 0 + 1, c * 0
+    for bit in bin(m)[2:]:
+        t, u = t * t * 2 - 1, t * u * 2
+        if bit == "1":
+            t, u = c * t - (1 - c) * (1 + c) * u, t + c * u
     return t, u
 
 
-def _chebyshev_line(cosine: Root, m: int) -> tuple[Rational, Rational]:
-    """Return the rationals (p, q) of T_m(c) = p + q c: one of them is 0, as T_m is even or odd."""
-    before, now = (fmpq(1), fmpq(0)), (fmpq(0), fmpq(1))
-    for _ in range(m):
-        before, now = now, (2 * now[1] * cosine.square - before[0], 2 * now[0] - before[1])
-    return before
+@dataclass(frozen=True)
+class Affine:
+    """p + q c for rational p and q and a c whose square is rational: a number that is closed under + and times."""
+
+    p: Rational
+    q: Rational
+    square: Rational
+
+    @classmethod
+    def of(cls, cosine: Root) -> Affine:
+        """Return c itself."""
+        return cls(fmpq(0), fmpq(1), cosine.square)
+
+    def __add__(self, other: Affine | int) -> Affine:
+        p, q = (other.p, other.q) if isinstance(other, Affine) else (other, 0)
+        return Affine(self.p + p, self.q + q, self.square)
+
+    def __mul__(self, other: Affine | int) -> Affine:
+        if not isinstance(other, Affine):
+            return Affine(self.p * other, self.q * other, self.square)
+        return Affine(
+            self.p * other.p + self.q * other.q * self.square, self.p * other.q + self.q * other.p, self.square
+        )
+
+    def __sub__(self, other: Affine | int) -> Affine:
+        return self + other * -1
+
+    def __rsub__(self, other: int) -> Affine:
+        return self * -1 + other
+
+    __radd__ = __add__

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from svref.exact.balls import ZERO, Ball
 from svref.inputs import BoolArray, FloatArray
 
-WIDE = 5000  # bits that hold any float64 beside any other
+WIDE = 5000  # more bits than there are between the largest float64 and the square of the smallest
 LEAST = -1075  # the exponent of half the smallest float64
 UNPROVEN = 2  # a remainder below half the smallest float64, of unknown sign
 
@@ -86,14 +86,25 @@ class Certified:
         ArithmeticError
             If the sign of a remainder that must decide is not proven.
         """
+        name = np.dtype(dtype).name
+        if name not in ("float64", "float32", "float16"):
+            raise TypeError(f"numbers can be rounded to float64, float32 or float16; got {name}.")
+        if name == "float64":
+            return self.hi.copy()
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             near = self.hi.astype(dtype)
             away = np.nextafter(near, np.where(self.hi > near, np.inf, -np.inf).astype(dtype))
-            middle = (self.hi != near) & (near.astype(np.float64) / 2 + away.astype(np.float64) / 2 == self.hi)
+            middle = (self.hi != near) & (_finite(near) / 2 + _finite(away) / 2 == self.hi)
         if (middle & (self.remainder == UNPROVEN)).any():
-            raise ArithmeticError(f"entry {np.argwhere(middle)[0].tolist()} may lie on a midpoint of {dtype}.")
+            raise ArithmeticError(f"entry {np.argwhere(middle)[0].tolist()} may lie on a midpoint of {name}.")
         up = np.where(self.remainder > 0, np.maximum(near, away), np.minimum(near, away))
-        return np.where(middle & (self.remainder != 0), up, near)
+        return np.where(middle & (self.remainder != 0), up, near) + near.dtype.type(0)
+
+
+def _finite(numbers: NDArray[Any]) -> FloatArray:
+    """Return numbers of a narrow format as float64, with the power of two that overflow begins at for infinity."""
+    beyond = 2.0 ** np.finfo(numbers.dtype).maxexp
+    return np.clip(numbers.astype(np.float64), -beyond, beyond)
 
 
 class Sheet:
@@ -140,7 +151,7 @@ class Sheet:
         with np.errstate(invalid="ignore", under="ignore"):
             tail = bound < np.spacing(np.abs(lo)) / 4
             head = np.abs(lo) + 2 * bound < np.spacing(np.abs(hi)) / 2
-            sure = tail & head & (np.frexp(hi)[0] != 0.5) & (np.abs(lo) > 1e-290)
+            sure = tail & head & (np.abs(np.frexp(hi)[0]) != 0.5) & (np.abs(lo) > 1e-290)
         at = columns[sure]
         self.hi[row, at], self.lo[row, at] = hi[sure], lo[sure]
         self.remainder[row, at] = np.sign(lo[sure])
@@ -155,11 +166,11 @@ def settle(number: Number) -> tuple[float, float, int] | None:
         return (infinity, 0.0, 0) if np.isinf(infinity) else None
     hi = nearest(limit, rest)
     if hi is None or np.isinf(hi):
-        return None if hi is None else (hi, 0.0, 0)
-    with ctx.workprec(WIDE):
+        return None if hi is None else (hi, 0.0, -1 if hi > 0 else 1)  # a finite number that no float64 holds
+    with ctx.workprec(ctx.prec + WIDE):
         left = limit - arb(hi)
-    if limit == 0:
-        left, rest = ZERO, rest - arb(hi)
+    if limit == 0 or not left.is_exact():
+        left, rest = ZERO, limit + rest - arb(hi)
     lo = nearest(left, rest)
     return None if lo is None else (hi, lo, _sign(lo, left + rest))
 
@@ -167,7 +178,7 @@ def settle(number: Number) -> tuple[float, float, int] | None:
 def nearest(limit: Ball, rest: Ball) -> float | None:
     """Return the float64 next to limit + rest, ties to even, or None if the balls do not tell; `limit` is exact."""
     rest = _tamed(limit, rest)
-    with ctx.workprec(ctx.prec if limit == 0 else WIDE):
+    with ctx.workprec(ctx.prec if limit == 0 else ctx.prec + WIDE):
         low, high = float((limit + rest.lower()).lower()), float((limit + rest.upper()).upper())
     return low + 0.0 if low == high else None
 

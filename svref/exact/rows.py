@@ -19,6 +19,8 @@ from svref.exact.margins import Held, Point, held
 from svref.exact.rounding import Number, Split
 from svref.loss import SVXSoftmax
 
+TIGHT = arb(2) ** -64
+
 
 @dataclass(frozen=True)
 class Row:
@@ -42,12 +44,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Decided:
-    """The decisions of a row: the margin with its branches held, the mask, and the distances of both."""
+    """The decisions of a row: the margin with its branches held, the mask, which cosines equal f, and distances."""
 
     at: Point
     margin: Held
     mask: list[bool]
-    ties: list[bool]
+    level: list[bool]
     gaps: list[Ball]
     branch_gap: Ball
 
@@ -58,35 +60,44 @@ def evaluate(loss: SVXSoftmax, cosines: Sequence[Cosine], label: int, g: Ball, f
     balls = [at.cosine if k == label else c.ball for k, c in enumerate(cosines)]
     decided = _decided(loss, cosines, balls, label, at)
     for k in flipped:
-        decided.mask[k], decided.ties[k] = not decided.mask[k], False
+        decided.mask[k] = not decided.mask[k]
     s, rise = ball(loss.s), _rises(loss, balls, decided.mask)
     d = _relative(loss, balls, label, decided, rise)
-    return _Weighed(cosines, d, decided.mask, s).row(loss, label, decided, rise, g)
+    return _Weighed(cosines, d, decided.mask, s, label).row(loss, label, decided, rise, g)
 
 
 def _decided(loss: SVXSoftmax, cosines: Sequence[Cosine], balls: list[Ball], label: int, at: Point) -> Decided:
     margin = held(loss.margin, at)
     boundary = loss.emphasis.boundary
     decider = margin if boundary is None else held(boundary, at)
-    mask, ties, gaps = [False] * len(balls), [False] * len(balls), [arb.pos_inf()] * len(balls)
-    for k, c in enumerate(balls):
-        if k == label:
-            continue
-        over = c - decider.value
-        mask[k] = bool(over > 0)
-        ties[k] = not (mask[k] or over < 0)
-        if ties[k] and not _is_tie(cosines[k], decider, at):
-            raise UndecidedError
-        gaps[k] = ZERO if ties[k] else abs(over)
+    over = [c - decider.value for c in balls]
+    sides = [None if k == label else _side(x, cosines[k], decider, at) for k, x in enumerate(over)]
+    if sides.count(None) > 1:  # the label's is always
+        open_ = [None if side is None else side > 0 for side in sides]
+        raise UndecidedError([*open_[:label], False, *open_[label + 1 :]])
+    mask = [side == 1 for side in sides]
+    gaps = [arb.pos_inf() if side is None else abs(x) if side else ZERO for side, x in zip(sides, over, strict=True)]
     switches = [h.switch for h in (margin, decider) if h.switch is not None]
     branch_gap = arb.pos_inf() if not switches else switches[0].min(switches[-1])
-    return Decided(at, margin, mask, ties if boundary is None else [False] * len(balls), gaps, branch_gap)
+    if boundary is not None:
+        over = [c - margin.value for c in balls]
+        sides = [_side(x, cosines[k], margin, at) if k != label else None for k, x in enumerate(over)]
+    return Decided(at, margin, mask, [side == 0 for side in sides], gaps, branch_gap)
 
 
-def _is_tie(cosine: Cosine, decider: Held, at: Point) -> bool:
-    """Return whether a cosine equals the boundary, by exact arithmetic."""
-    target = at.root()
-    return decider.line is not None and cosine.root().is_on(decider.line(target), target)
+def _side(over: Ball, cosine: Cosine, decider: Held, at: Point) -> int | None:
+    """Return the sign of what a cosine exceeds a boundary by, 0 for a proven tie, None if it is open.
+
+    The exact arithmetic of a tie is tried where the ball has shrunk so far that nothing else is likely.
+    """
+    if over > 0 or over < 0:
+        return 1 if over > 0 else -1
+    if over == 0:
+        return 0
+    if not (decider.lines and over.rad() < TIGHT):
+        return None
+    target, root = at.root(), cosine.root()
+    return 0 if all(root.is_on(line(target), target) for line in decider.lines) else None
 
 
 def _rises(loss: SVXSoftmax, balls: list[Ball], mask: list[bool]) -> list[Ball]:
@@ -96,21 +107,26 @@ def _rises(loss: SVXSoftmax, balls: list[Ball], mask: list[bool]) -> list[Ball]:
 
 
 def _relative(loss: SVXSoftmax, balls: list[Ball], label: int, decided: Decided, rise: list[Ball]) -> list[Ball]:
-    """Return d_k, an exact 0 for the label and for whatever ties with it."""
+    """Return d_k, an exact 0 for the label and for whatever equals f."""
     f, lift = decided.margin.value, ball(loss.emphasis.t) - 1
-    d = [c - f + lift * r if above else c - f for c, above, r in zip(balls, decided.mask, rise, strict=True)]
-    return [ZERO if k == label or tie else x for k, (x, tie) in enumerate(zip(d, decided.ties, strict=True))]
+    d = [ZERO if k == label or level else c - f for k, (c, level) in enumerate(zip(balls, decided.level, strict=True))]
+    return [x + lift * r if above else x for x, above, r in zip(d, decided.mask, rise, strict=True)]
 
 
 class _Weighed:
-    """The classes of a row by their weights exp(s (d_k - d_top)): those of the group G, exactly 1, and the others."""
+    """The classes of a row by their weights exp(s (d_k - d_top)): those of the group G, exactly 1, and the others.
 
-    def __init__(self, cosines: Sequence[Cosine], d: list[Ball], mask: list[bool], s: Ball) -> None:
+    Any class may be the top; the one that is greatest as a float serves best.
+    """
+
+    def __init__(self, cosines: Sequence[Cosine], d: list[Ball], mask: list[bool], s: Ball, label: int) -> None:
         self.d, self.s = d, s
         near = [float(x) for x in d]
         top = near.index(max(near))
         level = [k for k, x in enumerate(near) if x == near[top]]
-        self.group = [k for k in level if k == top or _same(cosines, d, mask, k, top)]
+        alike = [k for k in level if label not in (k, top) and mask[k] == mask[top]]  # the label's d is not c - f
+        root = cosines[top].root() if len(alike) > 1 else None
+        self.group = {k for k in level if k == top or d[k] == d[top] or (k in alike and cosines[k].root() == root)}
         self.top, self.size = d[top], arb(len(self.group))
         self.below = [ZERO if k in self.group else x - self.top for k, x in enumerate(d)]
         others = [k for k in range(len(d)) if k not in self.group]
@@ -168,11 +184,6 @@ class _Weighed:
             return error.times(-g * self.s * slope)
         dead = g == 0 or len(self.d) == 1
         return ZERO if dead else -g * slope
-
-
-def _same(cosines: Sequence[Cosine], d: list[Ball], mask: list[bool], k: int, top: int) -> bool:
-    """Return whether d_k is exactly d_top: two equal exact numbers, or the same cosine treated alike."""
-    return bool(d[k] == d[top]) or (mask[k] == mask[top] and cosines[k].root() == cosines[top].root())
 
 
 def _times(number: Number, factor: Ball) -> Number:

@@ -53,6 +53,12 @@ def case_id(variant: str, group: str, identity: Json) -> str:
     return f"{variant}-{group}-{hashlib.sha256(rfc8785.dumps(identity)).hexdigest()[:8]}"
 
 
+def tensors(inputs: Mapping[str, Json], expected: Mapping[str, Json]) -> dict[str, Json]:
+    """Return all tensors of a case by "inputs.<name>" and "expected.<name>"."""
+    numbers = {name: made for name, made in expected.items() if isinstance(made, dict)}
+    return {**{f"inputs.{k}": v for k, v in inputs.items()}, **{f"expected.{k}": v for k, v in numbers.items()}}
+
+
 def content_digest(tensors: Mapping[str, Mapping[str, Json]]) -> str:
     """Return SHA-256 over name, shape and big-endian binary64 payload of each tensor, in the order of the names.
 

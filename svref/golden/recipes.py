@@ -10,6 +10,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class Recipe:
     group: str
     parameters: Parameters
     flags: tuple[str, ...]
-    inputs: Mapping[str, list[float] | Matrix] = field(repr=False)
+    inputs: Mapping[str, Any] = field(repr=False)
 
     @property
     def level(self) -> str:
@@ -109,7 +110,7 @@ def drawn(flag: str, targets: tuple[int, int], negatives: tuple[int, int], scale
     def group(entry: Variant, name: str) -> Iterator[Recipe]:
         for s, (values, pieces) in itertools.product(scales, ((DYADIC, 4), (OTHER, 3))):
             p = parameters(entry, values, s, pieces)
-            draw = Draw(f"{entry.name}/{name}/{sorted(p.items())}")
+            draw = Draw(f"{entry.name}/{name}/{s:g}/{pieces}")
             rows = [draw.row(5, *negatives) for _ in range(4)]
             yield of_rows(entry, name, p, (flag,), draw.row(4, *targets), rows)
 
@@ -207,7 +208,7 @@ def error(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield inputs that must raise."""
     good = parameters(entry, DYADIC, 8.0)
     cosines, labels = [[0.5, 0.25, -0.5], [0.125, 0.75, 0.0]], [0, 2]
-    bad: list[tuple[str, dict[str, float], Matrix, list[float]]] = [
+    bad: list[tuple[str, dict[str, float], Matrix, list[int]]] = [
         ("LabelTooLarge", {}, cosines, [0, 3]),
         ("LabelNegative", {}, cosines, [0, -1]),
         ("NotFinite", {}, [[0.5, float("nan"), -0.5], [0.125, float("inf"), 0.0]], labels),

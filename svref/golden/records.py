@@ -6,15 +6,15 @@ rounded up to three digits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from flint import arb, ctx
+from flint import arb
 
 from svref import condition, exact
 from svref.exact import Certified
-from svref.exact.balls import Root, UndecidedError, ball
+from svref.exact.balls import Root, UndecidedError, ball, precision
+from svref.exact.cosines import FIRST_BITS
 from svref.exact.margins import Point, held
 from svref.formats import FORMATS
 from svref.golden import canonical
@@ -42,8 +42,6 @@ def _finished(
 ) -> dict[str, Json]:
     inputs = {name: tensor(values) for name, values in recipe.inputs.items()}
     identity = {"variant": recipe.variant, "parameters": dict(recipe.parameters), "inputs": inputs}
-    numbers = {k: v for k, v in expected.items() if isinstance(v, dict) and "data" in v}
-    tensors = {**{f"inputs.{k}": v for k, v in inputs.items()}, **{f"expected.{k}": v for k, v in numbers.items()}}
     return {
         "id": canonical.case_id(recipe.variant, recipe.group, identity),
         "level": recipe.level,
@@ -53,7 +51,7 @@ def _finished(
         "inputs": inputs,
         "expected": expected,
         "scales": scales,
-        "digest": canonical.content_digest(tensors),
+        "digest": canonical.content_digest(canonical.tensors(inputs, expected)),
         **more,
     }
 
@@ -136,7 +134,7 @@ def _row_radius(loss: SVXSoftmax, row: list[float], label: int) -> float:
 
 def _holds(loss: SVXSoftmax, row: list[float], label: int, radius: float) -> bool:
     """Return whether all decisions are the same for all cosines within `radius`, by one evaluation in wide balls."""
-    with ctx.workprec(exact.cosines.FIRST_BITS):
+    with precision(FIRST_BITS):
         around = [ball(c) + arb(0, radius) for c in row]
         c = around[label]
         at = Point(c, ((1 - c) * (1 + c)).nonnegative_part().sqrt(), lambda: Root(0, 2))
@@ -146,8 +144,3 @@ def _holds(loss: SVXSoftmax, row: list[float], label: int, radius: float) -> boo
         except UndecidedError:
             return False
         return all(x > boundary or x < boundary for k, x in enumerate(around) if k != label)
-
-
-def numbers_of(case: Mapping[str, Json]) -> int:
-    """Return how many certified numbers a case holds."""
-    return sum(len(v["data"]) for v in case["expected"].values() if isinstance(v, dict) and "lo" in v)

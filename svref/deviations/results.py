@@ -1,0 +1,156 @@
+"""Deviations of stage 3 and around it: the scale, the softmax, the reduction, the way back, the number format."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from svref import stages
+from svref.deviations.kinds import changed_loss, changed_result
+from svref.deviations.textbook import from_logits, right, right_logits
+from svref.inputs import FloatArray, IntArray
+from svref.loss import SVXSoftmax
+
+EPS = 1e-9
+FLOOR = 1e-30
+CLAMP = 1 - 1e-7
+OVERFLOW = 88.7  # exp of a larger float32 is infinite
+
+Result = tuple[FloatArray, FloatArray]
+
+
+# ---- the logits and their softmax ------------------------------------------------------------------------------
+
+
+@changed_loss("z_k = s (s c_k + log h_k), z_y = s (s f)")
+def s_twice(loss: SVXSoftmax) -> SVXSoftmax:
+    """The head scales its logits, and the loss scales them again: saturated, and wrong by a factor of up to s."""
+    return replace(loss, s=loss.s * loss.s)
+
+
+@changed_result(
+    "L = -log(e^{z_y}/(Σ_k e^{z_k} + ε) + ε), ε = 1e-9", "comratvlad/sv_softmax:src/custom_losses.py (sv_softmax)"
+)
+def eps_in_log(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Losses end at 20.72, and the hardest rows have no gradient."""
+    return from_logits(right_logits, _entropy_with_eps)(loss, c, y, g)
+
+
+def _entropy_with_eps(z: FloatArray, own: stages.Own) -> Result:
+    """Return -log(p_y + ε) with p_k = exp z_k/(S + ε), and its derivatives by z."""
+    p = np.exp(z)
+    p /= p.sum(axis=1, keepdims=True) + EPS
+    p_y = p[own]
+    share = p_y / (p_y + EPS)
+    by_z = share[:, None] * p
+    by_z[own] = -share * (1 - p_y)
+    return -np.log(p_y + EPS), by_z
+
+
+@changed_result(
+    "L = log Σ_k e^{z_k} - z_y in float32, no maximum taken out",
+    "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
+    "comratvlad/sv_softmax:src/custom_losses.py",
+    applies=lambda loss: not loss.angular or _largest_logit(loss) > OVERFLOW,
+)
+def no_max_subtraction(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """The loss is infinite and the gradient NaN once a logit exceeds 88.7, which hard logits at s = 64 do."""
+    return from_logits(right_logits, _raw_entropy)(loss, c, y, g)
+
+
+def _largest_logit(loss: SVXSoftmax) -> float:
+    """Return z_k of a support vector at c_k = 1."""
+    t = loss.emphasis.t
+    return loss.s * (t if loss.emphasis.form == "fixed" else 2 * t - 1)
+
+
+def _raw_entropy(z: FloatArray, own: stages.Own) -> Result:
+    """Return log Σ exp z - z_y and its derivatives, infinite where float32 is, but without its rounding."""
+    e = np.where(np.isinf(np.exp(z.astype(np.float32))), np.inf, np.exp(z))
+    total = e.sum(axis=1)
+    by_z = e / total[:, None]
+    by_z[own] -= 1
+    return np.log(total) - z[own], by_z
+
+
+@changed_result("L = min(L, -log 1e-30)", "deepinsight/insightface:arcface_torch (DistCrossEntropy)")
+def loss_capped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Losses end at 69.08, since log is given max(p_y, 1e-30); the gradient is right."""
+    losses, gradient = right(loss, c, y, g)
+    return np.minimum(losses, -np.log(FLOOR)), gradient
+
+
+# ---- the reduction ---------------------------------------------------------------------------------------------
+
+
+@changed_result("L_b / B", "most heads return the mean")
+def mean_for_sum(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Losses and gradients depend on the size of the batch, B times too small."""
+    losses, gradient = right(loss, c, y, g)
+    return losses / len(y), gradient / len(y)
+
+
+@changed_result("∂L/∂c / B, L_b right")
+def gradient_of_the_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Losses are right for each row, the gradient is that of their mean: B times too small."""
+    losses, gradient = right(loss, c, y, g)
+    return losses, gradient / len(y)
+
+
+@changed_result("∂ Σ_b L_b/∂c in place of ∂ Σ_b g_b L_b/∂c")
+def ignored_cotangent(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """A hand-written backward leaves out what comes from above: wrong as soon as rows are weighted."""
+    return right(loss, c, y, np.ones(len(y)))
+
+
+# ---- the way back ----------------------------------------------------------------------------------------------
+
+
+@changed_result("∂L/∂c_k = 0, k ≠ y")
+def negatives_detached(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """The negatives are constants in the backward pass: their classes are never pushed away."""
+    losses, gradient = right(loss, c, y, g)
+    return losses, np.where(np.arange(c.shape[1]) == y[:, None], gradient, 0.0)
+
+
+@changed_result("∂L/∂c_k = p_k t^I_k, ∂L/∂c_y = -q f'", applies=lambda loss: loss.s != 1)
+def s_lost_in_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """A hand-written backward returns the derivative by s c: losses are right, gradients s times too small."""
+    losses, gradient = right(loss, c, y, g)
+    return losses, gradient / loss.s
+
+
+@changed_result(
+    "c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond",
+    "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
+    "4uiiurz1/keras-arcface",
+)
+def clamp_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Cosines within 1e-7 of ±1 have the gradient 0, and the target's logit moves by s sin m sqrt(2e-7)."""
+    clipped = np.clip(c, -CLAMP, CLAMP)
+    losses, gradient = right(loss, clipped, y, g)
+    return losses, np.where(clipped == c, gradient, 0.0)
+
+
+@changed_result("c := clip(c, -1, 1), ∂c/∂c = 1/2 at ±1, 0 beyond", "jax.numpy.clip, in any head that uses it")
+def clip_halves_at_ends(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Cosines at ±1 have half their gradient, as a tie of minimum and maximum does in JAX."""
+    losses, gradient = right(loss, np.clip(c, -1, 1), y, g)
+    halved = np.where(np.abs(c) == 1, gradient / 2, gradient)
+    return losses, np.where(np.abs(c) > 1, 0.0, halved)
+
+
+# ---- the number format -----------------------------------------------------------------------------------------
+
+
+@changed_result(
+    "c := float32(c)",
+    "comratvlad/sv_softmax:src/custom_losses.py",
+    "alibaba/EasyRec, softmax_loss_with_negative_mining.py",
+    "cavalleria/cavaface:head/metrics.py",
+)
+def precision_downcast_float32(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """A cast inside the float64 path leaves float32's digits; near a boundary or a tie also other decisions."""
+    losses, gradient = right(loss, c.astype(np.float32), y, g)
+    return losses.astype(np.float64), gradient.astype(np.float64)

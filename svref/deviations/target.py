@@ -1,0 +1,208 @@
+"""Deviations of stage 1: f, the target's cosine after the margin, and df/dc."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from svref.deviations import which
+from svref.deviations.kinds import changed_logits, changed_loss, changed_result
+from svref.deviations.textbook import Logits, but_labels, emphasised, plain, right, right_logits
+from svref.inputs import FloatArray, IntArray
+from svref.loss import SVXSoftmax
+from svref.margins import (
+    AdditiveAngle,
+    AdditiveCosine,
+    Angle,
+    Combined,
+    EasyMargin,
+    Margin,
+    MultiplicativeAngle,
+    NoMargin,
+    StraightThrough,
+)
+from svref.margins.angular import Tail
+from svref.step import Step
+
+_EASY = ("xiaoboCASIA/SV-X-Softmax:fc_layers.py", "cavalleria/cavaface:head/metrics.py")
+_EASY_AM = ("tiandunx/SV-X-Softmax:svfc.py", "JDAI-CV/FaceX-Zoo:head/MV_Softmax.py")
+_POLES = ("cavalleria/cavaface:head/metrics.py", "JDAI-CV/FaceX-Zoo:head/ArcFace.py")
+
+
+@changed_loss("f = c_y")
+def margin_ignored(loss: SVXSoftmax) -> SVXSoftmax:
+    """The margin is accepted and unused: losses are too small, by up to s m."""
+    return replace(loss, margin=NoMargin()) if which.has_margin(loss) else loss
+
+
+@changed_logits(
+    "f = c_y + m, or cos(m1 θ - m2) + m3",
+    applies=lambda loss: which.has_margin(loss) and any((which.united(loss.margin) or (1.0, 0.0, 0.0))[1:]),
+)
+def sign_of_margin_flipped(step: Step) -> Logits:
+    """The margin helps the target where it should hinder it: losses are too small, and fewer negatives hard."""
+    f, slope = _flipped(step.margin, step.angle)
+    beaten = step.cosines > f[:, None]
+    mask = step.mask if step.emphasis.boundary else but_labels(step, beaten)
+    return emphasised(plain(step, f, slope), step, mask)
+
+
+@changed_loss("f = cos(θ + m π/180)", "KevinMusgrave/pytorch-metric-learning, whose margin is in degrees")
+def margin_in_degrees(loss: SVXSoftmax) -> SVXSoftmax:
+    """Radians are taken for degrees, so that the margin is 57 times too small: 0.5 acts as 0.0087."""
+    match loss.margin:
+        case AdditiveAngle(m):
+            return replace(loss, margin=replace(loss.margin, m=math.radians(m)))
+        case Combined(_, m2, _):
+            return replace(loss, margin=replace(loss.margin, m2=math.radians(m2)))
+    return loss
+
+
+def eased(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
+    """Return the loss with an easy margin, above m for None; the same if it has no margin or is eased already."""
+    by_m = isinstance(loss.margin, AdditiveCosine | AdditiveAngle)
+    if not which.has_margin(loss) or isinstance(loss.margin, EasyMargin) or (above is None and not by_m):
+        return loss
+    return replace(loss, margin=EasyMargin(loss.margin, getattr(loss.margin, "m", 0.0) if above is None else above))
+
+
+@changed_loss("f = f_m(c_y) where c_y > 0, else c_y", *_EASY)
+def easy_margin_above_0(loss: SVXSoftmax) -> SVXSoftmax:
+    """No margin where it is needed most; the loss jumps by s m (AM) or s sin m (Arc) at c_y = 0."""
+    return eased(loss, 0.0)
+
+
+@changed_loss("f = f_m(c_y) where c_y > m, else c_y", *_EASY_AM)
+def easy_margin_above_m(loss: SVXSoftmax) -> SVXSoftmax:
+    """No margin below m, which for Arc compares a cosine with radians; f falls from m to 0 at c_y = m (AM)."""
+    return eased(loss, None)
+
+
+def _tail(loss: SVXSoftmax, tail: Tail) -> SVXSoftmax:
+    """Return the loss with another tail, where the margin has one."""
+    m = loss.margin
+    return replace(loss, margin=replace(m, tail=tail)) if isinstance(m, AdditiveAngle) and m.m > 0 else loss
+
+
+@changed_loss("f = cos(θ + m) everywhere, also where θ + m > π", "xiaoboCASIA/SV-X-Softmax:fc_layers.py")
+def tail_raw(loss: SVXSoftmax) -> SVXSoftmax:
+    """The paper's formula where another tail was asked for: f turns back up, and far targets are pushed away."""
+    return _tail(loss, "raw")
+
+
+@changed_loss(
+    "f = c_y - m sin m where θ + m > π",
+    "ronghuaiyang/arcface-pytorch",
+    "xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp",
+)
+def tail_linear(loss: SVXSoftmax) -> SVXSoftmax:
+    """Far targets have the slope 1 in place of a negative one; f jumps from -1 to -1.117 there (m = 0.5)."""
+    return _tail(loss, "linear")
+
+
+@changed_loss("f = c_y where θ + m > π", "JDAI-CV/FaceX-Zoo:head/ArcFace.py", "cavalleria/cavaface:head/metrics.py")
+def tail_plain(loss: SVXSoftmax) -> SVXSoftmax:
+    """Far targets have no margin; f jumps up there, from -1 to -0.878 (m = 0.5): easier when worse."""
+    return _tail(loss, "plain")
+
+
+@changed_loss(
+    "f = -2 - cos(θ + m) where θ + m > π",
+    "leondgarse/Keras_insightface:losses.py",
+    "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py",
+)
+def tail_reflect(loss: SVXSoftmax) -> SVXSoftmax:
+    """Far targets meet the smooth, monotone extension: larger losses, and slopes of the opposite sign."""
+    return _tail(loss, "reflect")
+
+
+@changed_loss("f = cos(m θ)", "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py")
+def cos_m_theta_without_psi(loss: SVXSoftmax) -> SVXSoftmax:
+    """A-Softmax without its pieces is periodic: at c_y = -1 and m = 4, f = 1, and the worst target costs nothing."""
+    match loss.margin:
+        case MultiplicativeAngle(m, annealing) if m > 1 and annealing == 0:
+            return replace(loss, margin=Combined(m1=m))
+    return loss
+
+
+@changed_loss("f = (λ c_y + ψ)/(1 + λ), λ = 5", "xiaoboCASIA/SV-X-Softmax:fc_layers.py", "wy1iu/sphereface")
+def annealing_left_on(loss: SVXSoftmax) -> SVXSoftmax:
+    """The end of the usual annealing schedule, which never reaches 0: five sixths of the plain cosine remain."""
+    if isinstance(loss.margin, MultiplicativeAngle) and loss.margin.m > 1:
+        return replace(loss, margin=replace(loss.margin, annealing=5.0))
+    return loss
+
+
+@changed_logits(
+    "k = floor(m θ/π) = m at θ = π",
+    "xiaoboCASIA/SV-X-Softmax:fc_layers.py",
+    "KevinMusgrave/pytorch-metric-learning",
+    applies=lambda loss: isinstance(loss.margin, MultiplicativeAngle),
+)
+def last_piece_off_by_one(step: Step) -> Logits:
+    """At c_y = -1 the value is right, and the slope m² of A-Softmax has the opposite sign."""
+    slope = step.margin.by_cosine(step.angle)
+    if isinstance(step.margin, MultiplicativeAngle):
+        lam = step.margin.annealing
+        slope = np.where(step.angle.cosine == -1, (lam - step.margin.m**2) / (1 + lam), slope)
+    return emphasised(plain(step, slope=slope), step)
+
+
+@changed_logits(
+    "z_k = s f(c_k) + log h_k for all k",
+    "kprokofi/light-weight-face-anti-spoofing:losses/am_softmax.py",
+    applies=which.has_margin,
+)
+def margin_on_all_classes(step: Step) -> Logits:
+    """The negatives have the margin too, so that hardly any is left between them and the target."""
+    angles = Angle.from_cosine(step.cosines)
+    every = Logits(step.s * step.margin.value(angles), step.s * step.margin.by_cosine(angles))
+    return emphasised(every, step)
+
+
+@changed_logits(
+    "z_k = s (θ_k + m [k = y])",
+    "chaddy1004/arcface:utils/losses.py",
+    applies=lambda loss: which.adds_angle(loss) and not which.emphasises(loss),
+)
+def logits_are_angles(step: Step) -> Logits:
+    """The cosine is forgotten after the margin: the sign of every gradient is reversed."""
+    angles = Angle.from_cosine(step.cosines)
+    z = step.s * angles.theta
+    z[step.own] += step.s * getattr(step.margin, "m", 0.0)
+    return Logits(z, -step.s / angles.sine)
+
+
+@changed_loss("df/dc := 1, the value of f kept", "deepinsight/insightface:arcface_torch/losses.py")
+def straight_through_angle(loss: SVXSoftmax) -> SVXSoftmax:
+    """The angle is changed where gradients are off: losses are right, the target's gradient lacks sin(θ+m)/sin θ."""
+    changes = which.has_margin(loss) and loss.margin.angular and not isinstance(loss.margin, StraightThrough)
+    return replace(loss, margin=StraightThrough(loss.margin)) if changes else loss
+
+
+@changed_logits(
+    "df/dc := 1 where sin θ = 0", "xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp", applies=which.has_pole
+)
+def slope_one_at_poles(step: Step) -> Logits:
+    """At c_y = ±1 a hand-written backward guards its division: finite there, where df/dc is infinite."""
+    z, slope = right_logits(step)
+    return Logits(z, np.where(np.isinf(slope), step.s, slope))
+
+
+@changed_result("dσ_k/dc_k = ∞ and ∞ · 0 = NaN where c_k = ±1, k ≠ y", *_POLES, applies=which.takes_sine)
+def sine_of_whole_row(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The sine is taken of all classes and selected later: a negative at ±1 has the gradient NaN, its row with it."""
+    losses, gradient = right(loss, c, y, g)
+    own = np.arange(c.shape[1]) == y[:, None]
+    return losses, np.where((np.abs(c) == 1) & ~own, np.nan, gradient)
+
+
+def _flipped(margin: Margin, angle: Angle) -> tuple[FloatArray, FloatArray]:
+    """Return cos(m1 θ - m2) + m3 and its derivative by c."""
+    m1, m2, m3 = which.united(margin) or (1.0, 0.0, 0.0)
+    if m2 == 0:
+        return margin.value(angle) + 2 * m3, margin.by_cosine(angle)
+    phi = m1 * angle.theta - m2
+    return np.cos(phi) + m3, m1 * np.sin(phi) / angle.sine

@@ -1,0 +1,106 @@
+"""What one does with packs: make them, and prove that they are what they were."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from svref.golden.packs import PACKS
+from svref.golden.tree import VectorsError, write
+from svref.golden.vectors import load
+
+Progress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found out.
+
+    Parameters
+    ----------
+    name, version, digest : str
+        The pack, and SHA-256 of its manifest.
+    cases, numbers : int
+        How many cases and certified numbers it holds.
+    recomputed : bool
+        Whether every number was computed again; False where python-flint is not installed, and digests were checked.
+    """
+
+    name: str
+    version: str
+    digest: str
+    cases: int
+    numbers: int
+    recomputed: bool
+
+    def __str__(self) -> str:
+        how = "recomputed to the last bit" if self.recomputed else "digests alone: python-flint is not installed"
+        return f"{self.name} {self.version}  {self.cases:,} cases, {self.numbers:,} numbers, {how}  {self.digest[:12]}"
+
+
+def make(
+    directory: str | os.PathLike[str], packs: Sequence[str] = ("seed", "core"), progress: Progress | None = None
+) -> None:
+    """Write packs of golden vectors, each into its own directory; the bytes do not depend on the machine.
+
+    Parameters
+    ----------
+    directory : path
+        Where ``<pack>/manifest.json`` and the rest are written. A pack that is there is replaced as a whole.
+    packs : sequence of str
+        Of "seed", "core", "paper", "head".
+    progress : callable, optional
+        Called with the number of cases done and the total of the pack.
+
+    Raises
+    ------
+    ValueError
+        For an unknown pack.
+    VectorsError
+        If the directory of a pack holds other files; nothing is overwritten.
+    ImportError
+        Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
+    """
+    from svref.golden.make import build  # needs python-flint, which verify can do without
+
+    for name in packs:
+        if name not in PACKS:
+            raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}.")
+    for name in packs:
+        write(Path(directory) / name, build(PACKS[name], progress))
+
+
+def verify(
+    directory: str | os.PathLike[str] | None = None, pack: str = "core", progress: Progress | None = None
+) -> Verification:
+    """Check that a pack is whole, and compute every number again where python-flint is installed.
+
+    Parameters
+    ----------
+    directory, pack
+        As `load` takes them.
+    progress : callable, optional
+        Called with the number of cases done and their total.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    VectorsError
+        If a file is missing or was changed, or a number is not the correctly rounded one.
+    """
+    vectors = load(directory, pack)
+    recompute = importlib.util.find_spec("flint") is not None
+    if recompute:
+        from svref.golden.make import wrong_certificates
+
+        wrong = wrong_certificates(vectors, progress)
+        if wrong:
+            raise VectorsError(f"{len(wrong)} cases are not what svref.exact computes; the first is {wrong[0]}.")
+    numbers = sum(v.size for vector in vectors for v in vector.expected.values())
+    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recompute)

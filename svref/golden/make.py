@@ -1,0 +1,70 @@
+"""From recipes to files: the bytes of a pack, the same on every machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from itertools import groupby
+
+from svref._version import __version__
+from svref.golden import canonical
+from svref.golden.canonical import Json, encoded, file_digest
+from svref.golden.flags import NOTES
+from svref.golden.packs import Pack
+from svref.golden.recipes import Recipe
+from svref.golden.records import record
+from svref.golden.tree import FORMAT, schema_of
+from svref.golden.vectors import Vector, Vectors
+
+SCHEMAS = ("manifest", "group", "errata")
+
+Progress = Callable[[int, int], object]
+
+
+def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
+    """Return every file of a pack by its path."""
+    recipes = list(pack.recipes())
+    files = {f"schema/{name}.schema.json": encoded(schema_of(name)) for name in SCHEMAS}
+    done = 0
+    for (variant, group), some in groupby(recipes, lambda r: (r.variant, r.group)):
+        cases = []
+        for recipe in some:
+            cases.append(record(recipe))
+            done += 1
+            if progress is not None:
+                progress(done, len(recipes))
+        files[f"groups/{variant}/{group}.json"] = encoded(_group(pack, variant, group, cases))
+    files["errata.json"] = encoded({"format": FORMAT, "pack": pack.name, "withdrawn": []})
+    return {**files, **_index(pack, files, len(recipes))}
+
+
+def _group(pack: Pack, variant: str, group: str, cases: list[dict[str, Json]]) -> dict[str, Json]:
+    flags = sorted({flag for case in cases for flag in case["flags"]})
+    notes = {flag: NOTES[flag]._asdict() for flag in flags}
+    return {"format": FORMAT, "pack": pack.name, "variant": variant, "group": group, "notes": notes, "cases": cases}
+
+
+def _index(pack: Pack, files: Mapping[str, bytes], cases: int) -> dict[str, bytes]:
+    digests = {name: file_digest(data) for name, data in files.items()}
+    manifest = {
+        "format": FORMAT, "pack": pack.name, "version": pack.version, "purpose": pack.purpose,
+        "generator": f"svref {__version__}", "cases": cases, "files": digests,
+    }  # fmt: skip
+    made = encoded(manifest)
+    return {"manifest.json": made, "SHA256SUMS": canonical.sums({**digests, "manifest.json": file_digest(made)})}
+
+
+def wrong_certificates(vectors: Vectors, progress: Progress | None = None) -> list[str]:
+    """Return the ids of the cases that are not what `svref.exact` makes of their inputs, to the last bit."""
+    wrong = []
+    for i, vector in enumerate(vectors):
+        if json.loads(encoded(record(_recipe(vector)))) != {k: v for k, v in vector.case.items() if k != "power"}:
+            wrong.append(vector.id)
+        if progress is not None:
+            progress(i + 1, len(vectors))
+    return wrong
+
+
+def _recipe(vector: Vector) -> Recipe:
+    inputs = {name: values.tolist() for name, values in vector.inputs.items()}
+    return Recipe(vector.variant, vector.group, vector.parameters, vector.flags, inputs)

@@ -1,0 +1,168 @@
+"""The vectors as a user holds them: arrays by name, the loss they are about, and what rounding may do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svref.golden import canonical, tree
+from svref.golden.canonical import Json
+from svref.golden.tree import VectorsError
+from svref.inputs import BoolArray, FloatArray
+from svref.loss import SVXSoftmax
+from svref.variants import VARIANTS
+
+SHIPPED = Path(__file__).parent / "vectors"
+Arrays = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """One case: inputs, and what comes out, correctly rounded.
+
+    Parameters
+    ----------
+    id : str
+        "<variant>-<group>-" and eight hex digits of the inputs' digest; it never changes its meaning.
+    variant, group, level : str
+        The name in `VARIANTS`, the group, and "cosine" or "head".
+    parameters : mapping
+        Keyword arguments of the variant's factory.
+    flags : tuple of str
+        Why the case exists; `Pack.notes` explains each.
+    result : {"valid", "undefined", "error"}
+        "undefined": the gradient of a target at a pole is a matter of policy. "error": the inputs must raise.
+    inputs : mapping of arrays
+        cosines, or embeddings and weights; labels; cotangent.
+    expected, rest : mapping of arrays
+        Outputs by name, each the correctly rounded float64; and what that leaves, correctly rounded too.
+    mask : array of bool, shape (B, C)
+        I, the support vectors.
+    scales : mapping of arrays
+        The condition scale K of each element, for a cotangent of one at cosine level.
+    case : dict
+        The case as it stands in the file.
+    """
+
+    id: str
+    variant: str
+    group: str
+    level: str
+    parameters: Mapping[str, float]
+    flags: tuple[str, ...]
+    result: str
+    inputs: Arrays = field(repr=False)
+    expected: Arrays = field(repr=False)
+    rest: Arrays = field(repr=False)
+    mask: BoolArray = field(repr=False)
+    scales: Arrays = field(repr=False)
+    case: dict[str, Any] = field(repr=False)
+
+    @property
+    def loss(self) -> SVXSoftmax:
+        """The loss the case is about; raises for a case that must."""
+        return VARIANTS[self.variant].factory(**self.parameters)
+
+    @classmethod
+    def of(cls, variant: str, group: str, case: dict[str, Any]) -> Vector:
+        """Return a case of a group file."""
+        certified = {name: v for name, v in case["expected"].items() if isinstance(v, dict) and "lo" in v}
+        inputs = {name: canonical.array(v) for name, v in case["inputs"].items()}
+        return cls(
+            case["id"], variant, group, case["level"], case["parameters"], tuple(case["flags"]), case["result"],
+            inputs={**inputs, "labels": inputs["labels"].astype(np.intp)},
+            expected={name: canonical.array(v) for name, v in certified.items()},
+            rest={name: canonical.array(v, "lo") for name, v in certified.items()},
+            mask=np.array([[bit == "1" for bit in row] for row in case["expected"].get("mask", [])], dtype=bool),
+            scales={name: canonical.array(v) for name, v in case["scales"].items()},
+            case=case,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """A pack that was read and is whole.
+
+    Parameters
+    ----------
+    name, version, purpose : str
+        As in its manifest.
+    digest : str
+        SHA-256 of its manifest, and so of every byte.
+    cases : tuple of Vector
+        All cases, in the order of the files.
+    notes : mapping
+        What each flag tests, what failing it means, and where to read on.
+    """
+
+    name: str
+    version: str
+    purpose: str
+    digest: str
+    cases: tuple[Vector, ...] = field(repr=False)
+    notes: Mapping[str, Mapping[str, str]] = field(repr=False)
+
+    def __iter__(self) -> Iterator[Vector]:
+        return iter(self.cases)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, case_id: str) -> Vector:
+        for vector in self.cases:
+            if vector.id == case_id:
+                return vector
+        raise KeyError(f"no case {case_id!r} in pack {self.name} {self.version}")
+
+
+def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") -> Vectors:
+    """Return a pack of golden vectors.
+
+    Parameters
+    ----------
+    directory : path, optional
+        The pack's directory, the one with its manifest.json; None is the pack that ships with svref.
+    pack : str, default "core"
+        Which of those that ship, "core" or "seed".
+
+    Returns
+    -------
+    Vectors
+        Iterable; ``vectors[case_id]`` is one case.
+
+    Raises
+    ------
+    VectorsError
+        If a file is missing, was changed, follows no schema or is of another format.
+
+    Examples
+    --------
+    >>> import svref.golden
+    >>> vectors = svref.golden.load()
+    >>> tie = next(v for v in vectors if v.group == "tie" and v.variant == "sv-am-softmax")
+    >>> print(tie.mask[0], tie.inputs["cosines"][0])
+    [False False False False] [-0.75      0.984375  0.609375 -0.5     ]
+    """
+    root = SHIPPED / pack if directory is None else Path(directory)
+    manifest, files = tree.read(root)
+    cases, notes, seen = [], {}, set()
+    for name, group in tree.groups(files):
+        notes.update(group["notes"])
+        for case in group["cases"]:
+            if case["id"] in seen:
+                raise VectorsError(f"{root / name}: the id {case['id']} occurs twice.")
+            seen.add(case["id"])
+            _check_digest(f"{root / name}, case {case['id']}", case)
+            cases.append(Vector.of(group["variant"], group["group"], case))
+    digest = canonical.file_digest((root / "manifest.json").read_bytes())
+    return Vectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, tuple(cases), notes)
+
+
+def _check_digest(where: str, case: Mapping[str, Json]) -> None:
+    if canonical.content_digest(canonical.tensors(case["inputs"], case["expected"])) != case["digest"]:
+        raise VectorsError(f"{where}: the numbers were changed; their digest is another. Get the pack again.")

@@ -1,0 +1,487 @@
+"""The deviations: each is the computation its formula says, wrong where it applies and right where it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import svref
+from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax, condition
+from svref.deviations import DEVIATIONS
+from svref.margins import EasyMargin
+
+COSINE = [name for name, deviation in DEVIATIONS.items() if deviation.level == "cosine"]
+HEAD = [name for name, deviation in DEVIATIONS.items() if deviation.level == "head"]
+LOSSES = {
+    **{name: entry.factory(s=4.0) for name, entry in svref.VARIANTS.items()},
+    **{f"{name}-64": entry.factory(s=64.0) for name, entry in svref.VARIANTS.items()},
+    "sv-arc-linear": SVXSoftmax(AdditiveAngle(0.5, tail="linear"), SupportVectors(1.2), s=4.0),
+    "sv-a-annealed": SVXSoftmax(MultiplicativeAngle(3, annealing=5.0), SupportVectors(1.2), s=4.0),
+    "sv-am-eased": SVXSoftmax(EasyMargin(AdditiveCosine(0.35)), SupportVectors(1.2), s=4.0),
+    "sv-am-plain-mask": SVXSoftmax(AdditiveCosine(0.35), SupportVectors(1.2, boundary=svref.NoMargin()), s=4.0),
+    "sv-am-off": svref.sv_am_softmax(s=4.0, m=0.0, t=1.0),
+    "sv-arc-off": svref.sv_arc_softmax(s=4.0, m=0.0, t=1.0),
+    "sv-a-off": svref.sv_a_softmax(s=4.0, m=1, t=1.0),
+    "sv-combined-off": svref.sv_combined_softmax(s=4.0, m1=1.0, m2=0.0, m3=0.0, t=1.0),
+    "softmax-of-logits": svref.softmax(),
+}
+SMOOTH = [name for name, loss in LOSSES.items() if loss.s == 4]
+
+# What is wrong in the backward alone: the gradient is not the derivative of the losses.
+BACKWARD_ONLY = {
+    "straight-through-angle", "slope-of-h-lost", "gradient-of-the-mean", "ignored-cotangent", "negatives-detached",
+    "s-lost-in-gradient", "radial-gradient-kept", "weight-gradient-without-margin",
+}  # fmt: skip
+IN_STEPS = {"precision-downcast-float32"}  # the losses move in steps of float32, which no difference resolves
+
+# Targets in every region: above m, between 0 and m, below 0, beyond θ + m = π; no entry next to a switch.
+TARGETS = np.array([0.93, 0.62, 0.2, -0.3, -0.7, -0.95, 0.41, -0.11])
+LABELS = np.array([0, 3, 5, 1, 2, 4, 0, 3])
+COTANGENT = np.array([1.0, -0.5, 2.0, 0.0, -1.25, 0.75, 1.5, -2.0])
+
+
+def rows_of(targets: np.ndarray, negatives: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return np.array([np.insert(row, y, c) for row, y, c in zip(negatives, labels, targets, strict=True)])
+
+
+COSINES = rows_of(TARGETS, np.random.default_rng(11).uniform(-0.9, 0.9, (8, 5)), LABELS)
+
+
+def pointed(loss: SVXSoftmax) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cosines, labels and a cotangent that no deviation survives: poles, ends, a tie, lost rows, and COSINES."""
+    targets = np.array([1.0, -1.0, -0.9, 0.75, 0.5, 0.99])
+    negatives = np.random.default_rng(12).uniform(-0.9, 0.9, (6, 5))
+    negatives[2], negatives[5] = 0.99, -0.5
+    negatives[3, 1], negatives[4, 0], negatives[4, 1] = 1.0, -1.0, 1.0
+    labels = np.array([1, 2, 0, 5, 4, 3])
+    cosines = np.vstack([rows_of(targets, negatives, labels), COSINES])
+    labels, cotangent = np.append(labels, LABELS), np.append([1.0, 2.0, -1.0, 0.5, 1.0, 1.0], COTANGENT)
+    boundary = loss.forward(cosines, labels).boundary
+    cosines[5, 0] = boundary[5] if np.abs(boundary[5]) <= 1 else 0.0
+    if not loss.angular:
+        cosines, labels = np.vstack([cosines, cosines * 128]), np.append(labels, labels)
+        cotangent = np.append(cotangent, cotangent)
+    return cosines, labels, cotangent
+
+
+def right(loss: SVXSoftmax, cosines: np.ndarray, labels: np.ndarray, cotangent: np.ndarray) -> tuple:
+    step = loss.forward(cosines, labels)
+    return step.loss, loss.backward(step, cotangent).cosines
+
+
+def within(got: np.ndarray, truth: np.ndarray, tolerance: np.ndarray) -> bool:
+    """Return whether two results agree; equal infinities do, NaN agrees with nothing."""
+    with np.errstate(invalid="ignore"):
+        return bool(np.all((got == truth) | (np.abs(got - truth) <= tolerance)))
+
+
+def is_right(loss: SVXSoftmax, got: tuple, batch: tuple) -> bool:
+    cosines, labels, cotangent = batch
+    scales = condition.scales(loss.forward(cosines, labels), np.float64)
+    losses, gradient = right(loss, *batch)
+    bound = [condition.tolerance(k, cosines.shape[1], loss.s, loss.emphasis.t, np.float64) for k in (scales.loss, scales.cosines)]  # fmt: skip
+    return within(got[0], losses, bound[0]) and within(got[1], gradient, bound[1] * np.abs(cotangent)[:, None])
+
+
+def pairs(names: list[str], losses: list[str] | dict[str, SVXSoftmax], applies: bool) -> list[tuple[str, str]]:
+    return [(n, other) for n in names for other in losses if DEVIATIONS[n].applies(LOSSES[other]) is applies]
+
+
+# ---- the registry ----------------------------------------------------------------------------------------------
+
+
+def test_every_entry_says_what_it_computes_what_that_does_and_where_it_was_seen() -> None:
+    for name, deviation in DEVIATIONS.items():
+        assert deviation.name == name
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        assert deviation.effect.endswith(".")
+        assert deviation.formula
+        assert deviation.seen
+        assert all(deviation.seen)
+    assert len({d.formula for d in DEVIATIONS.values()}) == len(DEVIATIONS)
+
+
+def test_the_registry_cannot_be_written() -> None:
+    with pytest.raises(TypeError):
+        DEVIATIONS["mine"] = DEVIATIONS["t-ignored"]
+
+
+def test_every_deviation_applies_to_some_loss_and_every_loss_has_some() -> None:
+    assert {name for name, _ in pairs(list(DEVIATIONS), LOSSES, True)} == set(DEVIATIONS)
+    assert {loss for _, loss in pairs(COSINE, LOSSES, True)} == set(LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("name", "untouched", "touched"),
+    [
+        ("t-offset", svref.sv_am_softmax(t=1.0), svref.sv_am_softmax(t=1.1)),
+        ("easy-margin-above-0", svref.sv_softmax(), svref.sv_am_softmax()),
+        ("mask-on-plain-cosine", svref.sv_softmax(), svref.sv_am_softmax()),
+        ("label-in-mask", svref.sv_am_softmax(m=0.0), svref.sv_am_softmax()),
+        ("tail-linear", svref.arc_softmax(m=0.0), svref.arc_softmax()),
+        ("tail-raw", svref.arc_softmax(), SVXSoftmax(AdditiveAngle(0.5, tail="plain"))),
+        ("cos-m-theta-without-psi", svref.a_softmax(m=1), svref.a_softmax(m=2)),
+        ("fixed-for-adaptive", svref.mv_am_softmax(), svref.sv_am_softmax()),
+        ("adaptive-for-fixed", svref.sv_am_softmax(), svref.mv_am_softmax()),
+        ("s-twice", svref.am_softmax(s=1.0), svref.am_softmax(s=2.0)),
+        ("straight-through-angle", svref.am_softmax(), svref.arc_softmax()),
+        ("slope-one-at-poles", svref.a_softmax(), svref.arc_softmax()),
+        ("no-max-subtraction", svref.arc_softmax(s=64.0), svref.sv_arc_softmax(s=64.0)),
+        ("weight-gradient-without-margin", svref.am_softmax(), svref.a_softmax()),
+    ],
+)
+def test_a_deviation_applies_only_where_there_is_something_to_get_wrong(
+    name: str, untouched: SVXSoftmax, touched: SVXSoftmax
+) -> None:
+    assert not DEVIATIONS[name].applies(untouched)
+    assert DEVIATIONS[name].applies(touched)
+
+
+# ---- every deviation on cosines --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "of"), pairs(COSINE, LOSSES, True))
+def test_a_deviation_is_finite_away_from_poles_and_float64(name: str, of: str) -> None:
+    losses, gradient = DEVIATIONS[name].run(LOSSES[of], COSINES, LABELS, COTANGENT)
+    assert (losses.shape, gradient.shape) == ((8,), (8, 6))
+    assert losses.dtype == gradient.dtype == np.float64
+    assert np.isfinite(losses).all()
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(("name", "of"), pairs(COSINE, [n for n in LOSSES if n.removesuffix("-64") in svref.VARIANTS], True))  # fmt: skip
+def test_a_deviation_that_applies_differs_from_the_right_values(name: str, of: str) -> None:
+    losses = [replace(LOSSES[of], s=s) for s in (4.0, 64.0)]
+    batches = [pointed(loss) for loss in losses]
+    runs = [DEVIATIONS[name].run(loss, *batch) for loss, batch in zip(losses, batches, strict=True)]
+    assert not all(map(is_right, losses, runs, batches))
+
+
+@pytest.mark.parametrize(("name", "of"), pairs(COSINE, LOSSES, False))
+def test_a_deviation_that_does_not_apply_gives_the_right_values(name: str, of: str) -> None:
+    loss = LOSSES[of]
+    batch = pointed(loss)
+    assert is_right(loss, DEVIATIONS[name].run(loss, *batch), batch)
+
+
+@pytest.mark.parametrize(("name", "of"), pairs(COSINE, SMOOTH, True))
+def test_the_gradient_is_the_derivative_of_the_wrong_loss_unless_the_backward_is_wrong(name: str, of: str) -> None:
+    if name in IN_STEPS:
+        loss = LOSSES[of]
+        got = DEVIATIONS[name].run(loss, COSINES, LABELS, COTANGENT)
+        np.testing.assert_allclose(got[1], right(loss, COSINES, LABELS, COTANGENT)[1], rtol=1e-3, atol=1e-4)
+        return
+    _, gradient = DEVIATIONS[name].run(LOSSES[of], COSINES, LABELS, COTANGENT)
+    step = 1e-6
+    differences = np.empty_like(COSINES)
+    for k in range(COSINES.shape[1]):  # rows do not influence each other, so a column moves at once
+        at = np.arange(COSINES.shape[1]) == k
+        high, low = (DEVIATIONS[name].run(LOSSES[of], COSINES + d * at, LABELS)[0] for d in (step, -step))
+        differences[:, k] = COTANGENT * (high - low) / (2 * step)
+    assert np.allclose(gradient, differences, rtol=1e-6, atol=1e-7) is (name not in BACKWARD_ONLY)
+
+
+def test_inputs_are_read_as_everywhere_and_left_alone() -> None:
+    loss, frozen = svref.sv_arc_softmax(s=4.0), COSINES.copy()
+    frozen.setflags(write=False)
+    for name in COSINE:
+        by_index = DEVIATIONS[name].run(loss, frozen, LABELS)
+        by_row = DEVIATIONS[name].run(loss, frozen.tolist(), np.eye(6)[LABELS], np.ones(8))
+        np.testing.assert_array_equal(by_index[0], by_row[0])
+        np.testing.assert_array_equal(by_index[1], by_row[1])
+    with pytest.raises(ValueError, match=r"cosines must lie in \[-1, 1\]"):
+        DEVIATIONS["t-ignored"].run(loss, COSINES * 2, LABELS)
+    with pytest.raises(ValueError, match="cotangent must be real numbers"):
+        DEVIATIONS["t-ignored"].run(loss, COSINES, LABELS, [1.0])
+
+
+# ---- formulas written out --------------------------------------------------------------------------------------
+
+S, T, M, ARC, PIECES = 4.0, 1.2, 0.35, 0.5, 4
+TH = np.cos(np.pi - ARC)
+theta = np.arccos(COSINES)
+own = np.arange(6) == LABELS[:, None]
+c_y = TARGETS[:, None]
+arc = np.cos(np.arccos(c_y) + ARC)
+cosface = c_y - M
+Z = S * COSINES
+H = S * (T - 1) * (COSINES + 1)
+AM, SV_ARC, SV_A = svref.sv_am_softmax(S, M, T), svref.sv_arc_softmax(S, ARC, T), svref.sv_a_softmax(S, PIECES, T)
+
+
+def target(f: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """The target's logit is s f, the others' z."""
+    return np.where(own, S * f, z)
+
+
+def psi(angle: np.ndarray) -> np.ndarray:
+    k = np.floor(PIECES * angle / np.pi)
+    return (-1) ** k * np.cos(PIECES * angle) - 2 * k
+
+
+def mined(f: np.ndarray, boundary: np.ndarray | None = None) -> np.ndarray:
+    """The logits of SV-Softmax for any f and any boundary of the mask."""
+    return target(f, Z + H * ((f if boundary is None else boundary) < COSINES))
+
+
+EASY_0, EASY_M = np.where(c_y > 0, cosface, c_y), np.where(c_y > M, cosface, c_y)
+ANNEALED = (5 * c_y + psi(np.arccos(c_y))) / 6
+LITERAL: dict[str, tuple[SVXSoftmax, np.ndarray]] = {
+    "margin-ignored": (AM, mined(c_y)),
+    "sign-of-margin-flipped": (SV_ARC, mined(np.cos(np.arccos(c_y) - ARC))),
+    "margin-in-degrees": (SV_ARC, mined(np.cos(np.arccos(c_y) + ARC * np.pi / 180))),
+    "easy-margin-above-0": (AM, mined(EASY_0)),
+    "easy-margin-above-m": (AM, mined(EASY_M)),
+    "tail-linear": (SV_ARC, mined(np.where(c_y > TH, arc, c_y - ARC * np.sin(ARC)))),
+    "tail-plain": (SV_ARC, mined(np.where(c_y > TH, arc, c_y))),
+    "tail-reflect": (SV_ARC, mined(np.where(c_y > TH, arc, -2 - arc))),
+    "tail-raw": (SVXSoftmax(AdditiveAngle(ARC, tail="plain"), SupportVectors(T), s=S), mined(arc)),
+    "cos-m-theta-without-psi": (SV_A, mined(np.cos(PIECES * np.arccos(c_y)))),
+    "annealing-left-on": (SV_A, mined(ANNEALED)),
+    "margin-on-all-classes": (AM, Z - S * M + H * (cosface < COSINES) * ~own),
+    "logits-are-angles": (svref.arc_softmax(S, ARC), S * (theta + ARC * own)),
+    "label-in-mask": (AM, np.where(own, S * cosface, Z) + H * (cosface < COSINES)),
+    "mask-on-plain-cosine": (AM, mined(cosface, c_y)),
+    "mask-on-uneased-margin": (AM, mined(EASY_0, cosface)),
+    "mask-on-uneased-margin-above-m": (AM, mined(EASY_M, cosface)),
+    "nonpositive-always-hard": (AM, target(cosface, Z + H * ((cosface < COSINES) | (COSINES <= 0)))),
+    "t-ignored": (AM, target(cosface, Z)),
+    "t-offset": (AM, target(cosface, Z + S * T * (COSINES + 1) * (cosface < COSINES))),
+    "fixed-for-adaptive": (AM, target(cosface, Z + S * (T - 1) * (cosface < COSINES))),
+    "adaptive-for-fixed": (svref.mv_am_softmax(S, M, T), mined(cosface)),
+    "s-missing-in-h": (AM, target(cosface, Z + (T - 1) * (COSINES + 1) * (cosface < COSINES))),
+    "h-on-scaled-logits": (AM, target(cosface, np.where(cosface < COSINES, T * Z + T - 1, Z))),
+    "negatives-zeroed": (svref.arc_softmax(S, ARC), target(arc, np.where(COSINES > TH, 0, Z))),
+    "negatives-filtered": (svref.am_softmax(S, M), target(cosface, np.where(COSINES > 0.4, 0, Z))),
+    "s-twice": (AM, S * mined(cosface)),
+}
+
+
+@pytest.mark.parametrize("name", LITERAL)
+def test_the_losses_are_those_of_the_formula_written_out(name: str) -> None:
+    loss, z = LITERAL[name]
+    expected = np.logaddexp.reduce(z, axis=1) - z[own]
+    np.testing.assert_allclose(DEVIATIONS[name].run(loss, COSINES, LABELS)[0], expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_tie_is_a_support_vector_for_a_mask_that_is_not_strict() -> None:
+    loss = svref.sv_am_softmax(s=32.0, m=0.25, t=1.25)
+    cosines, labels = [[0.75, 0.5]], [0]  # c_k = f, dyadic: s (t - 1)(1 + c_k) = 12
+    assert loss.value(cosines, labels) == pytest.approx(np.log(2), rel=1e-14)
+    losses, _ = DEVIATIONS["non-strict-mask"].run(loss, cosines, labels)
+    assert losses[0] == pytest.approx(np.log1p(np.exp(12.0)), rel=1e-14)
+
+
+def test_an_eps_in_the_log_caps_the_loss_and_takes_the_gradient_of_hard_rows() -> None:
+    losses, gradient = DEVIATIONS["eps-in-log"].run(svref.sv_softmax(s=32.0, t=1.2), [[0.3, 0.9]], [0])
+    p = np.exp(9.6) / (np.exp(9.6) + np.exp(32 * (1.2 * 0.9 + 0.2)))
+    assert losses[0] == pytest.approx(-np.log(p + 1e-9), rel=1e-12)
+    assert losses[0] < 20.7233
+    assert gradient[0, 0] == pytest.approx(-7.7e-4, rel=1e-2)  # as measured on the code, in place of -32
+
+
+def test_without_a_maximum_taken_out_the_loss_is_infinite_and_the_gradient_nan_in_the_rows_that_overflow() -> None:
+    loss = svref.sv_softmax(s=64.0, t=1.2)  # z = 64 (1.2 c + 0.2): 89.6 at 1, 88.06 at 0.98
+    losses, gradient = DEVIATIONS["no-max-subtraction"].run(loss, [[0.5, 1.0], [0.5, 0.98]], [0, 0])
+    assert losses[0] == np.inf
+    assert np.isnan(gradient[0, 1])
+    assert losses[1] == pytest.approx(64 * (1.2 * 0.98 + 0.2) - 32, rel=1e-14)
+    np.testing.assert_allclose(gradient[1], [-64, 64 * 1.2], rtol=1e-12)
+
+
+def test_a_floor_of_the_probability_caps_the_loss_alone() -> None:
+    loss = svref.softmax(s=64.0)
+    losses, gradient = DEVIATIONS["loss-capped"].run(loss, [[-1.0, 1.0], [0.5, 0.4]], [0, 0])
+    np.testing.assert_allclose(losses, [69.0776, np.log1p(np.exp(-6.4))], rtol=1e-6)
+    np.testing.assert_allclose(gradient[0], [-64, 64], rtol=1e-12)
+
+
+def test_the_wrong_last_piece_turns_the_sign_of_the_slope_at_pi() -> None:
+    loss = svref.a_softmax(s=8.0, m=4)
+    losses, gradient = DEVIATIONS["last-piece-off-by-one"].run(loss, [[-1.0, 0.5], [-0.9999, 0.5]], [0, 0])
+    np.testing.assert_array_equal(losses, loss.value([[-1.0, 0.5], [-0.9999, 0.5]], [0, 0], reduction="none"))
+    assert gradient[0, 0] == pytest.approx(128.0, rel=1e-14)  # s m², as measured on the code; -128 is right
+    assert gradient[1, 0] == pytest.approx(-128.0, rel=1e-2)
+
+
+def test_a_missing_scale_in_h_leaves_the_hard_logit_of_the_code() -> None:
+    loss = svref.sv_arc_softmax(s=32.0, m=0.5, t=1.2)
+    sf = 32 * np.cos(np.arccos(0.2) + 0.5)  # -9.415
+    for name, z in (("h-on-scaled-logits", 27.08), ("t-offset", 32 * (2.2 * 0.7 + 1.2))):
+        losses, _ = DEVIATIONS[name].run(loss, [[0.2, 0.7]], [0])
+        assert losses[0] == pytest.approx(z - sf, rel=1e-12)
+
+
+def test_the_backward_mistakes_keep_the_losses_and_change_the_entries_they_say() -> None:
+    truth = right(SV_ARC, COSINES, LABELS, COTANGENT)
+    mask = SV_ARC.forward(COSINES, LABELS).mask
+    slope = np.sin(np.arccos(c_y) + ARC) / np.sin(np.arccos(c_y))
+    factors = {
+        "straight-through-angle": np.where(own, 1 / slope, 1),
+        "slope-of-h-lost": np.where(mask, 1 / T, 1),
+        "negatives-detached": own * 1.0,
+        "s-lost-in-gradient": np.full(own.shape, 1 / S),
+        "gradient-of-the-mean": np.full(own.shape, 1 / 8),
+        "ignored-cotangent": np.divide(1, COTANGENT, where=COTANGENT != 0, out=np.full(8, np.nan))[:, None],
+    }
+    for name, factor in factors.items():
+        losses, gradient = DEVIATIONS[name].run(SV_ARC, COSINES, LABELS, COTANGENT)
+        np.testing.assert_allclose(losses, truth[0], rtol=1e-13, err_msg=name)
+        counted = np.broadcast_to(~np.isnan(factor), own.shape)
+        np.testing.assert_allclose(gradient[counted], (factor * truth[1])[counted], rtol=1e-12, err_msg=name)
+    assert DEVIATIONS["ignored-cotangent"].run(SV_ARC, COSINES, LABELS, COTANGENT)[1][3].any()  # g = 0 there
+    losses, gradient = DEVIATIONS["mean-for-sum"].run(SV_ARC, COSINES, LABELS, COTANGENT)
+    np.testing.assert_array_equal(losses, truth[0] / 8)
+    np.testing.assert_array_equal(gradient, truth[1] / 8)
+
+
+def test_at_the_ends_of_the_range_each_mistake_is_itself() -> None:
+    loss, cosines, labels = svref.arc_softmax(s=4.0, m=0.5), [[1.0, 0.5, 0.1], [0.5, 1.0, -1.0]], [0, 0]
+    truth = loss.value_and_grad(cosines, labels, reduction="none")[1]
+    assert truth[0, 0] == -np.inf
+    got = {name: DEVIATIONS[name].run(loss, cosines, labels)[1] for name in COSINE}
+    q = 1 - np.exp(-DEVIATIONS["slope-one-at-poles"].run(loss, cosines, labels)[0][0])
+    assert got["slope-one-at-poles"][0, 0] == pytest.approx(-4 * q, rel=1e-12)
+    assert np.isnan(got["sine-of-whole-row"][1, 1:]).all()
+    assert got["sine-of-whole-row"][0, 0] == -np.inf
+    np.testing.assert_array_equal(got["clip-halves-at-ends"][1], truth[1] * [1, 0.5, 0.5])
+    assert got["clamp-kills-gradient"][0, 0] == 0
+    np.testing.assert_array_equal(got["clamp-kills-gradient"][1] != 0, [True, False, False])
+
+
+def test_a_downcast_has_the_digits_of_float32_and_no_more() -> None:
+    losses, gradient = DEVIATIONS["precision-downcast-float32"].run(SV_ARC, COSINES, LABELS)
+    exact = right(SV_ARC, COSINES, LABELS, np.ones(8))
+    np.testing.assert_allclose(losses, exact[0], rtol=1e-5)
+    assert not np.allclose(losses, exact[0], rtol=1e-10, atol=0)
+    np.testing.assert_array_equal(gradient, gradient.astype(np.float32))
+
+
+# ---- the head --------------------------------------------------------------------------------------------------
+
+X = np.random.default_rng(13).normal(size=(5, 3))
+W = np.random.default_rng(14).normal(size=(6, 3)) * [[0.5], [1.0], [2.0], [3.0], [0.7], [1.5]]
+CLASSES, UP = np.array([0, 5, 2, 2, 4]), np.array([1.0, -0.5, 2.0, 0.25, 1.5])
+HEAD_LOSSES = {"sv-am": AM, "sv-arc": SV_ARC, "sv-a": SV_A, "mv-am": svref.mv_am_softmax(S, M, T)}
+
+
+def head_pairs(names: list[str]) -> list[tuple[str, str]]:
+    return [(name, of) for name in names for of, loss in HEAD_LOSSES.items() if DEVIATIONS[name].applies(loss)]
+
+
+def differences(run: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
+    """The derivative of Σ UP_b L_b by every entry, by central differences."""
+    out, step = np.empty_like(at), 1e-6
+    for i in np.ndindex(at.shape):
+        e = np.zeros_like(at)
+        e[i] = step
+        out[i] = UP @ (run(at + e) - run(at - e)) / (2 * step)
+    return out
+
+
+@pytest.mark.parametrize(("name", "of"), head_pairs(list(DEVIATIONS)))
+def test_head_gradients_are_the_derivatives_of_the_wrong_loss_unless_the_backward_is_wrong(name: str, of: str) -> None:
+    if name in IN_STEPS:
+        got = DEVIATIONS[name].run_head(HEAD_LOSSES[of], X, W, CLASSES)
+        truth = svref.head.value_and_grad(HEAD_LOSSES[of], X, W, CLASSES, reduction="none")[1]
+        np.testing.assert_allclose(got[1], truth.embeddings, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(got[2], truth.weights, rtol=1e-3, atol=1e-4)
+        return
+    run, loss = DEVIATIONS[name].run_head, HEAD_LOSSES[of]
+    losses, by_x, by_w = run(loss, X, W, CLASSES, UP)
+    assert losses.shape == (5,)
+    assert losses.dtype == by_x.dtype == by_w.dtype == np.float64
+    by_x_right = np.allclose(by_x, differences(lambda x: run(loss, x, W, CLASSES)[0], X), rtol=1e-6, atol=1e-6)
+    by_w_right = np.allclose(by_w, differences(lambda w: run(loss, X, w, CLASSES)[0], W), rtol=1e-6, atol=1e-6)
+    assert (by_x_right and by_w_right) is (name not in BACKWARD_ONLY)
+
+
+@pytest.mark.parametrize(("name", "of"), head_pairs(HEAD))
+def test_a_deviation_of_the_head_differs_from_the_right_values(name: str, of: str) -> None:
+    value, truth = svref.head.value_and_grad(HEAD_LOSSES[of], X, W, CLASSES, reduction="none")
+    got = DEVIATIONS[name].run_head(HEAD_LOSSES[of], X, W, CLASSES)
+    expected = (value, truth.embeddings, truth.weights)
+    assert not all(np.allclose(a, b, rtol=1e-9, atol=1e-10) for a, b in zip(got, expected, strict=True))
+
+
+def test_a_deviation_on_cosines_that_changes_nothing_gives_the_right_head() -> None:
+    loss = svref.am_softmax(s=4.0, m=0.35)
+    value, truth = svref.head.value_and_grad(loss, X, W, CLASSES, reduction="none")
+    for name in ("t-offset", "slope-of-h-lost", "tail-linear"):
+        got = DEVIATIONS[name].run_head(loss, X, W, CLASSES)
+        for a, b in zip(got, (value, truth.embeddings, truth.weights), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+def head_losses(name: str, loss: SVXSoftmax) -> np.ndarray:
+    return DEVIATIONS[name].run_head(loss, X, W, CLASSES)[0]
+
+
+def test_the_heads_losses_are_those_of_their_cosines_written_out() -> None:
+    unit_x, unit_w = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (X, W))
+    products = {
+        "weights-not-normalised": unit_x @ W.T,
+        "embeddings-not-normalised": X @ unit_w.T,
+        "wrong-axis-normalised": unit_x @ (W / np.linalg.norm(W, axis=0)).T,
+        "eps-in-norm": unit_x @ (W / (np.linalg.norm(W, axis=1, keepdims=True) + 1e-7)).T,
+        "radial-gradient-kept": unit_x @ unit_w.T,
+    }
+    for name, c in products.items():
+        np.testing.assert_allclose(head_losses(name, AM), AM.value(c, CLASSES, reduction="none"), rtol=1e-12)
+        clipped = SV_ARC.value(np.clip(c, -1, 1), CLASSES, reduction="none")
+        np.testing.assert_allclose(head_losses(name, SV_ARC), clipped, rtol=1e-9)
+    by_length = [
+        replace(SV_A, s=float(np.linalg.norm(x))).value(np.clip(u @ unit_w.T, -1, 1)[None], [y])
+        for x, u, y in zip(X, unit_x, CLASSES, strict=True)
+    ]
+    np.testing.assert_allclose(head_losses("s-is-the-norm", SV_A), by_length, rtol=1e-12)
+
+
+def test_only_a_wrong_normalisation_leaves_a_radial_gradient() -> None:
+    def radial(name: str) -> tuple[bool, bool]:
+        _, by_x, by_w = DEVIATIONS[name].run_head(AM, X, W, CLASSES)
+        return tuple(bool(np.abs((v * g).sum(axis=1)).max() > 1e-12) for v, g in ((X, by_x), (W, by_w)))
+
+    assert radial("t-ignored") == (False, False)
+    assert radial("weights-not-normalised") == (False, True)
+    assert radial("embeddings-not-normalised") == (True, False)
+    assert radial("radial-gradient-kept") == (True, True)
+    assert radial("s-is-the-norm") == (True, False)
+
+
+def test_a_weight_gradient_without_margin_is_wrong_in_the_weights_alone() -> None:
+    _, truth = svref.head.value_and_grad(SV_A, X, W, CLASSES, reduction="none")
+    _, by_x, by_w = DEVIATIONS["weight-gradient-without-margin"].run_head(SV_A, X, W, CLASSES)
+    np.testing.assert_allclose(by_x, truth.embeddings, rtol=1e-11, atol=1e-12)
+    wrong = ~np.isclose(by_w, truth.weights, rtol=1e-9, atol=0).all(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(wrong), np.unique(CLASSES))
+
+
+def test_a_negative_at_an_end_poisons_its_embedding_where_the_sine_of_the_whole_row_is_taken() -> None:
+    x, w = np.eye(3), np.array([[1.0, 2.0, 0.5], [1.0, 0.0, 0.0], [0.3, -1.0, 2.0]])
+    _, by_x, by_w = DEVIATIONS["sine-of-whole-row"].run_head(svref.arc_softmax(s=4.0), x, w, [0, 0, 2])
+    np.testing.assert_array_equal(np.isnan(by_x).all(axis=1), [True, False, False])
+    np.testing.assert_array_equal(np.isnan(by_w).any(axis=1), [False, True, False])
+
+
+def test_a_parallel_target_has_no_infinite_term_in_the_head() -> None:
+    got = DEVIATIONS["t-ignored"].run_head(SV_ARC, np.eye(2), 3 * np.eye(2), [0, 1])
+    assert all(np.isfinite(part).all() for part in got)
+
+
+def test_a_mistake_of_the_head_cannot_be_run_on_cosines() -> None:
+    with pytest.raises(TypeError, match="acts on embeddings and weights, not on cosines; call run_head"):
+        DEVIATIONS["weights-not-normalised"].run(AM, COSINES, LABELS)
+
+
+def test_heads_are_checked_as_everywhere() -> None:
+    with pytest.raises(ValueError, match="weights must have no zero row"):
+        DEVIATIONS["t-ignored"].run_head(AM, X, W * 0, CLASSES)
+    with pytest.raises(ValueError, match="must share D"):
+        DEVIATIONS["t-ignored"].run_head(AM, X, W[:, :2], CLASSES)
+    with pytest.raises(TypeError, match="loss must be an SVXSoftmax"):
+        DEVIATIONS["t-ignored"].run_head("sv-am", X, W, CLASSES)
