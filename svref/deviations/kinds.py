@@ -36,7 +36,7 @@ class Deviation:
     seen : tuple of str
         Where: "owner/repository:path", or a plain sentence.
     applies : callable
-        Takes an SVXSoftmax; False where the deviation changes nothing for it, whatever the inputs.
+        Takes an SVXSoftmax; False where there is nothing in it to get wrong so. It is then computed rightly.
     on_cosines : callable or None
         The computation on valid float64 cosines; None where the mistake is in the head.
     on_head : callable
@@ -87,7 +87,8 @@ class Deviation:
             raise TypeError(f"{self.name} acts on embeddings and weights, not on cosines; call run_head.")
         c, y, _ = loss.checked(np.asarray(cosines, dtype=np.float64), labels, None)
         with np.errstate(all="ignore"):  # wrong code overflows and divides by zero; that is its result
-            return self.on_cosines(loss, c, y, inputs.row_cotangent(cotangent, len(y)))
+            run = self.on_cosines if self.applies(loss) else right
+            return run(loss, c, y, inputs.row_cotangent(cotangent, len(y)))
 
     def run_head(
         self,
@@ -112,7 +113,8 @@ class Deviation:
         inputs.check_rows("weights", w)
         y, _ = inputs.class_indices(labels, len(x), len(w), None)
         with np.errstate(all="ignore"):
-            return self.on_head(loss, x, w, y, inputs.row_cotangent(cotangent, len(y)))
+            run = self.on_head if self.applies(loss) else through(right)
+            return run(loss, x, w, y, inputs.row_cotangent(cotangent, len(y)))
 
 
 def changed_loss(formula: str, *seen: str) -> Callable[[ChangedLoss], Deviation]:

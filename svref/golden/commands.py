@@ -64,7 +64,7 @@ def make(
     ImportError
         Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
-    from svref.golden.make import build  # needs python-flint, which verify can do without
+    from svref.golden.building import build  # needs python-flint, which verify can do without
 
     for name in packs:
         if name not in PACKS:
@@ -97,7 +97,7 @@ def verify(
     vectors = load(directory, pack)
     recompute = importlib.util.find_spec("flint") is not None
     if recompute:
-        from svref.golden.make import wrong_certificates
+        from svref.golden.building import wrong_certificates
 
         wrong = wrong_certificates(vectors, progress)
         if wrong:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from svref.golden.recipes import CORE, GRID, Draw, Group, Recipe, cotangent, of_rows
+from svref.golden.groups import CORE, Group
+from svref.golden.recipes import GRID, Draw, Recipe, cotangent, of_rows
 from svref.variants import VARIANTS, Variant
 
 NOTEBOOK_LOGITS = [[2.0, 3.0, 1.0, -1.0], [-1.0, 2.1, 2.0, 6.0], [-2.0, 3.0, 4.0, -2.1]]

@@ -1,21 +1,17 @@
-"""Which inputs the packs hold: dyadic recipes, group by group, that mean the same in every language and dtype.
+"""What a case is made from, and how: dyadic numbers that mean the same in every language.
 
-No random generator: integers come from SHA-256 of the case's name. In the core pack every number has at most eight
-significant bits, so it is exact in float64, float32, float16 and bfloat16, parameters included.
+No random generator: integers come from SHA-256 of the case's name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from svref.loss import SVXSoftmax
-from svref.margins import Angle, MultiplicativeAngle
 from svref.variants import VARIANTS, Variant
 
 Parameters = Mapping[str, float]
@@ -25,7 +21,6 @@ GRID = 128  # cosines are multiples of 1/128
 COTANGENT = (1.5, -0.5, 0.0, 2.0)
 DYADIC = {"m": 0.375, "m1": 1.0, "m2": 0.25, "m3": 0.125, "t": 1.25}
 OTHER = {"m": 0.625, "m1": 1.5, "m2": 0.5, "m3": 0.0625, "t": 2.0}  # a parameter that is ignored shows
-PAPER = {"m": 0.5, "m1": 1.0, "m2": 0.3, "m3": 0.2, "t": 1.2}
 
 
 @dataclass(frozen=True)
@@ -78,9 +73,6 @@ class Draw:
         return [self.integer(low, high) / GRID for _ in range(length)]
 
 
-Group = Callable[[Variant, str], Iterator[Recipe]]
-
-
 def parameters(entry: Variant, values: Parameters, s: float, pieces: int = 4) -> dict[str, float]:
     """Return the variant's parameters from `values`; those of A-Softmax count pieces."""
     named = {n: pieces if isinstance(d, int) else values.get(n, d) for n, d in entry.parameters.items()}
@@ -102,164 +94,3 @@ def of_rows(
 def cotangent(rows: int) -> list[float]:
     """Return signed, uneven cotangents with a zero."""
     return list(itertools.islice(itertools.cycle(COTANGENT), rows))
-
-
-def drawn(flag: str, targets: tuple[int, int], negatives: tuple[int, int], scales: tuple[float, ...]) -> Group:
-    """Return the group of rows drawn from two ranges, at several scales and two sets of parameters."""
-
-    def group(entry: Variant, name: str) -> Iterator[Recipe]:
-        for s, (values, pieces) in itertools.product(scales, ((DYADIC, 4), (OTHER, 3))):
-            p = parameters(entry, values, s, pieces)
-            draw = Draw(f"{entry.name}/{name}/{s:g}/{pieces}")
-            rows = [draw.row(5, *negatives) for _ in range(4)]
-            yield of_rows(entry, name, p, (flag,), draw.row(4, *targets), rows)
-
-    return group
-
-
-def tie(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield rows with a negative exactly at the boundary, above all others; none where f is transcendental."""
-    for s, pieces in ((4.0, 2), (32.0, 4)):
-        p = parameters(entry, DYADIC, s, pieces)
-        loss = entry.factory(**p)
-        targets = [c for c in _targets(loss) if _on_grid(c, loss)][:4]
-        if targets and entry.parameters.keys() >= {"t"}:
-            negatives = [[-0.75, boundary(loss, c), -0.5] for c in targets]
-            yield of_rows(entry, name, p, ("ExactTie",), targets, negatives)
-
-
-def near(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield rows with a negative just above and one just below the boundary, as near as the grid allows."""
-    p = parameters(entry, DYADIC, 16.0, 2)
-    loss = entry.factory(**p)
-
-    def distances(c: float) -> tuple[float, float]:
-        off = boundary(loss, c) * GRID % 1
-        return min(off, 1 - off) or 1.0, c
-
-    targets = sorted((c for c in _targets(loss) if abs(boundary(loss, c)) < 0.9), key=distances)[:4]
-    negatives = [
-        [np.floor(boundary(loss, c) * GRID) / GRID, (np.floor(boundary(loss, c) * GRID) + 1) / GRID, -0.5]
-        for c in targets
-    ]
-    yield of_rows(entry, name, p, ("NearBoundary",), targets, [[float(x) for x in row] for row in negatives])
-
-
-def pole(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield targets at c = ±1, and rows with a negative there."""
-    p = parameters(entry, DYADIC, 8.0, 3)
-    yield of_rows(entry, name, p, ("TargetAtPole",), [1.0, -1.0], [[0.25, -0.5, 0.75], [0.5, -0.25, -0.75]])
-    yield of_rows(entry, name, p, ("NegativeAtPole",), [0.5, 0.25], [[1.0, -1.0, 0.125], [-1.0, -0.5, -0.125]])
-    edge = (GRID - 1) / GRID
-    yield of_rows(entry, name, p, ("TargetNearPole",), [edge, -edge], [[0.25, -0.5, 0.75], [0.5, -0.25, -0.75]])
-
-
-def extreme(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield a huge and a tiny scale, a strong emphasis, cosines far below the grid, one class, and two."""
-    tiny = 2.0**-14
-    rows = [[tiny, -tiny, 0.0, 0.75], [-0.75, -0.875, tiny, -1.0]]
-    for s, t in ((1024.0, 1.25), (0.125, 1.25), (16.0, 8.0)):
-        p = parameters(entry, {**DYADIC, "t": t}, s)
-        yield of_rows(entry, name, p, ("ExtremeScale",), [0.5, 0.96875], rows)
-    p = parameters(entry, DYADIC, 32.0)
-    yield of_rows(entry, name, p, ("OneClass",), [0.5, -0.25], [[], []])
-    yield of_rows(entry, name, p, ("TwoClasses",), [0.5, -0.25], [[0.625], [0.125]])
-
-
-def label(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield one class for all rows, the first and the last class, equal cosines, and cotangents of both signs."""
-    p = parameters(entry, DYADIC, 8.0)
-    draw = Draw(f"{entry.name}/{name}")
-    cosines = [draw.row(4, -96, 112) for _ in range(4)]
-    for flag, labels in (("OneLabel", [2] * 4), ("FirstAndLastLabel", [0, 3, 0, 3])):
-        yield Recipe(entry.name, name, p, (flag,), {"cosines": cosines, "labels": labels, "cotangent": cotangent(4)})
-    level = [[c] * 4 for c in (0.5, 0.0, -0.75, 1 - 1 / GRID)]
-    yield Recipe(
-        entry.name, name, p, ("EqualCosines",), {"cosines": level, "labels": [0, 1, 2, 3], "cotangent": cotangent(4)}
-    )
-
-
-def head(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
-    unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
-    draw = Draw(f"{entry.name}/{name}")
-    p = parameters(entry, DYADIC, 8.0, 2)
-    drawn_rows = [draw.row(4, -96, 96) for _ in range(8)]
-    near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0]]
-    axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
-    opposite = [-2 * v for v in unit[5]]
-    batches = (
-        (("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]),
-        (("ScaledRows",), _scaled(drawn_rows[:3], 4), _scaled(drawn_rows[3:], 0.25), [0, 4, 2]),
-        (("ParallelRows", "MirroredRows"), [unit[0], unit[5]], [unit[0], opposite, unit[6], unit[9]], [0, 1]),
-        (("NearParallelRows",), near_axes, axes, [0, 1]),
-    )
-    for flags, x, w, labels in batches:
-        yield Recipe(
-            entry.name,
-            name,
-            p,
-            flags,
-            {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))},
-        )
-
-
-def error(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield inputs that must raise."""
-    good = parameters(entry, DYADIC, 8.0)
-    cosines, labels = [[0.5, 0.25, -0.5], [0.125, 0.75, 0.0]], [0, 2]
-    bad: list[tuple[str, dict[str, float], Matrix, list[int]]] = [
-        ("LabelTooLarge", {}, cosines, [0, 3]),
-        ("LabelNegative", {}, cosines, [0, -1]),
-        ("NotFinite", {}, [[0.5, float("nan"), -0.5], [0.125, float("inf"), 0.0]], labels),
-        ("ScaleNotPositive", {"s": 0.0}, cosines, labels),
-        ("TooFewLabels", {}, cosines, [0]),
-    ]
-    bad += [("StrengthBelowOne", {"t": 0.25}, cosines, labels)] if "t" in good else []
-    bad += [("MarginNegative", {"m": -1.0}, cosines, labels)] if "m" in good else []
-    bad += (
-        [("BeyondPole", {}, [[1.5, 0.25, -0.5], [0.125, 0.75, 0.0]], labels)] if entry.factory(**good).angular else []
-    )
-    for flag, changed, c, y in bad:
-        yield Recipe(
-            entry.name, name, {**good, **changed}, (flag,), {"cosines": c, "labels": y, "cotangent": cotangent(2)}
-        )
-
-
-CORE: Mapping[str, Group] = {
-    "basic": drawn("Basic", (32, 112), (-96, 96), (4.0, 32.0)),
-    "hard": drawn("Hard", (-96, 32), (-32, 120), (4.0, 32.0)),
-    "confident": drawn("Confident", (122, 127), (-122, -64), (16.0, 64.0)),
-    "tie": tie,
-    "near": near,
-    "pole": pole,
-    "extreme": extreme,
-    "label": label,
-    "head": head,
-    "error": error,
-}
-
-
-def boundary(loss: SVXSoftmax, c: float) -> float:
-    """Return f, as float64 has it: near enough to choose inputs by."""
-    return float(loss.margin.value(Angle.from_cosine([c]))[0])
-
-
-def _targets(loss: SVXSoftmax) -> list[float]:
-    return [k / GRID for k in range(GRID - 2, GRID // 4, -2)]
-
-
-def _on_grid(c: float, loss: SVXSoftmax) -> bool:
-    """Return whether f(c) is a number of eight bits and a cosine; never for a transcendental f."""
-    algebraic = not loss.angular or isinstance(loss.margin, MultiplicativeAngle)
-    f = boundary(loss, c)
-    return algebraic and abs(f) <= 1 and f != 0 and (f * 2.0**14).is_integer() and _significand_bits(f) <= 8
-
-
-def _scaled(rows: Matrix, factor: float) -> Matrix:
-    return [[factor * v for v in row] for row in rows]
-
-
-def _significand_bits(value: float) -> int:
-    numerator = abs(value.as_integer_ratio()[0])
-    return numerator.bit_length() - ((numerator & -numerator).bit_length() - 1)
