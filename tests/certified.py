@@ -6,7 +6,8 @@ python tests/certified.py
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
@@ -54,8 +55,8 @@ def cosine_level(loss: SVXSoftmax, cosines: Any, labels: Any, cotangent: Any = N
     got = exact.evaluate(loss, cosines, labels, cotangent)
     assert not got.unresolved
     found = _against(got, oracle.evaluate(spec_of(loss), cosines, labels, cotangent=cotangent))
-    if found[1]:  # a slope of -s f' (1 - 1e-200) is beyond central differences that are right to 120 digits
-        with mock.patch.object(oracle, "_precision", _sharper(oracle._precision)):
+    if found[1]:
+        with sharper():
             found = _against(got, oracle.evaluate(spec_of(loss), cosines, labels, cotangent=cotangent))
     return found
 
@@ -66,14 +67,17 @@ def _against(got: exact.Truth, truth: oracle.Truth) -> np.ndarray:
     return count([*pairs, *((d, truth.margin[name]) for name, d in got.margin.items())])
 
 
-def _sharper(precision: Callable[..., tuple[int, mpf]]) -> Callable[..., tuple[int, mpf]]:
-    """Return the working precision with steps that are 10^-440 as long."""
+@contextmanager
+def sharper() -> Iterator[None]:
+    """Let the oracle take steps that are 10^-440 as long, for slopes such as -s f' (1 - 1e-200) or an exact s/4."""
+    precision = oracle._precision
 
-    def sharper(*args: Any) -> tuple[int, mpf]:
+    def finer(*args: Any) -> tuple[int, mpf]:
         digits, step = precision(*args)
         return digits + 1400, step * mpf(10) ** -440
 
-    return sharper
+    with mock.patch.object(oracle, "_precision", finer):
+        yield
 
 
 def head_level(loss: SVXSoftmax, x: Any, w: Any, labels: Any, cotangent: Any = None) -> np.ndarray:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from svref.golden.cases import Case, case, cases_of
 
 if TYPE_CHECKING:
-    from svref.golden.commands import make, verify
+    from svref.golden.commands import export, make, verify
     from svref.golden.tree import VectorsError
     from svref.golden.vectors import Vector, Vectors, load
 
-__all__ = ["Case", "Vector", "Vectors", "VectorsError", "case", "cases_of", "load", "make", "verify"]
+__all__ = ["Case", "Vector", "Vectors", "VectorsError", "case", "cases_of", "export", "load", "make", "verify"]
 
-_HEAVY = {"make": "commands", "verify": "commands", "VectorsError": "tree"} | dict.fromkeys(
+_HEAVY = {"export": "commands", "make": "commands", "verify": "commands", "VectorsError": "tree"} | dict.fromkeys(
     ("Vector", "Vectors", "load"), "vectors"
 )
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from svref.golden import canonical
 from svref.golden.packs import PACKS
-from svref.golden.tree import VectorsError, write
+from svref.golden.tree import FORMAT, VectorsError, write
 from svref.golden.vectors import load
 
 Progress = Callable[[int, int], object]
@@ -104,3 +105,26 @@ def verify(
             raise VectorsError(f"{len(wrong)} cases are not what svref.exact computes; the first is {wrong[0]}.")
     numbers = sum(v.size for vector in vectors for v in vector.expected.values())
     return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recompute)
+
+
+def export(path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None, pack: str = "core") -> int:
+    """Write the inputs of a pack, without what comes out, as one canonical JSON file; return the number of cases.
+
+    Parameters
+    ----------
+    path : path
+        The file; one that is there is replaced as a whole.
+    directory, pack
+        As `load` takes them.
+
+    Raises
+    ------
+    VectorsError
+        If the pack is damaged.
+    """
+    vectors = load(directory, pack)
+    kept = ("id", "level", "parameters", "inputs")
+    cases = [{"variant": v.variant, "group": v.group, **{k: v.case[k] for k in kept}} for v in vectors]
+    inputs = {"format": FORMAT, "pack": vectors.name, "version": vectors.version, "cases": cases}
+    canonical.write(Path(path), canonical.encoded(inputs))
+    return len(vectors)

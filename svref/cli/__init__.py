@@ -1,30 +1,28 @@
-"""The command `svref`: check, explain. Exit codes: 0 right, 1 wrong, 2 usage or a broken candidate."""
+"""The command `svref`: check, explain, golden. Exit codes: 0 right, 1 wrong, 2 usage, 3 damaged vectors."""
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 try:
+    import rich  # noqa: F401
     import typer
-    from rich.console import Console
-    from rich.progress import track
 except ImportError:
     print("svref: the command line needs typer and rich: pip install 'svref[cli]'", file=sys.stderr)
     sys.exit(2)
 
 from svref._version import __version__
+from svref.cli.golden import app as golden_app
+from svref.cli.tools import USAGE, fail, progress, say
 from svref.conformance import CandidateError, check
 from svref.explain import explain
-from svref.golden import Case, case
+from svref.golden import case
 from svref.variants import VARIANTS
 
-USAGE = 2
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "VACUOUS": USAGE}
 NOTEBOOK = "sv-softmax/notebook-logits"
 
@@ -35,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.add_typer(golden_app, name="golden")
 
 
 class Dtype(StrEnum):
@@ -83,18 +82,18 @@ def check_command(
     the per-sample losses.
     """
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
-        _fail(f"--report needs a file in an existing folder; got {report}")
+        fail(f"--report needs a file in an existing folder; got {report}")
     try:
-        result = check(candidate, loss, dtype=dtype.value, framework=framework, case=case_id, progress=_progress)
+        result = check(candidate, loss, dtype=dtype.value, framework=framework, case=case_id, progress=progress)
     except (CandidateError, ValueError) as error:
-        _fail(str(error))
-    _say(f"{result}\n")
+        fail(str(error))
+    say(f"{result}\n")
     if report is not None:
         try:
             result.write(report)
         except OSError as error:
-            _fail(f"the report cannot be written: {error}")
-        _say(f"\nreport     {report}\n")
+            fail(f"the report cannot be written: {error}")
+        say(f"\nreport     {report}\n")
     raise typer.Exit(EXIT_CODES[result.verdict])
 
 
@@ -105,29 +104,6 @@ def explain_command(
 ) -> None:
     """Print one row of a case step by step, each formula beside its numbers."""
     try:
-        _say(explain(case(case_id), row))
+        say(explain(case(case_id), row))
     except ValueError as error:
-        _fail(str(error))
-
-
-def _progress(cases: Sequence[Case]) -> Iterator[Case]:
-    """Show a bar on a terminal, nothing in a pipe."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from track(cases, "judging", console=console, transient=True)
-    else:
-        yield from cases
-
-
-def _say(text: str) -> None:
-    """Print; a reader that has left (`| head`) changes nothing about the verdict."""
-    try:
-        typer.echo(text, nl=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"svref: {message}", err=True)
-    raise typer.Exit(USAGE)
+        fail(str(error))

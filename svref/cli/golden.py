@@ -1,0 +1,109 @@
+"""The command `svref golden`: make vectors, verify them, look into them, compare two packs, hand out the inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from svref.cli.tools import DAMAGED, bar, fail, say
+
+app = typer.Typer(
+    help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Directory = Annotated[Path | None, typer.Argument(help="The pack's directory; the one that ships if left out.")]
+PackName = Annotated[str, typer.Option("--pack", help="Which of the packs that ship: core, seed.")]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn damaged vectors into exit code 3, and what cannot be done into 2."""
+    try:
+        from svref.golden import VectorsError  # without its extra, the rest of the command line works
+    except ImportError as error:
+        fail(str(error))
+    try:
+        yield
+    except VectorsError as error:
+        fail(str(error), DAMAGED)
+    except (ValueError, ImportError, OSError) as error:
+        fail(str(error))
+
+
+@app.command("make")
+def make_command(
+    directory: Annotated[Path, typer.Argument(help="Where <pack>/manifest.json and the rest are written.")],
+    packs: Annotated[list[str] | None, typer.Option("--pack", help="seed, core, paper, head; seed and core.")] = None,
+) -> None:
+    """Write packs; the bytes are the same on every machine."""
+    with _errors(), bar("making") as progress:
+        from svref.golden import make
+
+        made = packs or ["seed", "core"]
+        make(directory, made, progress)
+    say("".join(f"written to {directory / name}\n" for name in made))
+
+
+@app.command("verify")
+def verify_command(directory: Directory = None, pack: PackName = "core") -> None:
+    """Check every byte of a pack, and compute every number again where python-flint is installed."""
+    with _errors(), bar("verifying") as progress:
+        from svref.golden import verify
+
+        found = verify(directory, pack, progress)
+    say(f"{found}\n")
+
+
+@app.command("list")
+def list_command(
+    directory: Directory = None,
+    pack: PackName = "core",
+    variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
+) -> None:
+    """List the cases: id, level, result, and why each exists."""
+    with _errors():
+        from svref.golden import load
+
+        vectors = load(directory, pack)
+        for v in vectors:
+            if variant in (None, v.variant) and group in (None, v.group):
+                say(f"{v.id:<40} {v.level:<7} {v.result:<10} {', '.join(v.flags)}\n")
+
+
+@app.command("diff")
+def diff_command(
+    old: Annotated[Path, typer.Argument(help="A pack's directory.")],
+    new: Annotated[Path, typer.Argument(help="Another's.")],
+) -> None:
+    """Say which cases were added, removed and changed; exit with 1 if any."""
+    with _errors():
+        from svref.golden import load
+
+        before, after = ({v.id: v for v in load(path)} for path in (old, new))
+    lines = [f"removed  {name}" for name in before.keys() - after.keys()]
+    lines += [f"added    {name}" for name in after.keys() - before.keys()]
+    for name in before.keys() & after.keys():
+        keys = [k for k in after[name].case | before[name].case if before[name].case.get(k) != after[name].case.get(k)]
+        lines += [f"changed  {name}: {', '.join(sorted(keys))}"] if keys else []
+    say("".join(f"{line}\n" for line in sorted(lines)) or "the cases are the same\n")
+    raise typer.Exit(1 if lines else 0)
+
+
+@app.command("export")
+def export_command(
+    to: Annotated[Path, typer.Argument(help="The file to write.")],
+    directory: Annotated[
+        Path | None, typer.Option(help="The pack's directory; the one that ships if left out.")
+    ] = None,
+    pack: PackName = "core",
+) -> None:
+    """Write the inputs alone as one JSON file, for a program that is to answer."""
+    with _errors():
+        from svref.golden import export
+
+        say(f"{export(to, directory, pack):,} cases written to {to}\n")
