@@ -61,7 +61,7 @@ def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_
             "svref: --report needs a file in an existing folder; got no/such/r.json",
         ),
         (("explain", "sv-softmax/nothing"), "svref: no case 'sv-softmax/nothing'; there are sv-softmax/notebook"),
-        (("explain", "nothing"), "svref: a case is <variant>/<regime>, such as sv-softmax/notebook; got 'nothing'."),
+        (("explain", "nothing"), "svref: a case is <variant>/<regime>, such as sv-softmax/notebook, or the id of a golden vector"),
         (("explain", "--row", "7"), "svref: row must be from 0 to 2; got 7."),
     ],
 )

@@ -14,7 +14,7 @@ import numpy as np
 import oracle
 import pytest
 from certified import count, sharper
-from mpmath import mpf
+from mpmath import mp, mpf
 from rows import spec_of
 
 import svref
@@ -93,9 +93,9 @@ def against_oracle(v: golden.Vector) -> np.ndarray:
 
 def _sign(hi: np.ndarray, lo: np.ndarray, truth: object) -> np.ndarray:
     """Return the sign of the remainder, which the files do not hold: that of lo, or the truth's own."""
-    exact = [int(np.sign(float(t - mpf(h)))) if rest == 0 else int(np.sign(rest))
-             for h, rest, t in zip(hi.flat, lo.flat, np.asarray(truth, dtype=object).flat, strict=True)]  # fmt: skip
-    return np.array(exact, np.int8).reshape(hi.shape)
+    triples = zip(hi.flat, lo.flat, np.asarray(truth, dtype=object).flat, strict=True)
+    signs = [mp.sign(mp.fsub(t, mpf(h), exact=True)) if rest == 0 else np.sign(rest) for h, rest, t in triples]
+    return np.array([int(sign) for sign in signs], np.int8).reshape(hi.shape)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -105,5 +105,5 @@ def explain_command(
     """Print one row of a case step by step, each formula beside its numbers."""
     try:
         say(explain(case(case_id), row))
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         fail(str(error))

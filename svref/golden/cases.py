@@ -144,10 +144,12 @@ def cases_of(variant: str) -> Iterator[Case]:
 def case(case_id: str) -> Case:
     """Return the case of that id; a ValueError names those there are.
 
-    Beside those a candidate is judged on there is the notebook's with its own logits, up to 6: code for face
-    recognition may clamp to cosines, and is not wrong for it.
+    The id of a golden vector that ships is found too. Beside those a candidate is judged on there is the notebook's
+    with its own logits, up to 6: code for face recognition may clamp to cosines, and is not wrong for it.
     """
-    variant = case_id.partition("/")[0]
+    variant, slash, _ = case_id.partition("/")
+    if not slash:
+        return _of_pack(case_id)
     if variant not in VARIANTS:
         raise ValueError(f"a case is <variant>/<regime>, such as sv-softmax/notebook; got {case_id!r}.")
     known = {entry.id: entry for entry in cases_of(variant)}
@@ -157,6 +159,23 @@ def case(case_id: str) -> Case:
     if case_id not in known:
         raise ValueError(f"no case {case_id!r}; there are {', '.join(known)}.")
     return known[case_id]
+
+
+def _of_pack(case_id: str) -> Case:
+    """Return the case of that id in the packs that ship, which need their extra to be read."""
+    from svref.golden.vectors import load
+
+    for pack in ("core", "seed"):
+        vectors = load(pack=pack)
+        for v in vectors:
+            if v.id == case_id and v.level == "cosine" and v.result != "error":
+                purpose = " ".join(vectors.notes[flag]["tests"] for flag in v.flags)
+                arrays = (v.inputs[name] for name in ("cosines", "labels", "cotangent"))
+                return Case(v.id, v.variant, v.parameters, purpose, *arrays)
+    raise ValueError(
+        f"a case is <variant>/<regime>, such as sv-softmax/notebook, or the id of a golden vector of cosines, "
+        f"as `svref golden list` shows them; got {case_id!r}."
+    )
 
 
 def _notebook(entry: Variant, logits: bool = False) -> Case:
