@@ -40,6 +40,17 @@ def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_
     assert str(content["failures"][0]["case"]) in again.stdout
 
 
+def test_explain_reads_golden_vectors_by_their_ids() -> None:
+    from svref import golden
+
+    tie = next(v for v in golden.load() if v.group == "tie")
+    result = run("explain", tie.id)
+    assert result.returncode == 0
+    assert "A negative equals the boundary exactly" in result.stdout
+    head = next(v for v in golden.load() if v.level == "head")
+    assert run("explain", head.id).returncode == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -61,7 +72,10 @@ def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_
             "svref: --report needs a file in an existing folder; got no/such/r.json",
         ),
         (("explain", "sv-softmax/nothing"), "svref: no case 'sv-softmax/nothing'; there are sv-softmax/notebook"),
-        (("explain", "nothing"), "svref: a case is <variant>/<regime>, such as sv-softmax/notebook, or the id of a golden vector"),
+        (
+            ("explain", "nothing"),
+            "svref: a case is <variant>/<regime>, such as sv-softmax/notebook, or the id of a golden vector",
+        ),
         (("explain", "--row", "7"), "svref: row must be from 0 to 2; got 7."),
     ],
 )

@@ -27,7 +27,6 @@ LOSSES = {
     "sv-arc-off": svref.sv_arc_softmax(s=4.0, m=0.0, t=1.0),
     "sv-a-off": svref.sv_a_softmax(s=4.0, m=1, t=1.0),
     "sv-combined-off": svref.sv_combined_softmax(s=4.0, m1=1.0, m2=0.0, m3=0.0, t=1.0),
-    "softmax-of-logits": svref.softmax(),
 }
 SMOOTH = [name for name, loss in LOSSES.items() if loss.s == 4]
 
@@ -129,6 +128,7 @@ def test_every_deviation_applies_to_some_loss_and_every_loss_has_some() -> None:
         ("cos-m-theta-without-psi", svref.a_softmax(m=1), svref.a_softmax(m=2)),
         ("fixed-for-adaptive", svref.mv_am_softmax(), svref.sv_am_softmax()),
         ("adaptive-for-fixed", svref.sv_am_softmax(), svref.mv_am_softmax()),
+        ("sign-of-margin-flipped", svref.a_softmax(), svref.combined_softmax()),
         ("s-twice", svref.am_softmax(s=1.0), svref.am_softmax(s=2.0)),
         ("straight-through-angle", svref.am_softmax(), svref.arc_softmax()),
         ("slope-one-at-poles", svref.a_softmax(), svref.arc_softmax()),
@@ -163,7 +163,7 @@ def test_a_deviation_that_applies_differs_from_the_right_values(name: str, of: s
     assert not all(map(is_right, losses, runs, batches))
 
 
-@pytest.mark.parametrize(("name", "of"), pairs(COSINE, LOSSES, False))
+@pytest.mark.parametrize(("name", "of"), pairs(COSINE, SMOOTH, False))
 def test_a_deviation_that_does_not_apply_gives_the_right_values(name: str, of: str) -> None:
     loss, batch = LOSSES[of], pointed(LOSSES[of])
     for got, truth in zip(DEVIATIONS[name].run(loss, *batch), right(loss, *batch), strict=True):
@@ -264,6 +264,34 @@ LITERAL: dict[str, tuple[SVXSoftmax, np.ndarray]] = {
     "negatives-filtered": (svref.am_softmax(S, M), target(cosface, np.where(COSINES > 0.4, 0, Z))),
     "s-twice": (AM, S * mined(cosface)),
 }
+
+
+def test_the_filter_of_negatives_begins_at_its_threshold() -> None:
+    losses, gradient = DEVIATIONS["negatives-filtered"].run(svref.softmax(s=4.0), [[0.5, 0.45, 0.375]], [0])
+    assert losses[0] == pytest.approx(np.log1p(np.exp(-2.0) + np.exp(1.5 - 2.0)), rel=1e-14)
+    assert gradient[0, 1] == 0
+
+
+def test_each_part_of_a_combined_margin_is_turned_or_taken_for_degrees() -> None:
+    angle, m1, m2, m3 = np.arccos(c_y), 1.35, 0.3, 0.2
+    loss = svref.sv_combined_softmax(S, m1, m2, m3, T)
+    expected = {
+        "sign-of-margin-flipped": (loss, mined(np.cos(m1 * angle - m2) + m3)),
+        "margin-in-degrees": (loss, mined(np.cos(m1 * angle + m2 * np.pi / 180) - m3)),
+    }
+    for name, (combined, z) in expected.items():
+        losses = np.logaddexp.reduce(z, axis=1) - z[own]
+        np.testing.assert_allclose(DEVIATIONS[name].run(combined, COSINES, LABELS)[0], losses, rtol=1e-12)
+    z = mined(c_y + M)
+    turned, _ = DEVIATIONS["sign-of-margin-flipped"].run(AM, COSINES, LABELS)
+    np.testing.assert_allclose(turned, np.logaddexp.reduce(z, axis=1) - z[own], rtol=1e-12)
+
+
+def test_a_pole_gives_no_gradient_where_the_cotangent_is_0_or_there_is_no_negative() -> None:
+    run, loss = DEVIATIONS["margin-on-all-classes"].run, svref.arc_softmax(s=4.0, m=0.5)
+    np.testing.assert_array_equal(run(loss, [[1.0, 0.5], [1.0, 0.5]], [0, 0], [0.0, 1.0])[1][:, 0], [0, -np.inf])
+    losses, gradient = run(loss, [[1.0]], [0])
+    assert losses[0] == gradient[0, 0] == 0
 
 
 @pytest.mark.parametrize("name", LITERAL)
@@ -378,9 +406,9 @@ def head_pairs(names: list[str]) -> list[tuple[str, str]]:
     return [(name, of) for name in names for of, loss in HEAD_LOSSES.items() if DEVIATIONS[name].applies(loss)]
 
 
-def differences(run: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
+def differences(run: Callable[[np.ndarray], np.ndarray], at: np.ndarray, step: float = 1e-6) -> np.ndarray:
     """The derivative of Σ UP_b L_b by every entry, by central differences."""
-    out, step = np.empty_like(at), 1e-6
+    out = np.empty_like(at)
     for i in np.ndindex(at.shape):
         e = np.zeros_like(at)
         e[i] = step
@@ -388,7 +416,7 @@ def differences(run: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.n
     return out
 
 
-@pytest.mark.parametrize(("name", "of"), head_pairs(list(DEVIATIONS)))
+@pytest.mark.parametrize(("name", "of"), [*dict(head_pairs(COSINE)).items(), *head_pairs(HEAD)])
 def test_head_gradients_are_the_derivatives_of_the_wrong_loss_unless_the_backward_is_wrong(name: str, of: str) -> None:
     if name in IN_STEPS:
         got = DEVIATIONS[name].run_head(HEAD_LOSSES[of], X, W, CLASSES)
@@ -413,10 +441,10 @@ def test_a_deviation_of_the_head_differs_from_the_right_values(name: str, of: st
     assert not all(np.allclose(a, b, rtol=1e-9, atol=1e-10) for a, b in zip(got, expected, strict=True))
 
 
-def test_a_deviation_on_cosines_that_changes_nothing_gives_the_right_head() -> None:
+def test_a_deviation_that_does_not_apply_gives_the_right_head() -> None:
     loss = svref.am_softmax(s=4.0, m=0.35)
     value, truth = svref.head.value_and_grad(loss, X, W, CLASSES, reduction="none")
-    for name in ("t-offset", "slope-of-h-lost", "tail-linear"):
+    for name in ("t-offset", "slope-of-h-lost", "tail-linear", "negatives-zeroed", "weight-gradient-without-margin"):
         got = DEVIATIONS[name].run_head(loss, X, W, CLASSES)
         for a, b in zip(got, (value, truth.embeddings, truth.weights), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
@@ -444,6 +472,14 @@ def test_the_heads_losses_are_those_of_their_cosines_written_out() -> None:
         for x, u, y in zip(X, unit_x, CLASSES, strict=True)
     ]
     np.testing.assert_allclose(head_losses("s-is-the-norm", SV_A), by_length, rtol=1e-12)
+
+
+def test_an_eps_in_the_norm_is_in_the_gradient_of_short_weights_too() -> None:
+    run, short = DEVIATIONS["eps-in-norm"].run_head, W * 1e-7
+    by_w = run(AM, X, short, CLASSES, UP)[2]
+    expected = differences(lambda w: run(AM, X, w, CLASSES)[0], short, step=1e-13)
+    np.testing.assert_allclose(by_w, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    assert np.abs((short * by_w).sum(axis=1)).max() > 1e-3  # not orthogonal: a longer weight has a larger cosine
 
 
 def test_only_a_wrong_normalisation_leaves_a_radial_gradient() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,9 +24,10 @@ from svref import condition, golden
 from svref.cli import main
 from svref.exact import Certified
 from svref.formats import FORMATS
-from svref.golden import VectorsError, building, canonical, tree, vectors
+from svref.golden import VectorsError, building, canonical, commands, power, tree, vectors
 from svref.golden.flags import NOTES
 from svref.golden.packs import PACKS
+from svref.golden.power import BEYOND
 from svref.golden.recipes import Draw
 
 CORE = golden.load()
@@ -173,22 +176,21 @@ def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
     assert sum(p.stat().st_size for p in SHIPPED.rglob("*") if p.is_file()) < 2_000_000
 
 
-def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra() -> None:
+def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra(tmp_path: Path) -> None:
     enabled = "from numpy._core._multiarray_umath import __cpu_dispatch__ as d, __cpu_features__ as f; print(*(x for x in d if f[x]))"
     features = subprocess.run(
         [sys.executable, "-c", enabled], capture_output=True, text=True, check=True
     ).stdout.strip()
-    script = (
-        "from svref.golden import building; from svref.golden.packs import PACKS; import hashlib\n"
-        "for name in ('seed', 'core', 'paper', 'head'):\n"
-        "    print(hashlib.sha256(building.build(PACKS[name])['manifest.json']).hexdigest())"
-    )
+    script = f"from svref import golden; golden.make({str(tmp_path / 'other')!r}, ['seed', 'core', 'paper', 'head'])"
     env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": features, "OPENBLAS_CORETYPE": "Nehalem"}
-    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
-    here = [
-        hashlib.sha256(building.build(PACKS[n])["manifest.json"]).hexdigest() for n in ("seed", "core", "paper", "head")
+    subprocess.run([sys.executable, "-c", script], check=True, env=env)
+    golden.make(tmp_path / "here", ["paper", "head"])
+    shutil.copytree(SHIPPED, tmp_path / "here", dirs_exist_ok=True)
+    trees = [
+        {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+        for root in (tmp_path / "here", tmp_path / "other")
     ]
-    assert other.stdout.split() == here
+    assert trees[0] == trees[1]
 
 
 def test_ids_depend_on_content_and_are_unique() -> None:
@@ -330,7 +332,7 @@ def test_the_commands_of_the_line(tmp_path: Path) -> None:
     other = svref_command("golden", "diff", tmp_path / "seed", SHIPPED / "core")
     assert other.returncode == 1
     assert other.stdout.count("removed") == 5
-    assert other.stdout.count("added") == 426
+    assert other.stdout.count("added") == 438
     exported = svref_command("golden", "export", tmp_path / "inputs.json", "--pack", "seed")
     assert exported.stdout == f"5 cases written to {tmp_path / 'inputs.json'}\n"
     cases = json.loads((tmp_path / "inputs.json").read_bytes())["cases"]
@@ -340,6 +342,40 @@ def test_the_commands_of_the_line(tmp_path: Path) -> None:
         2,
         "svref: there is no pack 'nothing'; there are seed, core, paper, head.",
     )
+
+
+def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert golden.lint() == []
+    monkeypatch.setattr(power, "BEYOND", {})
+    assert len(power.unexposed(CORE)) == len(BEYOND) == 5, "each exception is one"
+
+
+def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = [v for v in CORE if v.group != "tie" and "EqualCosines" not in v.flags]
+    fewer = dataclasses.replace(CORE, cases=tuple(kept))
+    assert power.matrix(fewer)["non-strict-mask"]["float32"] < power.matrix(CORE)["non-strict-mask"]["float32"]
+    nothing = dataclasses.replace(CORE, cases=())
+    assert "t-offset is exposed by no case in float64" in power.unexposed(nothing)
+    blind = {dtype: {"firm": [], "vacuous": []} for dtype in power.DTYPES}
+    case = dataclasses.replace(CASES[0], case={**CASES[0].case, "power": blind})
+    monkeypatch.setattr(commands, "load", lambda *args: dataclasses.replace(CORE, name="seed", cases=(case,)))
+    monkeypatch.setattr(commands, "verify", lambda *args: commands.Verification("", "", "", 1, 1, recomputed=False))
+    assert golden.lint() == [
+        "no number was computed again: python-flint is not installed", f"{case.id} exposes no deviation",
+    ]  # fmt: skip
+
+
+def test_the_page_of_the_format_shows_what_the_command_prints() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reference" / "vectors.md").read_text(encoding="utf-8")
+    printed = svref_command("golden", "power").stdout.splitlines()
+    shown = [line for line in page.splitlines() if line in printed]
+    assert len(shown) == 9
+    for name in ("seed", "core"):
+        found = golden.load(pack=name)
+        numbers = sum(values.size for v in found for values in v.expected.values())
+        assert f"| {name} | {found.version} | {len(found)} | {numbers:,} |" in page
 
 
 def test_a_case_is_found_by_its_id() -> None:

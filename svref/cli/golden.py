@@ -58,6 +58,31 @@ def verify_command(directory: Directory = None, pack: PackName = "core") -> None
     say(f"{found}\n")
 
 
+@app.command("lint")
+def lint_command(directory: Directory = None, pack: PackName = "core") -> None:
+    """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes; exit with 1 if any."""
+    with _errors(), bar("verifying") as progress:
+        from svref.golden import lint
+
+        wrong = lint(directory, pack, progress)
+    say("".join(f"{line}\n" for line in wrong) or "nothing is wrong\n")
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command("power")
+def power_command(directory: Directory = None, pack: PackName = "core") -> None:
+    """Print how many cases expose each deviation in an element that is not vacuous."""
+    with _errors():
+        from svref.golden import load
+        from svref.golden.power import BEYOND, matrix
+
+        counts = matrix(load(directory, pack))
+    say(f"{'deviation':<36} {'float64':>8} {'float32':>8}\n")
+    for name, by_dtype in counts.items():
+        reason = next((why for (beyond, dtype), why in BEYOND.items() if beyond == name and not by_dtype[dtype]), "")
+        say(f"{name:<36} {by_dtype['float64']:>8} {by_dtype['float32']:>8}{'   ' + reason if reason else ''}\n")
+
+
 @app.command("list")
 def list_command(
     directory: Directory = None,

@@ -20,7 +20,7 @@ HeadResult = tuple[FloatArray, FloatArray, FloatArray]
 @changed_head(
     "c_k = <x̂, w_k>",
     "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
-    "ZhaoJ9014/face.evoLVe (Paddle)",
+    "ZhaoJ9014/face.evoLVe:paddle/head/metrics.py",
 )
 def weights_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
     """Each class has a scale of its own, and the gradient by w is not orthogonal to w."""
@@ -31,14 +31,14 @@ def weights_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: In
     "c_k = <x, ŵ_k>",
     "xiaoboCASIA/SV-X-Softmax:fc_layers.py",
     "tiandunx/SV-X-Softmax:svfc.py",
-    "TreB1eN/InsightFace_Pytorch",
+    "TreB1eN/InsightFace_Pytorch:model.py",
 )
 def embeddings_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
     """Code that leaves normalising to its caller: cosines are |x| times too large, then clipped, without gradient."""
     return through(right, of_embeddings=by.as_it_is)(loss, x, w, y, g)
 
 
-@changed_head("ŵ_kd = w_kd / sqrt(Σ_j w_jd²)", "face.evoLVe (Paddle), CosFace; a public ArcFace layer in TensorFlow")
+@changed_head("ŵ_kd = w_kd / sqrt(Σ_j w_jd²)", "ZhaoJ9014/face.evoLVe:paddle/head/metrics.py")
 def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
     """The weights are normalised over the classes, a coordinate at a time, so that c_k is no cosine."""
     return through(right, of_weights=by.by_column)(loss, x, w, y, g)

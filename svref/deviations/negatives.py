@@ -17,7 +17,7 @@ from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
 from svref.step import Step
 
-DIRTY = 0.4  # a usual threshold of the filter of negatives
+DIRTY = 0.4  # an example: the code leaves the threshold to its user, and off by default
 
 
 def _with(loss: SVXSoftmax, emphasis: SupportVectors) -> SVXSoftmax:

@@ -39,7 +39,7 @@ def margin_ignored(loss: SVXSoftmax) -> SVXSoftmax:
 
 @changed_logits(
     "f = c_y + m, or cos(m1 θ - m2) + m3",
-    applies=lambda loss: which.has_margin(loss) and any((which.united(loss.margin) or (1.0, 0.0, 0.0))[1:]),
+    applies=which.has_sign,
 )
 def sign_of_margin_flipped(step: Step) -> Logits:
     """The margin helps the target where it should hinder it: losses are too small, and fewer negatives hard."""
@@ -94,7 +94,7 @@ def tail_raw(loss: SVXSoftmax) -> SVXSoftmax:
 
 @changed_loss(
     "f = c_y - m sin m where θ + m > π",
-    "ronghuaiyang/arcface-pytorch",
+    "ronghuaiyang/arcface-pytorch:models/metrics.py",
     "xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp",
 )
 def tail_linear(loss: SVXSoftmax) -> SVXSoftmax:
@@ -138,7 +138,7 @@ def annealing_left_on(loss: SVXSoftmax) -> SVXSoftmax:
 @changed_logits(
     "k = floor(m θ/π) = m at θ = π",
     "xiaoboCASIA/SV-X-Softmax:fc_layers.py",
-    "KevinMusgrave/pytorch-metric-learning",
+    "KevinMusgrave/pytorch-metric-learning:src/pytorch_metric_learning/losses/sphereface_loss.py",
     applies=lambda loss: isinstance(loss.margin, MultiplicativeAngle),
 )
 def last_piece_off_by_one(step: Step) -> Logits:

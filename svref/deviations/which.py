@@ -60,6 +60,12 @@ def adds_angle(loss: SVXSoftmax) -> bool:
     return isinstance(loss.margin, AdditiveAngle) and loss.margin.m > 0
 
 
+def has_sign(loss: SVXSoftmax) -> bool:
+    """Return whether something is added to the angle or taken from the cosine."""
+    parameters = united(loss.margin)
+    return parameters is not None and parameters[1:] != (0, 0)
+
+
 def is_neutral(margin: Margin) -> bool:
     """Return whether the margin leaves every cosine as it is."""
     match margin:

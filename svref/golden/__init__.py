@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 from svref.golden.cases import Case, case, cases_of
 
 if TYPE_CHECKING:
-    from svref.golden.commands import export, make, verify
+    from svref.golden.commands import export, lint, make, verify
     from svref.golden.tree import VectorsError
     from svref.golden.vectors import Vector, Vectors, load
 
-__all__ = ["Case", "Vector", "Vectors", "VectorsError", "case", "cases_of", "export", "load", "make", "verify"]
+__all__ = ["Case", "Vector", "Vectors", "VectorsError", "case", "cases_of", "export", "lint", "load", "make", "verify"]
 
-_HEAVY = {"export": "commands", "make": "commands", "verify": "commands", "VectorsError": "tree"} | dict.fromkeys(
-    ("Vector", "Vectors", "load"), "vectors"
-)
+_HEAVY = {
+    "export": "commands",
+    "lint": "commands",
+    "make": "commands",
+    "verify": "commands",
+    "VectorsError": "tree",
+} | dict.fromkeys(("Vector", "Vectors", "load"), "vectors")
 
 
 def __getattr__(name: str) -> Any:

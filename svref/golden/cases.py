@@ -170,8 +170,8 @@ def _of_pack(case_id: str) -> Case:
         for v in vectors:
             if v.id == case_id and v.level == "cosine" and v.result != "error":
                 purpose = " ".join(vectors.notes[flag]["tests"] for flag in v.flags)
-                arrays = (v.inputs[name] for name in ("cosines", "labels", "cotangent"))
-                return Case(v.id, v.variant, v.parameters, purpose, *arrays)
+                labels: IntArray = v.inputs["labels"].astype(np.intp)
+                return Case(v.id, v.variant, v.parameters, purpose, v.inputs["cosines"], labels, v.inputs["cotangent"])
     raise ValueError(
         f"a case is <variant>/<regime>, such as sv-softmax/notebook, or the id of a golden vector of cosines, "
         f"as `svref golden list` shows them; got {case_id!r}."

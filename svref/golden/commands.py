@@ -11,7 +11,7 @@ from pathlib import Path
 from svref.golden import canonical
 from svref.golden.packs import PACKS
 from svref.golden.tree import FORMAT, VectorsError, write
-from svref.golden.vectors import load
+from svref.golden.vectors import Vector, load
 
 Progress = Callable[[int, int], object]
 
@@ -105,6 +105,39 @@ def verify(
             raise VectorsError(f"{len(wrong)} cases are not what svref.exact computes; the first is {wrong[0]}.")
     numbers = sum(v.size for vector in vectors for v in vector.expected.values())
     return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recompute)
+
+
+def lint(
+    directory: str | os.PathLike[str] | None = None, pack: str = "core", progress: Progress | None = None
+) -> list[str]:
+    """Return what is wrong with a pack as a product: nothing, for one that may be published.
+
+    Parameters
+    ----------
+    directory, pack, progress
+        As `verify` takes them, which runs first.
+
+    Returns
+    -------
+    list of str
+        A sentence for each case without power, and for each deviation that no case of the core pack exposes.
+
+    Raises
+    ------
+    VectorsError
+        As `verify`.
+    """
+    from svref.golden.power import unexposed
+
+    found = verify(directory, pack, progress)
+    vectors = load(directory, pack)
+    wrong = [] if found.recomputed else ["no number was computed again: python-flint is not installed"]
+    wrong += [f"{v.id} exposes no deviation" for v in vectors if v.result == "valid" and not _exposes(v)]
+    return wrong + (unexposed(vectors) if vectors.name == "core" else [])
+
+
+def _exposes(vector: Vector) -> bool:
+    return any(names for found in vector.case["power"].values() for names in found.values())
 
 
 def export(path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None, pack: str = "core") -> int:

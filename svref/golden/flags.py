@@ -68,6 +68,9 @@ NOTES: dict[str, Note] = {
     "ScaledRows": Note(
         "Embeddings and weights of several lengths.", "One of them is not normalised, or its radial gradient is kept."
     ),
+    "TinyRows": Note(
+        "Weights of length 2^-12, which have directions like any other.", "An eps is added to a length, or caps it."
+    ),
     "ParallelRows": Note(
         "An embedding equals its class: the angle is 0 and its direction undefined.",
         "The gradient is NaN where the least-norm subgradient is 0.",

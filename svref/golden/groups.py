@@ -108,6 +108,7 @@ def head(entry: Variant, name: str) -> Iterator[Recipe]:
         (("ScaledRows",), _scaled(drawn_rows[:3], 4), _scaled(drawn_rows[3:], 0.25), [0, 4, 2]),
         (("ParallelRows", "MirroredRows"), [unit[0], unit[5]], [unit[0], opposite, unit[6], unit[9]], [0, 1]),
         (("NearParallelRows",), near_axes, axes, [0, 1]),
+        (("TinyRows",), drawn_rows[:3], _scaled(drawn_rows[3:], 2.0**-12), [1, 3, 4]),
     )
     for flags, x, w, labels in batches:
         yield Recipe(
