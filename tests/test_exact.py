@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import oracle
@@ -448,7 +449,8 @@ def test_the_bits_do_not_depend_on_what_the_processor_can() -> None:
     features = subprocess.run(
         [sys.executable, "-c", enabled], capture_output=True, text=True, check=True
     ).stdout.strip()
-    script = "import sys, hashlib; sys.path[:0] = ['tests']\nfrom test_exact import fingerprint; print(fingerprint())"
+    here = str(Path(__file__).parent)
+    script = f"import sys; sys.path[:0] = [{here!r}]\nfrom test_exact import fingerprint; print(fingerprint())"
     env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": features}
     other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
     assert other.stdout.strip() == fingerprint()

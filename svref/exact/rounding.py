@@ -15,6 +15,7 @@ from svref.inputs import BoolArray, FloatArray
 
 WIDE = 5000  # more bits than there are between the largest float64 and the square of the smallest
 LEAST = -1075  # the exponent of half the smallest float64
+EXACT = -1.0  # in place of a bound
 UNPROVEN = 2  # a remainder below half the smallest float64, of unknown sign
 
 
@@ -149,9 +150,9 @@ class Sheet:
         parts = np.array([_parts(_whole(numbers[k])) for k in columns.tolist()]).reshape(-1, 3)
         hi, lo, bound = parts.T
         with np.errstate(invalid="ignore", under="ignore"):
-            tail = bound < np.spacing(np.abs(lo)) / 4
-            head = np.abs(lo) + 2 * bound < np.spacing(np.abs(hi)) / 2
-            sure = tail & head & (np.abs(np.frexp(hi)[0]) != 0.5) & (np.abs(lo) > 1e-290)
+            tail = bound < np.spacing(np.abs(lo)) / np.where(_is_power_of_two(lo), 4, 2)
+            head = (np.abs(lo) + 2 * bound < np.spacing(np.abs(hi)) / 2) & ~_is_power_of_two(hi)
+            sure = (tail & head & (np.abs(lo) > 1e-290)) | (bound == EXACT)
         at = columns[sure]
         self.hi[row, at], self.lo[row, at] = hi[sure], lo[sure]
         self.remainder[row, at] = np.sign(lo[sure])
@@ -215,10 +216,17 @@ def _whole(number: Number) -> Ball:
     return number.limit + number.rest if isinstance(number, Split) else number
 
 
+def _is_power_of_two(numbers: FloatArray) -> BoolArray:
+    """Return where numbers have a nearer neighbour towards zero than away from it."""
+    return np.asarray(np.abs(np.frexp(numbers)[0]) == 0.5)
+
+
 def _parts(x: Ball) -> tuple[float, float, float]:
-    """Return floats hi and lo and a bound on |x - hi - lo|."""
+    """Return floats hi and lo and a bound on |x - hi - lo|; EXACT if x is the float hi."""
     hi = float(x)
     rest = x - hi
+    if rest == ZERO:
+        return hi + 0.0, 0.0, EXACT
     lo = float(rest)
     return hi, lo, float((rest - lo).abs_upper())
 

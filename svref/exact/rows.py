@@ -44,12 +44,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Decided:
-    """The decisions of a row: the margin with its branches held, the mask, which cosines equal f, and distances."""
+    """The decisions of a row: the margin with its branches held, the mask, c_k - f with exact zeros, and distances."""
 
     at: Point
     margin: Held
     mask: list[bool]
-    level: list[bool]
+    over: list[Ball]
     gaps: list[Ball]
     branch_gap: Ball
 
@@ -62,7 +62,7 @@ def evaluate(loss: SVXSoftmax, cosines: Sequence[Cosine], label: int, g: Ball, f
     for k in flipped:
         decided.mask[k] = not decided.mask[k]
     s, rise = ball(loss.s), _rises(loss, balls, decided.mask)
-    d = _relative(loss, balls, label, decided, rise)
+    d = _relative(loss, label, decided, rise)
     return _Weighed(cosines, d, decided.mask, s, label).row(loss, label, decided, rise, g)
 
 
@@ -71,7 +71,7 @@ def _decided(loss: SVXSoftmax, cosines: Sequence[Cosine], balls: list[Ball], lab
     boundary = loss.emphasis.boundary
     decider = margin if boundary is None else held(boundary, at)
     over = [c - decider.value for c in balls]
-    sides = [None if k == label else _side(x, cosines[k], decider, at) for k, x in enumerate(over)]
+    sides = _sides(over, cosines, label, decider, at)
     if sides.count(None) > 1:  # the label's is always
         open_ = [None if side is None else side > 0 for side in sides]
         raise UndecidedError([*open_[:label], False, *open_[label + 1 :]])
@@ -81,17 +81,26 @@ def _decided(loss: SVXSoftmax, cosines: Sequence[Cosine], balls: list[Ball], lab
     branch_gap = arb.pos_inf() if not switches else switches[0].min(switches[-1])
     if boundary is not None:
         over = [c - margin.value for c in balls]
-        sides = [_side(x, cosines[k], margin, at) if k != label else None for k, x in enumerate(over)]
-    return Decided(at, margin, mask, [side == 0 for side in sides], gaps, branch_gap)
+        sides = _sides(over, cosines, label, margin, at)
+    over = [ZERO if side == 0 else x for side, x in zip(sides, over, strict=True)]
+    return Decided(at, margin, mask, over, gaps, branch_gap)
+
+
+def _sides(over: list[Ball], cosines: Sequence[Cosine], label: int, decider: Held, at: Point) -> list[int | None]:
+    """Return the sign of what each cosine exceeds a boundary by, 0 for a proven tie, None if open and for the label."""
+    signs = [1 if x > ZERO else -1 if x < ZERO else None for x in over]
+    signs[label] = None
+    for k, sign in enumerate(signs):
+        if sign is None and k != label:
+            signs[k] = _side(over[k], cosines[k], decider, at)
+    return signs
 
 
 def _side(over: Ball, cosine: Cosine, decider: Held, at: Point) -> int | None:
-    """Return the sign of what a cosine exceeds a boundary by, 0 for a proven tie, None if it is open.
+    """Return 0 for a proven tie, None if it is open.
 
     The exact arithmetic of a tie is tried where the ball has shrunk so far that nothing else is likely.
     """
-    if over > 0 or over < 0:
-        return 1 if over > 0 else -1
     if over == 0:
         return 0
     if not (decider.lines and over.rad() < TIGHT):
@@ -106,11 +115,13 @@ def _rises(loss: SVXSoftmax, balls: list[Ball], mask: list[bool]) -> list[Ball]:
     return [(c + 1 if adaptive else ONE) if above else ZERO for c, above in zip(balls, mask, strict=True)]
 
 
-def _relative(loss: SVXSoftmax, balls: list[Ball], label: int, decided: Decided, rise: list[Ball]) -> list[Ball]:
+def _relative(loss: SVXSoftmax, label: int, decided: Decided, rise: list[Ball]) -> list[Ball]:
     """Return d_k, an exact 0 for the label and for whatever equals f."""
-    f, lift = decided.margin.value, ball(loss.emphasis.t) - 1
-    d = [ZERO if k == label or level else c - f for k, (c, level) in enumerate(zip(balls, decided.level, strict=True))]
-    return [x + lift * r if above else x for x, above, r in zip(d, decided.mask, rise, strict=True)]
+    lift = ball(loss.emphasis.t) - 1
+    triples = zip(decided.over, decided.mask, rise, strict=True)
+    d = [over + lift * r if above else over for over, above, r in triples]
+    d[label] = ZERO
+    return d
 
 
 class _Weighed:
@@ -140,7 +151,9 @@ class _Weighed:
         mask, s, t = decided.mask, self.s, ball(loss.emphasis.t)
         steep = t if loss.emphasis.form == "adaptive" else ONE
         error = self.target_error(label)
-        slopes = [g * s * (steep if above else ONE) for above in mask]
+        plain = g * s
+        raised = plain * steep
+        slopes = [raised if above else plain for above in mask]
         p = self.probabilities()
         by_cosines = [_times(x, slope) for x, slope in zip(p, slopes, strict=True)]
         by_cosines[label] = self._by_target(error, decided.margin.by_cosine, g)
@@ -175,7 +188,7 @@ class _Weighed:
     def mean(self, values: list[Ball]) -> Split:
         """Return Σ p_k v_k: the mean over the group, and what the others change of it."""
         of_group = sum((values[k] for k in self.group), ZERO) / self.size
-        others = sum((p * values[k] for k, p in self.shares.items()), ZERO)
+        others = sum((p * values[k] for k, p in self.shares.items() if values[k] is not ZERO), ZERO)
         return Split(of_group, others - self.rest * self.inverse * of_group)
 
     def _by_target(self, error: Split, slope: Ball, g: Ball) -> Number:
