@@ -80,13 +80,12 @@ __all__ = [
     "sv_softmax",
 ]
 
-_HEAVY = {"check": "svref.conformance", "check_values": "svref.conformance"}
+_HEAVY = {"check": "svref.conformance", "check_values": "svref.conformance", "exact": "svref.exact"}
 
 
 def __getattr__(name: str) -> Any:
     """Load the heavier rooms on first use."""
-    if name == "exact":
-        return importlib.import_module("svref.exact")
     if name not in _HEAVY:
         raise AttributeError(f"module 'svref' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HEAVY[name]), name)
+    room = importlib.import_module(_HEAVY[name])
+    return room if _HEAVY[name] == f"svref.{name}" else getattr(room, name)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from svref import blocks, inputs, pool, stages
-from svref.inputs import FloatArray, IntArray
+from svref.inputs import FloatArray, IntArray, Progress
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
 from svref.parameters import real_parameter
@@ -57,7 +57,7 @@ def value_and_grad(
     ignore_index: int | None = None,
     out: FloatArray | None = None,
     memory: int = 2**28,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Any, HeadGradients]:
     r"""Return the loss of a classification head and its gradients by the unnormalised vectors.
 
@@ -126,8 +126,7 @@ def value_and_grad(
     g = inputs.reduction_weights(reduction, counted, len(y))
     gradient = inputs.output_array("out", out, w.shape, w.dtype, x, w)
     budget = real_parameter("memory", memory, 0.0)
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function of two integers, done and total; got {progress!r}.")
+    inputs.check_progress(progress)
     inputs.check_rows("embeddings", x)
     if not directions(w[y]).whole:
         inputs.check_rows("weights", w)
@@ -150,7 +149,7 @@ class _Stream:
         x: FloatArray,
         w: FloatArray,
         y: IntArray,
-        progress: Callable[[int, int], object] | None,
+        progress: Progress | None,
         threads: int,
     ) -> None:
         largest = max(1, CHUNK_BYTES // (w.itemsize * max(x.shape)))

@@ -7,6 +7,7 @@ arrays. A message says what must hold, what arrived, where first and how often, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from svref import pool
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
+
+Progress = Callable[[int, int], object]  # takes how much is done, and the total
 
 REDUCTIONS = ("mean", "sum", "none")
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -219,6 +222,12 @@ def reduction_weights(reduction: str, counted: BoolArray | None, rows: int) -> F
             'Skip this batch, or use reduction="sum".'
         )
     return weights / weights.sum()
+
+
+def check_progress(progress: object) -> None:
+    """Raise unless `progress` is a function or None."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function of two integers, done and total; got {progress!r}.")
 
 
 def check_pair(embeddings: FloatArray, weights: FloatArray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,13 @@ from svref import inputs
 from svref.exact import rows
 from svref.exact.balls import Given, UndecidedError, ball, precision
 from svref.exact.rounding import Certified, Number, Sheet, Unresolved
-from svref.inputs import BoolArray, IntArray
+from svref.inputs import BoolArray, IntArray, Progress
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
 from svref.parameters import integer_parameter
 
 FIRST_BITS = 160  # two floats take 106; with 128 most rows of 500 classes need a second try
 MOST_BITS = 2**14
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,7 @@ def evaluate(
     g = inputs.row_cotangent(cotangent, len(y))
     turned = _turned(flipped, c.shape, y)
     limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
-    check_progress(progress)
+    inputs.check_progress(progress)
     sheets = _Sheets(loss, *c.shape)
     for b in range(len(c)):
         sheets.settle(b, [Given(ball(x)) for x in c[b]], int(y[b]), g[b], turned[b], limit)
@@ -150,12 +148,6 @@ def partial(mask: Sequence[bool | None], row: int, bits: int) -> tuple[list[bool
     open_ = [k for k, above in enumerate(mask) if above is None]
     records = [Unresolved("mask", (row, k), (0.0, 1.0), bits) for k in open_]
     return [bool(above) for above in mask] or [False], records or [Unresolved("mask", (row,), (0.0, 1.0), bits)]
-
-
-def check_progress(progress: object) -> None:
-    """Raise unless `progress` is a function or None."""
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be a function of two integers, done and total; got {progress!r}.")
 
 
 def _turned(flipped: ArrayLike | None, shape: tuple[int, ...], labels: IntArray) -> list[list[int]]:

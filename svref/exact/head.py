@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from svref import inputs
 from svref.exact import rows
 from svref.exact.balls import ZERO, Ball, Between, Integer, UndecidedError, ball, integers, precision
-from svref.exact.cosines import FIRST_BITS, MOST_BITS, Progress, check_progress, partial, precisions
+from svref.exact.cosines import FIRST_BITS, MOST_BITS, partial, precisions
 from svref.exact.rounding import Certified, Number, Sheet, Split, Unresolved
-from svref.inputs import BoolArray, FloatArray, IntArray
+from svref.inputs import BoolArray, FloatArray, IntArray, Progress
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
 from svref.parameters import integer_parameter
@@ -104,7 +104,7 @@ def evaluate_head(
     inputs.check_rows("weights", w)
     g = inputs.row_cotangent(cotangent, len(y))
     limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
-    check_progress(progress)
+    inputs.check_progress(progress)
     made = _Head(loss, _Vectors(x), _Vectors(w), y, g, progress)
     loss.check_logits(1.0, made.angle(), x.dtype)
     return made.settle(limit)

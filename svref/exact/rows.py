@@ -46,7 +46,6 @@ class Row:
 class Decided:
     """The decisions of a row: the margin with its branches held, the mask, c_k - f with exact zeros, and distances."""
 
-    at: Point
     margin: Held
     mask: list[bool]
     over: list[Ball]
@@ -83,7 +82,7 @@ def _decided(loss: SVXSoftmax, cosines: Sequence[Cosine], balls: list[Ball], lab
         over = [c - margin.value for c in balls]
         sides = _sides(over, cosines, label, margin, at)
     over = [ZERO if side == 0 else x for side, x in zip(sides, over, strict=True)]
-    return Decided(at, margin, mask, over, gaps, branch_gap)
+    return Decided(margin, mask, over, gaps, branch_gap)
 
 
 def _sides(over: list[Ball], cosines: Sequence[Cosine], label: int, decider: Held, at: Point) -> list[int | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import groupby
 
 from svref._version import __version__
@@ -16,10 +16,9 @@ from svref.golden.recipes import Recipe
 from svref.golden.records import record
 from svref.golden.tree import FORMAT, schema_of
 from svref.golden.vectors import Vector, Vectors
+from svref.inputs import Progress
 
 SCHEMAS = ("manifest", "group", "errata")
-
-Progress = Callable[[int, int], object]
 
 
 def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:

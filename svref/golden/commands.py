@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from svref.golden import canonical
 from svref.golden.packs import PACKS
 from svref.golden.tree import FORMAT, VectorsError, write
-from svref.golden.vectors import Vector, load
-
-Progress = Callable[[int, int], object]
+from svref.golden.vectors import Vector, Vectors, load
+from svref.inputs import Progress
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,11 @@ def verify(
     VectorsError
         If a file is missing or was changed, or a number is not the correctly rounded one.
     """
-    vectors = load(directory, pack)
+    return _verification(load(directory, pack), progress)
+
+
+def _verification(vectors: Vectors, progress: Progress | None) -> Verification:
+    """Return what there is to say of a pack that was read and is whole; raise as `verify`."""
     recompute = importlib.util.find_spec("flint") is not None
     if recompute:
         from svref.golden.building import wrong_certificates
@@ -129,8 +132,8 @@ def lint(
     """
     from svref.golden.power import unexposed
 
-    found = verify(directory, pack, progress)
     vectors = load(directory, pack)
+    found = _verification(vectors, progress)
     wrong = [] if found.recomputed else ["no number was computed again: python-flint is not installed"]
     wrong += [f"{v.id} exposes no deviation" for v in vectors if v.result == "valid" and not _exposes(v)]
     return wrong + (unexposed(vectors) if vectors.name == "core" else [])

@@ -57,8 +57,10 @@ def _kills(vector: Vector) -> dict[str, dict[str, BoolArray]]:
     tolerances = {dtype: list(_tolerances(vector, dtype)) for dtype in DTYPES}
     for name, deviation in DEVIATIONS.items():
         results = _run(deviation, vector)
-        for dtype in DTYPES if results is not None else ():
-            pairs = zip(results or (), tolerances[dtype], strict=True)
+        if results is None:
+            continue
+        for dtype in DTYPES:
+            pairs = zip(results, tolerances[dtype], strict=True)
             found[dtype][name] = np.concatenate([_exposed(got, *judged) for got, judged in pairs])
     return found
 
