@@ -44,7 +44,7 @@ from svref.variants import (
 )
 
 if TYPE_CHECKING:
-    from svref import exact
+    from svref import deviations, dialects, exact, golden
     from svref.conformance import check, check_values
 
 __all__ = [
@@ -67,7 +67,10 @@ __all__ = [
     "check",
     "check_values",
     "combined_softmax",
+    "deviations",
+    "dialects",
     "exact",
+    "golden",
     "head",
     "mv_am_softmax",
     "mv_arc_softmax",
@@ -80,7 +83,10 @@ __all__ = [
     "sv_softmax",
 ]
 
-_HEAVY = {"check": "svref.conformance", "check_values": "svref.conformance", "exact": "svref.exact"}
+_HEAVY = {
+    **dict.fromkeys(("check", "check_values"), "svref.conformance"),
+    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden")},
+}
 
 
 def __getattr__(name: str) -> Any:

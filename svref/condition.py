@@ -27,6 +27,7 @@ from svref.vectors import Directions
 
 SLACK = 8.0
 UNDECIDED = 4.0
+MOST_UNDECIDED = 3  # decisions of a row that are tried either way
 
 
 @dataclass(frozen=True, eq=False)

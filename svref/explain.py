@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from svref import step as passes
-from svref.golden import Case
+from svref.golden import Vector
 from svref.inputs import FloatArray
+from svref.margins import Angle
+from svref.shards import Shard
 from svref.step import Gradients, Step
 
 FORMULAS = {
@@ -20,13 +22,13 @@ FORMULAS = {
 }
 
 
-def explain(case: Case, row: int | None = None) -> str:
+def explain(case: Vector, row: int | None = None) -> str:
     """Return the derivation of one row's loss and gradient with its numbers in it.
 
     Parameters
     ----------
-    case : Case
-        The inputs and the loss.
+    case : Vector
+        A golden vector; of embeddings and weights, the row of their cosines is explained.
     row : int, optional
         Which row; None is the one with the largest loss.
 
@@ -38,26 +40,37 @@ def explain(case: Case, row: int | None = None) -> str:
     Raises
     ------
     ValueError
-        If the case has no such row.
+        If the case has no such row, or must raise.
     """
-    step = case.loss.forward(case.cosines, case.labels)
-    rows = len(step.labels)
+    if case.result == "error":
+        raise ValueError(f"{case.id} must raise: {case.purpose} There is nothing to explain.")
+    rows = len(case.labels)
     if row is not None and not 0 <= row < rows:
         raise ValueError(f"row must be from 0 to {rows - 1}; got {row}.")
-    b = int(np.argmax(step.loss)) if row is None else row
-    alone = case.loss.forward(case.cosines[b : b + 1], case.labels[b : b + 1])
+    b = int(np.argmax(case.expected["loss"])) if row is None else row
+    alone = _row(case, b)
     gradients = case.loss.backward(alone)
-    sections = [_title(case, b), _target(alone), _negatives(alone), _loss(alone), _gradient(case, alone, gradients)]
+    title = _title(case, b, alone)
+    sections = [title, _target(alone), _negatives(alone), _loss(alone), _gradient(case, alone, gradients)]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
-def _title(case: Case, b: int) -> list[str]:
+def _row(case: Vector, b: int) -> Step:
+    row, labels = slice(b, b + 1), case.labels[b : b + 1]
+    if case.level == "cosine":
+        return case.loss.forward(case.inputs["cosines"][row], labels)
+    shard = Shard.of(case.loss, case.inputs["embeddings"][row], case.inputs["weights"], labels)
+    targets = shard.targets()
+    return passes.forward(*case.loss.parts, shard.cosines(targets), labels, angle=Angle(*targets))
+
+
+def _title(case: Vector, b: int, step: Step) -> list[str]:
     parameters = ", ".join(f"{name} = {value:g}" for name, value in case.parameters.items())
     return [
         f"{case.id}, row {b} of 0..{len(case.labels) - 1}",
         case.purpose,
-        f"{parameters}; label y = {case.labels[b]}",
-        f"cosines  {_numbers(case.cosines[b])}",
+        f"{parameters}; label y = {step.labels[0]}",
+        f"cosines  {_numbers(step.cosines[0])}",
     ]
 
 
@@ -112,7 +125,7 @@ def _loss(step: Step) -> list[str]:
     ]
 
 
-def _gradient(case: Case, step: Step, gradients: Gradients) -> list[str]:
+def _gradient(case: Vector, step: Step, gradients: Gradients) -> list[str]:
     slope = float(step.margin.by_cosine(step.angle)[0])
     growth = ", for a support vector s p_k t" if step.emphasis.form == "adaptive" and step.emphasis.t > 1 else ""
     lines = [

@@ -16,8 +16,8 @@ from svref.margins import Margin
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "svref"
-ROOMS = ["_version", "pool", "formats", "inputs", "parameters", "margins", "emphasis", "stages", "blocks", "step", "loss", "twofold", "vectors", "shards", "head", "distributed", "variants", "condition",
-         "deviations", "exact", "golden", "conformance", "explain", "cli"]  # fmt: skip
+ROOMS = ["_version", "pool", "formats", "inputs", "parameters", "margins", "emphasis", "stages", "blocks", "step", "loss", "twofold", "vectors", "shards", "head", "distributed", "variants", "condition", "judge",
+         "deviations", "dialects", "exact", "golden", "conformance", "explain", "cli"]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 DERIVATION = ROOT / "docs" / "explanation" / "derivation.md"
 

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from svref.cli.tools import DAMAGED, bar, fail, say
+from svref.cli.tools import bar, errors, say
 
 app = typer.Typer(
     help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
 )
 
 Directory = Annotated[Path | None, typer.Argument(help="The pack's directory; the one that ships if left out.")]
-PackName = Annotated[str, typer.Option("--pack", help="Which of the packs that ship: core, seed.")]
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn damaged vectors into exit code 3, and what cannot be done into 2."""
-    try:
-        from svref.golden import VectorsError  # without its extra, the rest of the command line works
-    except ImportError as error:
-        fail(str(error))
-    try:
-        yield
-    except VectorsError as error:
-        fail(str(error), DAMAGED)
-    except (ValueError, ImportError, OSError) as error:
-        fail(str(error))
+PackName = Annotated[str, typer.Option("--pack", help="Which of the packs that ship: core, paper, seed.")]
 
 
 @app.command("make")
 def make_command(
     directory: Annotated[Path, typer.Argument(help="Where <pack>/manifest.json and the rest are written.")],
-    packs: Annotated[list[str] | None, typer.Option("--pack", help="seed, core, paper, head; seed and core.")] = None,
+    packs: Annotated[
+        list[str] | None, typer.Option("--pack", help="seed, core, paper, head, large; seed and core.")
+    ] = None,
 ) -> None:
     """Write packs; the bytes are the same on every machine."""
-    with _errors(), bar("making") as progress:
+    with errors(), bar("making") as progress:
         from svref.golden import make
 
         made = packs or ["seed", "core"]
@@ -51,7 +36,7 @@ def make_command(
 @app.command("verify")
 def verify_command(directory: Directory = None, pack: PackName = "core") -> None:
     """Check every byte of a pack, and compute every number again where python-flint is installed."""
-    with _errors(), bar("verifying") as progress:
+    with errors(), bar("verifying") as progress:
         from svref.golden import verify
 
         found = verify(directory, pack, progress)
@@ -61,7 +46,7 @@ def verify_command(directory: Directory = None, pack: PackName = "core") -> None
 @app.command("lint")
 def lint_command(directory: Directory = None, pack: PackName = "core") -> None:
     """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes; exit with 1 if any."""
-    with _errors(), bar("verifying") as progress:
+    with errors(), bar("verifying") as progress:
         from svref.golden import lint
 
         wrong = lint(directory, pack, progress)
@@ -72,7 +57,7 @@ def lint_command(directory: Directory = None, pack: PackName = "core") -> None:
 @app.command("power")
 def power_command(directory: Directory = None, pack: PackName = "core") -> None:
     """Print how many cases expose each deviation in an element that is not vacuous."""
-    with _errors():
+    with errors():
         from svref.golden import load
         from svref.golden.power import BEYOND, matrix
 
@@ -91,7 +76,7 @@ def list_command(
     group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
 ) -> None:
     """List the cases: id, level, result, and why each exists."""
-    with _errors():
+    with errors():
         from svref.golden import load
 
         vectors = load(directory, pack)
@@ -106,7 +91,7 @@ def diff_command(
     new: Annotated[Path, typer.Argument(help="Another's.")],
 ) -> None:
     """Say which cases were added, removed and changed; exit with 1 if any."""
-    with _errors():
+    with errors():
         from svref.golden import load
 
         before, after = ({v.id: v for v in load(path)} for path in (old, new))
@@ -128,7 +113,7 @@ def export_command(
     pack: PackName = "core",
 ) -> None:
     """Write the inputs alone as one JSON file, for a program that is to answer."""
-    with _errors():
+    with errors():
         from svref.golden import export
 
         say(f"{export(to, directory, pack):,} cases written to {to}\n")

@@ -37,6 +37,20 @@ def bar(text: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn damaged vectors into exit code 3, and what cannot be done into 2."""
+    from svref.conformance.candidate import CandidateError
+    from svref.golden import VectorsError
+
+    try:
+        yield
+    except VectorsError as error:
+        fail(str(error), DAMAGED)
+    except (CandidateError, ValueError, ImportError, OSError) as error:
+        fail(str(error))
+
+
 def say(text: str) -> None:
     """Print; a reader that has left (`| head`) changes nothing about the verdict."""
     try:

@@ -1,6 +1,6 @@
-"""Is an implementation right? Adapters, comparison, report."""
+"""Is an implementation right? And if not, which mistake is it: adapters, verdicts, diagnosis, report."""
 
-from svref.conformance.adapters import CandidateError
+from svref.conformance.candidate import CandidateError
 from svref.conformance.checking import check, check_values
 from svref.conformance.report import Count, Failure, Report
 

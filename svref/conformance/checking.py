@@ -1,10 +1,10 @@
-"""The check: a candidate, or plain arrays, against the reference."""
+"""The check: a candidate, or plain arrays, against what is right."""
 
 from __future__ import annotations
 
 import shlex
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,70 +12,109 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from svref import inputs
 from svref._version import __version__
-from svref.conformance import adapters
-from svref.conformance.adapters import Adapter, CandidateError, Outputs
-from svref.conformance.judge import Judgement, Quantity, check_outputs, judge
-from svref.conformance.report import Count, Failure, Report
-from svref.golden import Case, cases_of
-from svref.golden import case as named_case
+from svref.conformance import adapters, reference
+from svref.conformance.adapters import answers
+from svref.conformance.adapters.arrays import plain
+from svref.conformance.candidate import Call, Level, level_of, load, names
+from svref.conformance.guard import Guard
+from svref.conformance.report import Report
+from svref.conformance.reporting import report_of
+from svref.conformance.running import FACTORS, Plan, Progress, Run, check_outputs, run
+from svref.conformance.trial import Trial
+from svref.dialects import dialect as dialect_of
+from svref.formats import FORMATS
+from svref.golden.vectors import SHIPPED, Vector, Vectors
+from svref.golden.vectors import load as load_vectors
+from svref.judge import judge
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
-
-Progress = Callable[[Sequence[Case]], Iterable[Case]]
 
 
 def check(
     candidate: Callable[..., Any] | str,
     loss: str,
     *,
+    pack: str = "core",
     dtype: DTypeLike = "float64",
+    compute: str | None = None,
     framework: str | None = None,
+    device: str = "cpu",
+    reduction: str | None = None,
+    dialect: str | None = None,
     case: str | None = None,
+    timeout: float | None = None,
+    strict: bool = False,
     progress: Progress = iter,
 ) -> Report:
-    """Judge an implementation of a variant on all of that variant's cases.
+    """Judge an implementation of a variant on the golden vectors of that variant.
 
     Parameters
     ----------
     candidate : callable or str
-        ``f(cosines, labels, *, s, ...)`` with the variant's parameters as keywords, or where to find it,
-        "path/file.py:name" or "package.module:name". A NumPy function returns (losses (B,), gradient (B, C)), the
-        gradient of Σ cotangent_b L_b if it takes ``cotangent=``, else of the sum. A PyTorch function returns
-        per-sample losses; autograd gives the gradient.
+        ``f(cosines, labels, *, s, ...)`` or ``f(embeddings, weights, labels, *, s, ...)`` with the variant's
+        parameters as keywords; where to find it, "path/file.py:name" or "package.module:name"; or a directory or file
+        of answers, format svref-answers/1. Without autograd it returns (losses (B,), gradient (B, C)), or the losses
+        and the gradients by embeddings and weights, of Σ cotangent_b L_b if it names ``cotangent=``, else of the sum.
+        With autograd (PyTorch, JAX, TensorFlow) it returns per-sample losses, or their sum or mean. Either may return
+        a dict with "loss" and the quantities on the way: cosines, margin_cosine, mask, relative_logits.
     loss : str
         The variant's name, a key of `VARIANTS`.
+    pack : str, default "core"
+        Which vectors: "core", "paper" or "seed", which ship, or a directory with a manifest.json.
     dtype : {"float64", "float32"}
-        The dtype of the cosines, and of the tolerance.
-    framework : {"numpy", "torch"}, optional
-        What the candidate is written in; None: found out.
+        The dtype of inputs and outputs.
+    compute : {"float64", "float32", "float16", "bfloat16"}, optional
+        The format the candidate computes in, which the tolerance is for; None is `dtype`.
+    framework : str, optional
+        "numpy", "torch", "jax", "tensorflow", "tf.function" or "array-api:<module>"; None: found out.
+    device : str, default "cpu"
+        Where a PyTorch candidate runs, "cuda" for example.
+    reduction : {"none", "sum", "mean"}, optional
+        What the candidate returns; None: found out.
+    dialect : str, optional
+        Judge a port of public code instead of the paper: a key of `DIALECTS`.
     case : str, optional
         The id of the only case to judge.
+    timeout : float, optional
+        Seconds after which a call counts as hung.
+    strict : bool, default False
+        Whether inputs that must raise are judged too.
     progress : callable, optional
         Wraps the sequence of cases, for a progress bar.
 
     Returns
     -------
     Report
-        ``report.ok``, ``report.failures``, ``str(report)``; ``report.raise_if_wrong()`` in a test.
+        ``report.ok``, ``report.failures``, ``report.diagnosis``; ``report.raise_if_wrong()`` in a test.
 
     Raises
     ------
     ValueError
-        If the variant, the case or the dtype is unknown.
+        If the variant, the pack, the case, the dialect or a format is unknown.
     CandidateError
-        If the candidate cannot be found or called, raises, or returns arrays of a wrong shape.
+        If the candidate cannot be found or called with the variant's parameters.
+    VectorsError
+        If the vectors are damaged.
     """
-    entry = _variant(loss)
-    loss, dtype = entry.name, _dtype(dtype)
-    name = candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
-    function = adapters.load(candidate) if isinstance(candidate, str) else candidate
-    adapter = adapters.adapter(function, framework, entry.parameters)
-    cases = list(cases_of(loss)) if case is None else [_case_of(loss, case)]
-    judged = [(c, _judge_case(adapter, c, dtype)) for c in progress(cases)]
-    words = ["svref", "check", name, "--loss", loss, "--dtype", str(dtype)]
-    words += ["--framework", framework] if framework else []
-    command = shlex.join(words) if isinstance(candidate, str) else ""
-    return _report(judged, _header(name, loss, adapter.description, dtype, len(cases)), command)
+    entry, kind = _variant(loss), _dtype(dtype)
+    if reduction is not None and reduction not in FACTORS:
+        raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
+    vectors = load_vectors(pack=pack) if (SHIPPED / pack).is_dir() else load_vectors(pack)
+    guard, level, ignores = _guard(candidate, entry, framework, device, timeout)
+    used = _format(compute or kind.name)
+    spoken = dialect_of(dialect) if dialect else None
+    plan = Plan(guard, level, kind, used, spoken, live=not _is_answers(candidate), ignores=ignores)
+    cases, left_out = _cases(vectors, entry, plan, case)
+    found = run(plan, cases, reduction, progress)
+    header = {
+        "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
+        "candidate": _name(candidate), "loss": entry.name, "dialect": spoken.name if spoken else "",
+        "framework": guard.adapter.description, "dtype": kind.name, "compute": used, "cases": len(cases),
+        "left_out": left_out,
+    }  # fmt: skip
+    options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
+               "reduction": reduction, "dialect": dialect}  # fmt: skip
+    return report_of(found, header, _command(candidate, entry.name, options), entry, strict, guard.printed)
 
 
 def check_values(
@@ -118,93 +157,80 @@ def check_values(
     CandidateError
         If `losses` or `gradient` has a wrong shape.
     """
-    loss = _variant(loss).factory() if isinstance(loss, str) else loss
+    entry = _variant(loss) if isinstance(loss, str) else None
+    loss = entry.factory() if entry is not None else loss
     if not isinstance(loss, SVXSoftmax):
         raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(), or a name; got {loss!r}.")
     step = loss.forward(cosines, labels, ignore_index=ignore_index)
     g = inputs.row_cotangent(cotangent, len(step.labels))
-    dtype = step.cosines.dtype
-    by_cosines = np.empty(step.cosines.shape, dtype) if gradient is None else _values(gradient, dtype)
-    outputs = Outputs(_values(losses, dtype), by_cosines, g)
-    check_outputs(outputs, step.cosines)
-    judgement = judge(loss, step.cosines, step.labels, outputs, gradient is not None, step.counted)
-    named = Case("", "", {}, "", step.cosines, step.labels, g)
-    return _report([(named, judgement)], _header("plain arrays", repr(loss), "", dtype, 1), "", repr(loss))
+    outputs = {"loss": _values(losses, step.cosines.dtype)}
+    outputs |= {} if gradient is None else {"grad_cosines": _values(gradient, step.cosines.dtype)}
+    check_outputs(outputs, Call("", (step.cosines,), step.labels, g, {}), None)
+    compute = step.cosines.dtype.name
+    right = reference.of(loss, [step.cosines], step.labels, g, compute, step.counted)
+    exact = (step.cosines.astype(np.float64),)
+    trial = Trial("", "", loss, {}, exact, step.labels, g, compute, outputs, None, judge(right, outputs))
+    header = {"svref": __version__, "candidate": "plain arrays", "loss": repr(loss), "dtype": compute,
+              "compute": compute, "cases": 1}  # fmt: skip
+    return report_of(Run(trials=[trial]), header, "", None)
 
 
-def _judge_case(adapter: Adapter, case: Case, dtype: np.dtype[Any]) -> Judgement:
-    cosines = case.cosines.astype(dtype)
-    try:
-        with np.errstate(under="ignore"):  # the caller's settings are not the candidate's, nor its own the caller's
-            outputs = adapter.run(cosines, case.labels, case.cotangent, case.parameters)
-    except CandidateError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise CandidateError(
-            f"the candidate raised {type(error).__name__} on case {case.id}: {error} "
-            f"(called with arrays of {adapter.description})"
-        ) from error
-    check_outputs(outputs, cosines)
-    return judge(case.loss, cosines, case.labels, outputs, has_gradient=True)
+def _guard(
+    candidate: Callable[..., Any] | str, entry: Variant, framework: str | None, device: str, timeout: float | None
+) -> tuple[Guard, Level | None, bool]:
+    """Return what calls the candidate, its level, and whether it takes ``ignore_index``."""
+    if _is_answers(candidate):
+        return Guard(answers.read(Path(str(candidate)))), None, False
+    function = load(candidate) if isinstance(candidate, str) else candidate
+    level = level_of(function, entry.parameters)
+    made = adapters.adapter(function, framework, level, entry.parameters, device)
+    return Guard(made, timeout), level, names(function, "ignore_index")
 
 
-def _report(
-    judged: list[tuple[Case, Judgement]], header: dict[str, Any], command: str, loss: str | None = None
-) -> Report:
-    failures = [failure for case, judgement in judged for failure in _failures(case, judgement, loss)]
-    failures.sort(key=lambda failure: -float(f"{failure.error:.3g}"))  # equally wrong: in the order of the cases
-    names = [quantity.name for quantity in judged[0][1].quantities]
-    return Report(
-        header=header,
-        counts=tuple(_count(i, name, [judgement for _, judgement in judged]) for i, name in enumerate(names)),
-        undecided=int(sum(judgement.undecided.sum() for _, judgement in judged)),
-        skipped=int(sum(judgement.skipped.sum() for _, judgement in judged)),
-        failures=tuple(failures),
-        reproduce=f"{command} --case {failures[0].case}" if command and failures else "",
-    )
+def _is_answers(candidate: Callable[..., Any] | str) -> bool:
+    """Return whether a candidate is a directory or a file of answers."""
+    return isinstance(candidate, str) and (Path(candidate).is_dir() or candidate.endswith(".json"))
 
 
-def _failures(case: Case, judgement: Judgement, loss: str | None) -> Iterable[Failure]:
-    arguments = ", ".join(f"{name}={value:g}" for name, value in case.parameters.items())
-    typed = loss or f"{case.variant.replace('-', '_')}({arguments})"
-    for quantity in judgement.quantities:
-        for where in np.argwhere(quantity.wrong):
-            index = tuple(int(i) for i in where)
-            got, expected, error = (float(a[index]) for a in (quantity.got, quantity.expected, quantity.error))
-            gap = float(judgement.gap[index[0]])
-            yield Failure(case.id, typed, quantity.name, index, got, expected, error, gap, quantity.note)
+def _cases(vectors: Vectors, entry: Variant, plan: Plan, case: str | None) -> tuple[list[Vector], int]:
+    """Return the cases to judge, and how many are left out because the dtype does not hold their inputs."""
+    known = [v for v in vectors if v.variant == entry.name and plan.level in (None, v.level)]
+    if plan.dialect is not None:
+        known = [v for v in known if v.result != "error"]
+    if case is not None:
+        known = [v for v in known if v.id == case]
+    cases = [v for v in known if plan.dtype.name in v.dtypes]
+    if not any(v.result != "error" for v in cases):
+        what = f"no case {case!r} of" if case else "no cases of"
+        raise ValueError(
+            f"pack {vectors.name} has {what} {entry.name} for a candidate on {_TAKES[plan.level]} in {plan.dtype}; "
+            f"see svref golden list --variant {entry.name}."
+        )
+    return cases, len(known) - len(cases)
 
 
-def _count(index: int, name: str, judgements: list[Judgement]) -> Count:
-    quantities: list[Quantity] = [judgement.quantities[index] for judgement in judgements]
-    right = [q.judged & ~q.wrong for q in quantities]
-    return Count(
-        quantity=name,
-        passed=int(sum((r & ~q.vacuous).sum() for r, q in zip(right, quantities, strict=True))),
-        failed=int(sum(q.wrong.sum() for q in quantities)),
-        vacuous=int(sum((r & q.vacuous).sum() for r, q in zip(right, quantities, strict=True))),
-        undefined=dict(sum((Counter(q.policies) for q in quantities), Counter())),
-        worst=max(float(np.where(q.judged, q.error, 0.0).max(initial=0.0)) for q in quantities),
-    )
+_TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 
-def _header(name: str, loss: str, framework: str, dtype: np.dtype[Any], cases: int) -> dict[str, Any]:
-    return {
-        "svref": __version__,
-        "candidate": name,
-        "loss": loss,
-        "framework": framework,
-        "dtype": str(dtype),
-        "cases": cases,
-    }
+def _command(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | None]) -> str:
+    """Return the command that does the same; "" for a function that has no path."""
+    if not isinstance(candidate, str):
+        return ""
+    defaults = {"pack": "core", "device": "cpu"}
+    words = ["svref", "check", candidate, "--loss", loss]
+    for name, value in options.items():
+        if value is not None and value != defaults.get(name):
+            words += [f"--{name}", value]
+    return shlex.join(words)
+
+
+def _name(candidate: Callable[..., Any] | str) -> str:
+    return candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
 
 
 def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Return arrays and tensors in the dtype they came in; numbers in lists in the dtype of the cosines."""
-    adapters.refuse_masked(values)
-    if hasattr(values, "requires_grad"):
-        values = values.detach()
-    return np.asarray(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)
+    return plain(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)
 
 
 def _variant(loss: object) -> Variant:
@@ -214,16 +240,15 @@ def _variant(loss: object) -> Variant:
     return VARIANTS[name]
 
 
-def _case_of(loss: str, case_id: str) -> Case:
-    found = named_case(case_id if "/" in case_id else f"{loss}/{case_id}")
-    if found.variant != loss:
-        raise ValueError(f"case must be one of {loss}, such as {loss}/notebook; got {case_id!r}.")
-    return found
-
-
 def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
     known: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
     if name not in known:
         raise ValueError(f"dtype must be float32 or float64; got {name}.")
     return known[name]
+
+
+def _format(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"compute must be one of {', '.join(FORMATS)}; got {name!r}.")
+    return name

@@ -1,4 +1,4 @@
-"""What a check found: counts, the worst element of each output, and how to see it again."""
+"""What a check found: a verdict, counts, the worst elements, the name of the mistake, and how to see it again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "svref-report/0"
+from svref.conformance.controls import Finding
+from svref.conformance.departure import Departure
+from svref.conformance.diagnosis import Diagnosis
+from svref.conformance.guard import Mishap
+from svref.conformance.words import lines_of, units
+
+SCHEMA = "svref-report/1"
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,12 @@ class Failure:
         The case's id; empty for plain arrays.
     loss : str
         The loss, as one would type it.
-    quantity : {"loss", "gradient"}
+    quantity : {"loss", "grad_cosines", "grad_embeddings", "grad_weights"}
         Which output.
     index : tuple of int
         The element.
     got, expected : float
-        The candidate's value and the reference's.
+        The candidate's value and the right one.
     error : float
         The distance in units of the tolerance; infinite for NaN, infinity and a wrong dtype.
     gap : float
@@ -48,10 +54,10 @@ class Failure:
     note: str = ""
 
     def __str__(self) -> str:
-        place = ", ".join(map(str, self.index))
+        place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         distance = f"error {units(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
         return (
-            f"{self.quantity}[{place}] = {self.got:.9g}, but should be {self.expected:.9g}   [{self.loss}]\n"
+            f"{self.quantity}{place} = {self.got:.9g}, but should be {self.expected:.9g}   [{self.loss}]\n"
             f"  {self.note or distance}"
         )
 
@@ -62,7 +68,7 @@ class Count:
 
     Parameters
     ----------
-    quantity : {"loss", "gradient"}
+    quantity : str
         Which output.
     passed, failed : int
         Elements judged right and wrong; a vacuous pass is not counted as passed.
@@ -90,37 +96,79 @@ class Report:
     Parameters
     ----------
     header : mapping
-        Versions, candidate, loss, dtype, number of cases.
+        Versions, vectors and their digest, candidate, loss, dialect, framework, dtype, number of cases.
     counts : tuple of Count
         One an output.
-    undecided : int
-        Decisions within rounding of their boundary, compared both ways.
-    skipped : int
-        Rows with too many of those; not judged.
     failures : tuple of Failure
         Every wrong element, worst first.
+    diagnosis : tuple of Diagnosis
+        The deviations that explain all failures, best first; or one that explains some; or none.
+    departure : Departure or None
+        The first quantity that is wrong, in the order in which a loss is computed.
+    findings : tuple of Finding
+        What calling again showed: hidden state, rows that influence each other, ignored rows that count.
+    mishaps : tuple of Mishap
+        Cases without an answer: the candidate raised, hung, refused, or answered with no numbers.
+    blind : tuple of str
+        Outputs spoiled on purpose that were not found wrong; then no verdict means anything.
+    undecided, branches, skipped : int
+        Decisions within rounding of their boundary; rows that took another branch than the exact one; rows with too
+        many such decisions, not judged.
+    missing : tuple of str
+        Outputs that no answer has.
+    refused, invalid : int
+        How many inputs that must raise did, and of how many.
+    remarks : mapping of str to int
+        What else the candidate does, and in how many cases.
+    cases : mapping of str to str
+        The verdict of each case.
     reproduce : str
         The command that shows the worst failure alone; "" where there is none.
     """
 
     header: Mapping[str, Any]
     counts: tuple[Count, ...]
-    undecided: int
-    skipped: int
     failures: tuple[Failure, ...]
+    diagnosis: tuple[Diagnosis, ...] = ()
+    departure: Departure | None = None
+    findings: tuple[Finding, ...] = ()
+    mishaps: tuple[Mishap, ...] = ()
+    blind: tuple[str, ...] = ()
+    undecided: int = 0
+    branches: int = 0
+    skipped: int = 0
+    missing: tuple[str, ...] = ()
+    refused: int = 0
+    invalid: int = 0
+    remarks: Mapping[str, int] = field(default_factory=dict)
+    cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
 
     @property
     def verdict(self) -> str:
-        """FAIL if an element is wrong, else PASS if one that says something is right, else VACUOUS."""
-        if self.failures:
-            return "FAIL"
-        return "PASS" if any(count.passed > 0 for count in self.counts) else "VACUOUS"
+        """PASS, PASS-BRANCH, FAIL, FAIL-AS(deviation), VACUOUS, UNSUPPORTED or ERROR."""
+        if self.failures or self.findings:
+            return f"FAIL-AS({self.explanation})" if self.explanation else "FAIL"
+        if any(mishap.kind != "unsupported" for mishap in self.mishaps):
+            return "ERROR"
+        if self.missing or not self.counts:
+            return "UNSUPPORTED"
+        if not any(count.passed for count in self.counts):
+            return "VACUOUS"
+        if self.blind:
+            return "ERROR"
+        return "PASS-BRANCH" if self.branches else "PASS"
+
+    @property
+    def explanation(self) -> str:
+        """The name of what explains every failure; "" where nothing does."""
+        complete = [d.name for d in self.diagnosis if d.complete]
+        return (complete or [f.name for f in self.findings if not self.failures] or [""])[0]
 
     @property
     def ok(self) -> bool:
-        """Whether the verdict is "PASS": something was judged, and nothing was wrong."""
-        return self.verdict == "PASS"
+        """Whether something was judged, and nothing was wrong."""
+        return self.verdict in ("PASS", "PASS-BRANCH")
 
     def raise_if_wrong(self) -> None:
         """Raise an AssertionError with the report's text unless it is `ok`, for use in tests."""
@@ -129,7 +177,10 @@ class Report:
 
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
-        content = {"schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, **asdict(self)}
+        told = replace(self, diagnosis=tuple(replace(d, hypothesis=None) for d in self.diagnosis))
+        content = {"schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, **asdict(told)}
+        for diagnosis in content["diagnosis"]:
+            del diagnosis["hypothesis"]
         return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
@@ -143,52 +194,7 @@ class Report:
             raise
 
     def __str__(self) -> str:
-        return "\n".join([self._headline(), "", *map(_count_line, self.counts), *self._remarks(), "", *self._verdict()])
-
-    def _headline(self) -> str:
-        h = self.header
-        cases = f"{h['cases']} case{'' if h['cases'] == 1 else 's'}"
-        parts = [f"svref {h['svref']}", h["candidate"], h["loss"], h["framework"], h["dtype"], cases]
-        return " · ".join(part for part in parts if part)
-
-    def _remarks(self) -> list[str]:
-        remarks = []
-        for count in self.counts:
-            kinds = ", ".join(f"{number} {kind}" for kind, number in count.undefined.items())
-            if kinds:
-                total = sum(count.undefined.values())
-                remarks.append(f"  not judged {total:6d} entries of the {count.quantity} at poles, a policy: {kinds}")
-        empty = [count.quantity for count in self.counts if not count.passed and not count.failed]
-        remarks += [f"  no element of the {name} says anything: its tolerance reaches its value" for name in empty]
-        if self.undecided:
-            remarks.append(f"  both ways  {self.undecided:6d} decisions within rounding of their boundary")
-        if self.skipped:
-            remarks.append(f"  skipped    {self.skipped:6d} rows with too many such decisions")
-        return remarks
-
-    def _verdict(self) -> list[str]:
-        if self.verdict == "PASS":
-            return ["PASS"]
-        if self.verdict == "VACUOUS":
-            return ["VACUOUS  no element says anything: all are vacuous, at poles or skipped"]
-        worst = [next((f for f in self.failures if f.quantity == count.quantity), None) for count in self.counts]
-        lines = [f"FAIL  in {len({f.case for f in self.failures})} of {self.header['cases']} cases"]
-        lines += [f"\nworst {f.quantity:<9} {f.case} row {f.index[0]}\n  {f}" for f in worst if f is not None]
-        return lines + ([f"\nreproduce  {self.reproduce}"] if self.reproduce else [])
-
-
-def units(error: float) -> str:
-    """Return an error in units of the tolerance, for people."""
-    if not math.isfinite(error):
-        return "infinitely many units"
-    return f"{error:,.3g}" if error < 1000 else f"{error:,.0f}" if error < 1e9 else f"{error:.1e}"
-
-
-def _count_line(count: Count) -> str:
-    return (
-        f"  {count.quantity:<10} {count.passed:6d} passed {count.failed:6d} failed {count.vacuous:6d} vacuous"
-        f"     worst {units(count.worst)} of tolerance"
-    )
+        return "\n".join(lines_of(self))
 
 
 def _plain(value: Any) -> Any:

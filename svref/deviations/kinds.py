@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ class Deviation:
         The computation on valid float64 cosines; None where the mistake is in the head.
     on_head : callable
         The computation on valid float64 embeddings and weights.
+    change : callable or None
+        Takes an SVXSoftmax and returns the loss that is computed in its place, where the mistake is another loss.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Deviation:
     applies: Applies = field(repr=False)
     on_cosines: CosineRun | None = field(repr=False)
     on_head: HeadRun = field(repr=False)
+    change: ChangedLoss | None = field(repr=False, default=None)
 
     @property
     def level(self) -> Literal["cosine", "head"]:
@@ -127,7 +130,7 @@ def changed_loss(formula: str, *seen: str) -> Callable[[ChangedLoss], Deviation]
         def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
             return right(change(loss), c, y, g)
 
-        return _entry(change, formula, seen, differs, run, through(run))
+        return replace(_entry(change, formula, seen, differs, run, through(run)), change=change)
 
     return make
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from svref import stages
-from svref.deviations.kinds import changed_loss, changed_result
-from svref.deviations.textbook import from_logits, right, right_logits
+from svref.deviations.kinds import Applies, changed_loss, changed_result
+from svref.deviations.textbook import Entropy, from_logits, right, right_logits
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 
 EPS = 1e-9
 FLOOR = 1e-30
 CLAMP = 1 - 1e-7
-OVERFLOW = 88.7  # exp of a larger float32 is infinite
+OVERFLOW = {"float32": 88.7, "float64": 709.7}  # exp of a larger number is infinite
 
 Result = tuple[FloatArray, FloatArray]
 
@@ -48,15 +48,26 @@ def _entropy_with_eps(z: FloatArray, own: stages.Own) -> Result:
     return -np.log(p_y + EPS), by_z
 
 
+def _overflows(dtype: str) -> Applies:
+    """Return whether a logit of a loss can be too large for exp in a dtype."""
+    return lambda loss: not loss.angular or _largest_logit(loss) > OVERFLOW[dtype]
+
+
 @changed_result(
     "L = log Σ_k e^{z_k} - z_y in float32, no maximum taken out",
     "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
     "comratvlad/sv_softmax:src/custom_losses.py",
-    applies=lambda loss: not loss.angular or _largest_logit(loss) > OVERFLOW,
+    applies=_overflows("float32"),
 )
 def no_max_subtraction(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """The loss is infinite and the gradient NaN once a logit exceeds 88.7, which hard logits at s = 64 do."""
-    return from_logits(right_logits, _raw_entropy)(loss, c, y, g)
+    return from_logits(right_logits, _raw_entropy("float32"))(loss, c, y, g)
+
+
+@changed_result("L = log Σ_k e^{z_k} - z_y in float64, no maximum taken out", applies=_overflows("float64"))
+def no_max_subtraction_float64(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """As no-max-subtraction, but float64 holds out until a logit exceeds 709.7: at scales of several hundred."""
+    return from_logits(right_logits, _raw_entropy("float64"))(loss, c, y, g)
 
 
 def _largest_logit(loss: SVXSoftmax) -> float:
@@ -65,13 +76,17 @@ def _largest_logit(loss: SVXSoftmax) -> float:
     return loss.s * (t if loss.emphasis.form == "fixed" else 2 * t - 1)
 
 
-def _raw_entropy(z: FloatArray, own: stages.Own) -> Result:
-    """Return log Σ exp z - z_y and its derivatives, infinite where float32 is, but without its rounding."""
-    e = np.where(np.isinf(np.exp(z.astype(np.float32))), np.inf, np.exp(z))
-    total = e.sum(axis=1)
-    by_z = e / total[:, None]
-    by_z[own] -= 1
-    return np.log(total) - z[own], by_z
+def _raw_entropy(dtype: str) -> Entropy:
+    """Return log Σ exp z - z_y and its derivatives, infinite where a dtype is, but without its rounding."""
+
+    def entropy(z: FloatArray, own: stages.Own) -> Result:
+        e = np.where(np.isinf(np.exp(z.astype(dtype))), np.inf, np.exp(z))
+        total = e.sum(axis=1)
+        by_z = e / total[:, None]
+        by_z[own] -= 1
+        return np.log(total) - z[own], by_z
+
+    return entropy
 
 
 @changed_result("L = min(L, -log 1e-30)", "deepinsight/insightface:arcface_torch (DistCrossEntropy)")
@@ -89,6 +104,13 @@ def mean_for_sum(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) ->
     """Losses and gradients depend on the size of the batch, B times too small."""
     losses, gradient = right(loss, c, y, g)
     return losses / len(y), gradient / len(y)
+
+
+@changed_result("B L_b", "tosfaq/deep-object-reid:torchreid/losses/am_softmax.py, a sum over nonzero losses")
+def sum_for_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """The sum is returned where the mean was asked for: losses and gradients B times too large."""
+    losses, gradient = right(loss, c, y, g)
+    return losses * len(y), gradient * len(y)
 
 
 @changed_result("∂L/∂c / B, L_b right")

@@ -32,6 +32,8 @@ class HeadTruth:
         The losses.
     embeddings, weights : Certified, shape (B, D) and (C, D)
         The gradients of Σ cotangent_b L_b; a pair that is exactly parallel or opposite adds 0 to both.
+    gaps : Certified, shape (B, C)
+        Distance of each mask decision, as that of `Truth`.
     gap, branch_gap : Certified, shape (B,)
         Distances of the nearest decisions, as those of `Truth`.
     bits : int
@@ -44,6 +46,7 @@ class HeadTruth:
     loss: Certified
     embeddings: Certified
     weights: Certified
+    gaps: Certified
     gap: Certified
     branch_gap: Certified
     bits: int = FIRST_BITS
@@ -155,6 +158,7 @@ class _Head:
         (b, d), c = x.shape, w.shape[0]
         self.mask: BoolArray = np.zeros((b, c), bool)
         self.singles = [Sheet(name, b, None) for name in ("loss", "gap", "branch_gap")]
+        self.gaps = Sheet("gaps", b, c)
         self.by_x, self.by_w = Sheet("embeddings", b, d), Sheet("weights", c, d)
         self.latest: list[list[Number] | None] = [None] * b
         self.open: list[list[Unresolved]] = [[] for _ in range(b)]
@@ -175,11 +179,13 @@ class _Head:
             with precision(limit):
                 self._give_up()
         loss, gap, branch_gap = (sheet.certified() for sheet in self.singles)
-        outputs = [sheet.unresolved for sheet in (*self.singles, self.by_x, self.by_w)]
-        unresolved = tuple(u for some in (*self.open, *outputs) for u in some)
-        return HeadTruth(
-            self.mask, loss, self.by_x.certified(), self.by_w.certified(), gap, branch_gap, bits, unresolved
-        )
+        by_x, by_w, gaps = (sheet.certified() for sheet in (self.by_x, self.by_w, self.gaps))
+        unresolved = tuple(u for some in (*self.open, *(s.unresolved for s in self._all)) for u in some)
+        return HeadTruth(self.mask, loss, by_x, by_w, gaps, gap, branch_gap, bits, unresolved)
+
+    @property
+    def _all(self) -> list[Sheet]:
+        return [*self.singles, self.gaps, self.by_x, self.by_w]
 
     def _pass(self) -> bool:
         """Compute all at the current precision; return whether that settled everything."""
@@ -205,6 +211,7 @@ class _Head:
         self.mask[i], self.open[i] = row.mask, []
         singles = [[row.loss], [row.gap], [row.branch_gap]]
         done = [sheet.fill(i, x) for sheet, x in zip(self.singles, singles, strict=True)]
+        done.append(self.gaps.fill(i, row.gaps))
         pulls = self.latest[i] = [_pull(*pair) for pair in zip(row.cosines, self.cosines[i], strict=True)]
         if not self.by_x.done[i].all():
             tangents = self.x.tangents(i, self.w, [c.dot for c in self.cosines[i]])
@@ -221,7 +228,7 @@ class _Head:
             self.progress(done, len(self.x.rows) + len(self.w.rows))
 
     def _give_up(self) -> None:
-        for sheet in (*self.singles, self.by_x, self.by_w):
+        for sheet in self._all:
             for i in range(len(sheet.hi)):
                 sheet.give_up(i, None)
 

@@ -8,22 +8,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from svref.golden.cases import Case, case, cases_of
-
 if TYPE_CHECKING:
     from svref.golden.commands import export, lint, make, verify
     from svref.golden.tree import VectorsError
-    from svref.golden.vectors import Vector, Vectors, load
+    from svref.golden.vectors import Vector, Vectors, find, load
 
-__all__ = ["Case", "Vector", "Vectors", "VectorsError", "case", "cases_of", "export", "lint", "load", "make", "verify"]
+__all__ = ["Vector", "Vectors", "VectorsError", "export", "find", "lint", "load", "make", "verify"]
 
 _HEAVY = {
-    "export": "commands",
-    "lint": "commands",
-    "make": "commands",
-    "verify": "commands",
+    **dict.fromkeys(("export", "lint", "make", "verify"), "commands"),
+    **dict.fromkeys(("Vector", "Vectors", "find", "load"), "vectors"),
     "VectorsError": "tree",
-} | dict.fromkeys(("Vector", "Vectors", "load"), "vectors")
+}
 
 
 def __getattr__(name: str) -> Any:

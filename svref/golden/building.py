@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from itertools import groupby
 
-from svref._version import __version__
-from svref.golden import canonical
-from svref.golden.canonical import Json, encoded, file_digest
+from svref.golden.canonical import Json, encoded
 from svref.golden.flags import NOTES
 from svref.golden.packs import Pack
 from svref.golden.power import power
 from svref.golden.recipes import Recipe
 from svref.golden.records import record
-from svref.golden.tree import FORMAT, schema_of
+from svref.golden.tree import FORMAT, index, schema_of
 from svref.golden.vectors import Vector, Vectors
 from svref.inputs import Progress
 
-SCHEMAS = ("manifest", "group", "errata")
+SCHEMAS = ("manifest", "group", "errata", "answers", "report")
 
 
 def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
@@ -35,7 +33,7 @@ def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
                 progress(done, len(recipes))
         files[f"groups/{variant}/{group}.json"] = encoded(_group(pack, variant, group, cases))
     files["errata.json"] = encoded({"format": FORMAT, "pack": pack.name, "withdrawn": []})
-    return {**files, **_index(pack, files, len(recipes))}
+    return {**files, **index(pack.name, pack.version, pack.purpose, files, len(recipes))}
 
 
 def case(recipe: Recipe) -> dict[str, Json]:
@@ -43,23 +41,16 @@ def case(recipe: Recipe) -> dict[str, Json]:
     made = record(recipe)
     if made["result"] == "error":
         return made
-    return {**made, "power": power(Vector.of(recipe.variant, recipe.group, made))}
+    return {**made, "power": power(Vector.of(recipe.variant, recipe.group, made, _notes(recipe.flags)))}
 
 
 def _group(pack: Pack, variant: str, group: str, cases: list[dict[str, Json]]) -> dict[str, Json]:
-    flags = sorted({flag for case in cases for flag in case["flags"]})
-    notes = {flag: NOTES[flag]._asdict() for flag in flags}
+    notes = _notes(sorted({flag for case in cases for flag in case["flags"]}))
     return {"format": FORMAT, "pack": pack.name, "variant": variant, "group": group, "notes": notes, "cases": cases}
 
 
-def _index(pack: Pack, files: Mapping[str, bytes], cases: int) -> dict[str, bytes]:
-    digests = {name: file_digest(data) for name, data in files.items()}
-    manifest = {
-        "format": FORMAT, "pack": pack.name, "version": pack.version, "purpose": pack.purpose,
-        "generator": f"svref {__version__}", "cases": cases, "files": digests,
-    }  # fmt: skip
-    made = encoded(manifest)
-    return {"manifest.json": made, "SHA256SUMS": canonical.sums({**digests, "manifest.json": file_digest(made)})}
+def _notes(flags: Iterable[str]) -> dict[str, Json]:
+    return {flag: NOTES[flag]._asdict() for flag in flags}
 
 
 def wrong_certificates(vectors: Vectors, progress: Progress | None = None) -> list[str]:

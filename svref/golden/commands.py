@@ -5,40 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from svref.golden import canonical
 from svref.golden.packs import PACKS
-from svref.golden.tree import FORMAT, VectorsError, write
-from svref.golden.vectors import Vector, Vectors, load
+from svref.golden.tree import FORMAT, VectorsError, check_free, write
+from svref.golden.vectors import SHIPPED, Vector, Vectors, Verification, load
 from svref.inputs import Progress
 
-
-@dataclass(frozen=True)
-class Verification:
-    """What `verify` found out.
-
-    Parameters
-    ----------
-    name, version, digest : str
-        The pack, and SHA-256 of its manifest.
-    cases, numbers : int
-        How many cases and certified numbers it holds.
-    recomputed : bool
-        Whether every number was computed again; False where python-flint is not installed, and digests were checked.
-    """
-
-    name: str
-    version: str
-    digest: str
-    cases: int
-    numbers: int
-    recomputed: bool
-
-    def __str__(self) -> str:
-        how = "recomputed to the last bit" if self.recomputed else "digests alone: python-flint is not installed"
-        return f"{self.name} {self.version}  {self.cases:,} cases, {self.numbers:,} numbers, {how}  {self.digest[:12]}"
+LARGE = "large"
 
 
 def make(
@@ -51,7 +26,7 @@ def make(
     directory : path
         Where ``<pack>/manifest.json`` and the rest are written. A pack that is there is replaced as a whole.
     packs : sequence of str
-        Of "seed", "core", "paper", "head".
+        Of "seed", "core", "paper", "head", "large".
     progress : callable, optional
         Called with the number of cases done and the total of the pack.
 
@@ -64,13 +39,24 @@ def make(
     ImportError
         Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
-    from svref.golden.building import build  # needs python-flint, which verify can do without
+    for name in packs:
+        if name not in (*PACKS, LARGE):
+            raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}, {LARGE}.")
+        check_free(Path(directory) / name)
+    for name in packs:
+        _make(Path(directory) / name, name, progress)
 
-    for name in packs:
-        if name not in PACKS:
-            raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}.")
-    for name in packs:
-        write(Path(directory) / name, build(PACKS[name], progress))
+
+def _make(directory: Path, name: str, progress: Progress | None) -> None:
+    """Write one pack; what makes it needs extras that reading does without."""
+    if name == LARGE:
+        from svref.golden.large import make_large
+
+        make_large(directory, progress)
+    else:
+        from svref.golden.building import build
+
+        write(directory, build(PACKS[name], progress))
 
 
 def verify(
@@ -94,7 +80,16 @@ def verify(
     VectorsError
         If a file is missing or was changed, or a number is not the correctly rounded one.
     """
-    return _verification(load(directory, pack), progress)
+    if directory is not None and (Path(directory) / "large.json").is_file():
+        from svref.golden.large import verify_large
+
+        return verify_large(directory, progress)
+    return _verification(_checked(directory, pack), progress)
+
+
+def _checked(directory: str | os.PathLike[str] | None, pack: str) -> Vectors:
+    """Return a pack whose files follow their schemas, also if it ships."""
+    return load(SHIPPED / pack if directory is None else directory)
 
 
 def _verification(vectors: Vectors, progress: Progress | None) -> Verification:
@@ -132,7 +127,7 @@ def lint(
     """
     from svref.golden.power import unexposed
 
-    vectors = load(directory, pack)
+    vectors = _checked(directory, pack)
     found = _verification(vectors, progress)
     wrong = [] if found.recomputed else ["no number was computed again: python-flint is not installed"]
     wrong += [f"{v.id} exposes no deviation" for v in vectors if v.result == "valid" and not _exposes(v)]

@@ -37,6 +37,10 @@ NOTES: dict[str, Note] = {
         "A negative just above the boundary and one just below, as near as eight bits allow.",
         "The mask is decided against another boundary, or in too few digits.",
     ),
+    "NextToBoundary": Note(
+        "A dominant negative is next to the boundary, closer than float64 or float32 tell apart.",
+        "Loss and gradient take different branches, or the mask is decided in fewer digits than the rest.",
+    ),
     "TargetAtPole": Note(
         "The target's cosine is 1 or -1, where an additive angle has no slope.",
         "The loss must be finite. The gradient is judged by policy where the limit is infinite.",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from svref.deviations.which import has_margin
 from svref.golden.groups import CORE, Group
 from svref.golden.recipes import GRID, Draw, Recipe, cotangent, of_rows
+from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
 
 NOTEBOOK_LOGITS = [[2.0, 3.0, 1.0, -1.0], [-1.0, 2.1, 2.0, 6.0], [-2.0, 3.0, 4.0, -2.1]]
@@ -60,6 +65,28 @@ def paper(targets: tuple[int, int], negatives: tuple[int, int]) -> Group:
     return group
 
 
+def either(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a dominant negative as near to the boundary as float64 and float32 have numbers."""
+    if "t" not in entry.parameters or not has_margin(entry.factory()):
+        return  # no mask, or ties that are exact for everybody
+    for s, dtype in itertools.product(PAPER_SCALES, ("float64", "float32")):
+        p = {**entry.parameters, "s": s}
+        targets = [c / GRID for c in (125, 122, 119, 116)]
+        negatives = [[-0.75, _boundary(entry.factory(**p), c, dtype), -0.5] for c in targets]
+        yield of_rows(entry, name, p, ("NextToBoundary",), targets, negatives)
+
+
+def _boundary(loss: SVXSoftmax, cosine: float, dtype: str) -> float:
+    """Return the number of a dtype next to f, on every machine."""
+    from svref.exact.balls import Given, ball, precision  # packs that are there are read without python-flint
+    from svref.exact.cosines import FIRST_BITS
+    from svref.exact.margins import Point, held
+
+    with precision(FIRST_BITS):
+        f = float(held(loss.margin, Point.of(Given(ball(cosine)))).value)
+    return float(np.array(f).astype(dtype))
+
+
 def wide(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield heads of 16 and 64 dimensions, a near-parallel, a mirrored and a scaled row among them."""
     for dimensions in (16, 64):
@@ -83,8 +110,8 @@ _PACKS = (
     Pack(
         "paper",
         "1.0.0",
-        "The papers' parameters, for float64 and float32.",
-        {"easy": paper((72, 120), (-64, 64)), "hard": paper((-96, 48), (-64, 120))},
+        "The papers' parameters, and negatives next to the boundary, for float64 and float32.",
+        {"easy": paper((72, 120), (-64, 64)), "hard": paper((-96, 48), (-64, 120)), "either": either},
     ),
     Pack("head", "1.0.0", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
 )

@@ -6,14 +6,11 @@ right one by more than its tolerance, and firm power if one does whose tolerance
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-
-from svref import condition
 from svref.deviations import DEVIATIONS, Deviation
+from svref.golden.reference import OUTPUTS, reference
 from svref.golden.vectors import Vector, Vectors
-from svref.inputs import BoolArray, FloatArray
+from svref.inputs import FloatArray
+from svref.judge import Outputs, judge
 
 DTYPES = ("float64", "float32")
 BEYOND = {  # what no case of numbers can expose, and why
@@ -29,8 +26,8 @@ def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
     """Return, by dtype, the deviations a case exposes: "firm", or only in "vacuous" elements."""
     found = {}
     for dtype, exposed in _kills(vector).items():
-        firm = [name for name, elements in exposed.items() if elements[:, 1].any()]
-        vacuous = [name for name, elements in exposed.items() if elements[:, 0].any() and name not in firm]
+        firm = [name for name, (_, firmly) in exposed.items() if firmly]
+        vacuous = [name for name, (wrong, firmly) in exposed.items() if wrong and not firmly]
         found[dtype] = {"firm": firm, "vacuous": vacuous}
     return found
 
@@ -51,42 +48,29 @@ def unexposed(vectors: Vectors) -> list[str]:
     ]
 
 
-def _kills(vector: Vector) -> dict[str, dict[str, BoolArray]]:
-    """Return by dtype and deviation which elements are exposed, and which of them firmly: (elements, 2)."""
-    found: dict[str, dict[str, BoolArray]] = {dtype: {} for dtype in DTYPES}
-    tolerances = {dtype: list(_tolerances(vector, dtype)) for dtype in DTYPES}
+def _kills(vector: Vector) -> dict[str, dict[str, tuple[bool, bool]]]:
+    """Return by dtype and deviation whether an element is exposed, and whether one is firmly."""
+    references = {dtype: reference(vector, "float64", dtype) for dtype in DTYPES}
+    found: dict[str, dict[str, tuple[bool, bool]]] = {dtype: {} for dtype in DTYPES}
     for name, deviation in DEVIATIONS.items():
-        results = _run(deviation, vector)
-        if results is None:
-            continue
-        for dtype in DTYPES:
-            pairs = zip(results, tolerances[dtype], strict=True)
-            found[dtype][name] = np.concatenate([_exposed(got, *judged) for got, judged in pairs])
+        outputs = outputs_of(deviation, vector)
+        if outputs is not None:
+            for dtype in DTYPES:
+                quantities = judge(references[dtype], outputs).quantities
+                wrong = [(q.wrong.any(), (q.wrong & ~q.vacuous).any()) for q in quantities]
+                found[dtype][name] = any(w for w, _ in wrong), any(firm for _, firm in wrong)
     return found
 
 
-def _run(deviation: Deviation, vector: Vector) -> tuple[FloatArray, ...] | None:
-    """Return what the wrong code makes of a case, in the order of `_tolerances`; None where it does nothing."""
+def outputs_of(deviation: Deviation, vector: Vector) -> Outputs | None:
+    """Return what the wrong code makes of a case, by the names of the outputs; None where it does nothing."""
     loss, inputs = vector.loss, vector.inputs
     if not deviation.applies(loss) or (vector.level == "cosine" and deviation.level == "head"):
         return None
+    results: tuple[FloatArray, ...]
     if vector.level == "cosine":
-        return deviation.run(loss, inputs["cosines"], inputs["labels"], inputs["cotangent"])
-    return deviation.run_head(loss, inputs["embeddings"], inputs["weights"], inputs["labels"], inputs["cotangent"])
-
-
-def _tolerances(vector: Vector, dtype: str) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """Yield the expected values of each output and their tolerances."""
-    names = ("loss", "cosines") if vector.level == "cosine" else ("loss", "embeddings", "weights")
-    s, t, classes = vector.parameters["s"], vector.parameters.get("t", 1.0), vector.mask.shape[1]
-    weight = np.abs(vector.inputs["cotangent"])[:, None] if vector.level == "cosine" else 1.0
-    for name in names:
-        tolerance = condition.tolerance(vector.scales[name], classes, s, t, dtype)
-        yield vector.expected[name], tolerance * (1.0 if name == "loss" else weight)
-
-
-def _exposed(got: FloatArray, expected: FloatArray, tolerance: FloatArray) -> BoolArray:
-    judged = np.isfinite(expected)
-    with np.errstate(invalid="ignore", over="ignore"):
-        wrong = judged & ~(np.abs(got - np.where(judged, expected, 0.0)) <= tolerance)
-    return np.stack([wrong.ravel(), (wrong & (tolerance < np.abs(expected))).ravel()], axis=1)
+        results = deviation.run(loss, inputs["cosines"], inputs["labels"], inputs["cotangent"])
+    else:
+        x, w = inputs["embeddings"], inputs["weights"]
+        results = deviation.run_head(loss, x, w, inputs["labels"], inputs["cotangent"])
+    return dict(zip(OUTPUTS[vector.level], results, strict=True))

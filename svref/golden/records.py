@@ -6,20 +6,21 @@ rounded up to three digits.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from flint import arb
 
 from svref import condition, exact
 from svref.exact import Certified
-from svref.exact.balls import Root, UndecidedError, ball, precision
-from svref.exact.cosines import FIRST_BITS
-from svref.exact.margins import Point, held
-from svref.formats import FORMATS
+from svref.exact.cosines import Truth
+from svref.formats import FORMATS, format_of
 from svref.golden import canonical
 from svref.golden.canonical import Json, tensor
+from svref.golden.radius import cosine_radius, head_radius
 from svref.golden.recipes import Recipe
+from svref.inputs import BoolArray
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.shards import Shard
@@ -27,6 +28,7 @@ from svref.step import Step, forward
 from svref.vectors import directions
 
 POLICIES = ["infinity", "nan", "zero", "slope"]
+JUDGED = ("float64", "float32")  # the formats whose undecided decisions have their other branch in the file
 
 
 def record(recipe: Recipe) -> dict[str, Json]:
@@ -34,7 +36,7 @@ def record(recipe: Recipe) -> dict[str, Json]:
     if recipe.group == "error":
         return _finished(recipe, "error", {}, {})
     made = _cosine_case(recipe) if recipe.level == "cosine" else _head_case(recipe)
-    return _finished(recipe, **made)
+    return _finished(recipe, _result(made), **made)
 
 
 def _finished(
@@ -48,6 +50,7 @@ def _finished(
         "parameters": dict(recipe.parameters),
         "flags": list(recipe.flags),
         "result": result,
+        "dtypes": _dtypes(recipe),
         "inputs": inputs,
         "expected": expected,
         "scales": scales,
@@ -56,23 +59,38 @@ def _finished(
     }
 
 
+def _result(made: dict[str, Json]) -> str:
+    if "1" in made["poles"]:
+        return "undefined"
+    return "accept_set" if made["branches"] else "valid"
+
+
+def _dtypes(recipe: Recipe) -> list[str]:
+    """Return the formats that hold every input exactly."""
+    numbers = np.concatenate([np.ravel(np.array(values, np.float64)) for values in recipe.inputs.values()])
+    return [name for name in FORMATS if _holds(numbers, name)]
+
+
+def _holds(numbers: Any, name: str) -> bool:
+    mantissa, exponent = np.frexp(numbers[np.isfinite(numbers) & (numbers != 0)])
+    scaled = mantissa * 2.0 ** format_of(name).digits
+    return bool((scaled == np.rint(scaled)).all() and (2.0 ** (exponent - 1) >= format_of(name).tiny).all())
+
+
 def _cosine_case(recipe: Recipe) -> dict[str, Json]:
     c, y = np.array(recipe.inputs["cosines"], dtype=np.float64), np.array(recipe.inputs["labels"], dtype=np.intp)
     g, loss = np.array(recipe.inputs["cotangent"]), recipe.loss
-    truth = exact.evaluate(loss, c, y, g)
-    step = loss.forward(c, y)
-    outputs = {"loss": truth.loss, "cosines": truth.cosines, "s": truth.s, "t": truth.t}
-    outputs |= {f"margin.{name}": value for name, value in truth.margin.items()}
-    pole = bool(np.isinf(truth.cosines.hi).any())
-    expected = {"mask": canonical.bits(truth.mask.tolist()), **{name: _certified(v) for name, v in outputs.items()}}
+    truth, step = exact.evaluate(loss, c, y, g), loss.forward(c, y)
+    expected = {"mask": canonical.bits(truth.mask.tolist()), **_outputs(truth)}
     expected |= {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
     return {
-        "result": "undefined" if pole else "valid",
         "expected": expected,
-        "scales": _scales(condition.scales(step, np.float64), step),
+        "scales": _scales(condition.scales(step, np.float64)),
         "decisive": _decisive(step),
-        "radius": _radius(loss, c, y),
-        **({"policies": POLICIES} if pole else {}),
+        "poles": _poles(loss, step),
+        "branches": [branch for name in JUDGED for branch in _branches(recipe, step, name)],
+        "radius": cosine_radius(loss, c, y),
+        **_policies(_poles(loss, step)),
     }
 
 
@@ -85,12 +103,15 @@ def _head_case(recipe: Recipe) -> dict[str, Json]:
     outputs = {"loss": truth.loss, "embeddings": truth.embeddings, "weights": truth.weights}
     scales = {"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}
     expected = {"mask": canonical.bits(truth.mask.tolist()), **{name: _certified(v) for name, v in outputs.items()}}
-    expected |= {"gap": tensor(truth.gap.hi), "branch_gap": tensor(truth.branch_gap.hi)}
+    expected |= {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
     return {
-        "result": "valid",
         "expected": expected,
         "scales": {name: tensor(canonical.rounded_up(v)) for name, v in scales.items()},
         "decisive": _decisive(step),
+        "poles": _poles(recipe.loss, step),
+        "branches": [],
+        "radius": head_radius(recipe.loss, x, w, y),
+        **_policies(_poles(recipe.loss, step)),
     }
 
 
@@ -100,15 +121,22 @@ def _head_step(loss: SVXSoftmax, x: Any, w: Any, y: Any) -> Step:
     return forward(*loss.parts, shard.cosines(targets), y, angle=Angle(*targets))
 
 
-def _certified(value: Certified) -> dict[str, Json]:
-    return tensor(value.hi, value.lo)
+def _outputs(truth: Truth, rows: Any = slice(None)) -> dict[str, Json]:
+    """Return the certified outputs of a case of cosines, or of one of its rows."""
+    outputs = {"loss": truth.loss, "cosines": truth.cosines, "s": truth.s, "t": truth.t}
+    outputs |= {f"margin.{name}": value for name, value in truth.margin.items()}
+    return {name: _certified(value, rows) for name, value in outputs.items()}
 
 
-def _scales(scales: condition.Scales, step: Step) -> dict[str, Json]:
+def _certified(value: Certified, rows: Any = slice(None)) -> dict[str, Json]:
+    return tensor(value.hi[rows], value.lo[rows])
+
+
+def _scales(scales: condition.Scales, rows: Any = slice(None)) -> dict[str, Json]:
     """Return the condition scales of each output for a cotangent of one, in the order of the outputs."""
     named = {"loss": scales.loss, "cosines": scales.cosines, "s": scales.s, "t": scales.t}
     named |= {f"margin.{name}": value for name, value in scales.margin.items()}
-    return {name: tensor(canonical.rounded_up(value)) for name, value in named.items()}
+    return {name: tensor(canonical.rounded_up(value[rows])) for name, value in named.items()}
 
 
 def _decisive(step: Step) -> dict[str, str]:
@@ -116,31 +144,53 @@ def _decisive(step: Step) -> dict[str, str]:
     found = {}
     for name in FORMATS:
         near, reach = condition.undecided(step, name)
-        found[name] = "".join("01"[int(row)] for row in ~near.any(axis=1) & (reach < 0))
+        found[name] = _rows(~near.any(axis=1) & (reach < 0))
     return found
 
 
-def _radius(loss: SVXSoftmax, cosines: Any, labels: Any) -> list[float]:
-    """Return, row by row, by how much every cosine may change at once without turning a decision over: proven."""
-    return [_row_radius(loss, row, int(y)) for row, y in zip(cosines.tolist(), labels, strict=True)]
+def _poles(loss: SVXSoftmax, step: Step) -> str:
+    """Return the rows whose target is at a pole of an angular margin, as 0 and 1."""
+    return _rows((step.angle.sine == 0) & loss.margin.angular)
 
 
-def _row_radius(loss: SVXSoftmax, row: list[float], label: int) -> float:
-    for exponent in range(-3, -61, -1):
-        if _holds(loss, row, label, 2.0**exponent):
-            return 2.0**exponent
-    return 0.0
+def _policies(poles: str) -> dict[str, Json]:
+    return {"policies": POLICIES} if "1" in poles else {}
 
 
-def _holds(loss: SVXSoftmax, row: list[float], label: int, radius: float) -> bool:
-    """Return whether all decisions are the same for all cosines within `radius`, by one evaluation in wide balls."""
-    with precision(FIRST_BITS):
-        around = [ball(c) + arb(0, radius) for c in row]
-        c = around[label]
-        at = Point(c, ((1 - c) * (1 + c)).nonnegative_part().sqrt(), lambda: Root(0, 2))
-        try:
-            boundary = held(loss.emphasis.boundary or loss.margin, at).value
-            held(loss.margin, at)
-        except UndecidedError:
-            return False
-        return all(x > boundary or x < boundary for k, x in enumerate(around) if k != label)
+def _rows(flags: BoolArray) -> str:
+    return "".join("01"[int(flag)] for flag in flags)
+
+
+def _branches(recipe: Recipe, step: Step, name: str) -> list[dict[str, Json]]:
+    """Return what else is right in a format: every other way to take the mask decisions that its rounding may turn.
+
+    Those of float64 are among those of float32, so each format lists its own.
+    """
+    if name not in _dtypes(recipe):
+        return []
+    near, _ = condition.undecided(step, name)
+    return [_branch(recipe, step, name, *way) for b in range(len(near)) for way in _other_ways(near, b)]
+
+
+def _other_ways(near: BoolArray, b: int) -> Iterator[tuple[int, BoolArray]]:
+    """Yield row b with a mask of what to turn over, for each choice among its undecided decisions but none."""
+    columns = np.flatnonzero(near[b])
+    if len(columns) <= condition.MOST_UNDECIDED:
+        for turned in itertools.product((False, True), repeat=len(columns)):
+            if any(turned):
+                flipped = np.zeros(near.shape, dtype=bool)
+                flipped[b, columns] = turned
+                yield b, flipped
+
+
+def _branch(recipe: Recipe, step: Step, name: str, b: int, flipped: BoolArray) -> dict[str, Json]:
+    loss, g = recipe.loss, np.array(recipe.inputs["cotangent"])
+    truth = exact.evaluate(loss, step.cosines, step.labels, g, flipped=flipped)
+    other = forward(*loss.parts, step.cosines, step.labels, flipped=flipped)
+    return {
+        "dtype": name,
+        "row": b,
+        "mask": canonical.bits(truth.mask[b : b + 1].tolist())[0],
+        "expected": _outputs(truth, b),
+        "scales": _scales(condition.scales(other, np.float64), b),
+    }

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-
+from svref._version import __version__
 from svref.golden import canonical
-from svref.golden.canonical import Json, file_digest
+from svref.golden.canonical import Json, encoded, file_digest
 
 FORMAT = "svref-vectors/1"
+OF_A_PACK = re.compile(
+    r"(manifest|errata|large)\.json|large\.safetensors|SHA256SUMS|groups/[^/]+/[^/]+\.json|schema/[a-z]+\.schema\.json"
+)
 NOT_LISTED = ("manifest.json", "SHA256SUMS")  # a file cannot hold its own digest
 
 
@@ -30,10 +33,26 @@ class VectorsError(Exception):
     """Vectors that are damaged, unknown, or in the way; the message names the file and the case."""
 
 
+def index(name: str, version: str, purpose: str, files: Mapping[str, bytes], cases: int) -> dict[str, bytes]:
+    """Return the manifest of a pack's files, and the sums."""
+    digests = {path: file_digest(data) for path, data in files.items()}
+    manifest = {
+        "format": FORMAT, "pack": name, "version": version, "purpose": purpose,
+        "generator": f"svref {__version__}", "cases": cases, "files": digests,
+    }  # fmt: skip
+    made = encoded(manifest)
+    return {"manifest.json": made, "SHA256SUMS": canonical.sums({**digests, "manifest.json": file_digest(made)})}
+
+
+def check_free(directory: Path) -> None:
+    """Raise unless there is nothing, or a pack, whole or damaged, which may be replaced."""
+    if directory.exists() and (directory.is_file() or any(directory.iterdir())) and not _is_pack(directory):
+        raise VectorsError(f"{directory} holds other files; nothing was written. Choose an empty or a new directory.")
+
+
 def write(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write a pack's files where there is nothing, or an older tree of a pack, which is replaced as a whole."""
-    if directory.exists() and any(directory.iterdir()) and not _is_pack(directory):
-        raise VectorsError(f"{directory} holds other files; nothing was written. Choose an empty or a new directory.")
+    check_free(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     fresh = directory.with_name(f".{directory.name}.{os.getpid()}.new")
     old = directory.with_name(f".{directory.name}.{os.getpid()}.old")
@@ -69,20 +88,31 @@ def read(directory: Path) -> tuple[dict[str, Json], dict[str, bytes]]:
 
 
 def groups(files: Mapping[str, bytes]) -> Iterator[tuple[str, dict[str, Json]]]:
-    """Yield the path and the content of every group, checked against its schema."""
+    """Yield the path and the content of every group."""
     for name, data in files.items():
         if name.startswith("groups/"):
-            content = json.loads(data)
-            validate("group", content, name)
-            yield name, content
+            yield name, json.loads(data)
+
+
+def check_schemas(manifest: Json, files: Mapping[str, bytes]) -> None:
+    """Raise unless the manifest and every file of a pack are what their schemas say."""
+    validate("manifest", manifest, "manifest.json")
+    for name, data in files.items():
+        kind = "group" if name.startswith("groups/") else name.removesuffix(".json")
+        if not name.startswith("schema/"):
+            validate(kind, json.loads(data), name)
 
 
 def validate(schema: str, content: Json, name: str) -> None:
     """Raise unless `content` is what its schema says."""
+    try:
+        import jsonschema  # the packs that ship are read without it
+    except ImportError as error:
+        raise ImportError("checking a schema needs jsonschema: pip install 'svref[golden]'") from error
     validator = jsonschema.Draft202012Validator(schema_of(schema))
-    error = jsonschema.exceptions.best_match(validator.iter_errors(content))
-    if error is not None:
-        raise VectorsError(f"{name} does not follow the {schema} schema at {error.json_path}: {error.message}")
+    first = jsonschema.exceptions.best_match(validator.iter_errors(content))
+    if first is not None:
+        raise VectorsError(f"{name} does not follow the {schema} schema at {first.json_path}: {first.message}")
 
 
 def _manifest(directory: Path) -> dict[str, Any]:
@@ -96,15 +126,15 @@ def _manifest(directory: Path) -> dict[str, Any]:
     form = manifest.get("format") if isinstance(manifest, dict) else None
     if form != FORMAT:
         raise VectorsError(f"{path} is of format {form!r}; this svref reads {FORMAT!r}. Get a matching svref.")
-    validate("manifest", manifest, str(path))
+    if not (isinstance(manifest.get("files"), dict) and {"pack", "version", "purpose"} <= manifest.keys()):
+        raise VectorsError(f"{path} does not follow the manifest schema. Get the pack again.")
     return dict(manifest)
 
 
 def _is_pack(directory: Path) -> bool:
-    try:
-        return bool(read(directory))
-    except VectorsError:
-        return False
+    """Return whether a directory holds what a pack holds, whole or damaged, and nothing else."""
+    files = [p.relative_to(directory).as_posix() for p in directory.rglob("*") if p.is_file()]
+    return "manifest.json" in files and all(OF_A_PACK.fullmatch(name) for name in files)
 
 
 def schema_of(name: str) -> Json:

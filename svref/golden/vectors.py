@@ -13,7 +13,7 @@ import numpy as np
 from svref.golden import canonical, tree
 from svref.golden.canonical import Json
 from svref.golden.tree import VectorsError
-from svref.inputs import BoolArray, FloatArray
+from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
@@ -35,8 +35,11 @@ class Vector:
         Keyword arguments of the variant's factory.
     flags : tuple of str
         Why the case exists; `Pack.notes` explains each.
-    result : {"valid", "undefined", "error"}
+    result : {"valid", "accept_set", "undefined", "error"}
+        "accept_set": a decision lies within rounding of its boundary, and its other branch is right too.
         "undefined": the gradient of a target at a pole is a matter of policy. "error": the inputs must raise.
+    dtypes : tuple of str
+        The formats that hold every input exactly.
     inputs : mapping of arrays
         cosines, or embeddings and weights; labels; cotangent.
     expected, rest : mapping of arrays
@@ -47,6 +50,8 @@ class Vector:
         The condition scale K of each element, for a cotangent of one at cosine level.
     case : dict
         The case as it stands in the file.
+    purpose : str
+        What its flags say that it tests.
     """
 
     id: str
@@ -56,31 +61,40 @@ class Vector:
     parameters: Mapping[str, float]
     flags: tuple[str, ...]
     result: str
+    dtypes: tuple[str, ...]
     inputs: Arrays = field(repr=False)
     expected: Arrays = field(repr=False)
     rest: Arrays = field(repr=False)
     mask: BoolArray = field(repr=False)
     scales: Arrays = field(repr=False)
     case: dict[str, Any] = field(repr=False)
+    purpose: str = field(repr=False, default="")
 
     @property
     def loss(self) -> SVXSoftmax:
         """The loss the case is about; raises for a case that must."""
         return VARIANTS[self.variant].factory(**self.parameters)
 
+    @property
+    def labels(self) -> IntArray:
+        """The target classes, shape (B,)."""
+        return self.inputs["labels"].astype(np.intp)
+
     @classmethod
-    def of(cls, variant: str, group: str, case: dict[str, Any]) -> Vector:
-        """Return a case of a group file."""
+    def of(cls, variant: str, group: str, case: dict[str, Any], notes: Mapping[str, Mapping[str, str]]) -> Vector:
+        """Return a case of a group file, with what the notes say of its flags."""
         certified = {name: v for name, v in case["expected"].items() if isinstance(v, dict) and "lo" in v}
         inputs = {name: canonical.array(v) for name, v in case["inputs"].items()}
         return cls(
             case["id"], variant, group, case["level"], case["parameters"], tuple(case["flags"]), case["result"],
+            dtypes=tuple(case["dtypes"]),
             inputs={**inputs, "labels": inputs["labels"].astype(np.intp)},
             expected={name: canonical.array(v) for name, v in certified.items()},
             rest={name: canonical.array(v, "lo") for name, v in certified.items()},
             mask=np.array([[bit == "1" for bit in row] for row in case["expected"].get("mask", [])], dtype=bool),
             scales={name: canonical.array(v) for name, v in case["scales"].items()},
             case=case,
+            purpose=" ".join(notes[flag]["tests"] for flag in case["flags"]),
         )  # fmt: skip
 
 
@@ -120,6 +134,32 @@ class Vectors:
         raise KeyError(f"no case {case_id!r} in pack {self.name} {self.version}")
 
 
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found out.
+
+    Parameters
+    ----------
+    name, version, digest : str
+        The pack, and SHA-256 of its manifest.
+    cases, numbers : int
+        How many cases and certified numbers it holds.
+    recomputed : bool
+        Whether every number was computed again; False where python-flint is not installed, and digests were checked.
+    """
+
+    name: str
+    version: str
+    digest: str
+    cases: int
+    numbers: int
+    recomputed: bool
+
+    def __str__(self) -> str:
+        how = "recomputed to the last bit" if self.recomputed else "digests alone: python-flint is not installed"
+        return f"{self.name} {self.version}  {self.cases:,} cases, {self.numbers:,} numbers, {how}  {self.digest[:12]}"
+
+
 def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") -> Vectors:
     """Return a pack of golden vectors.
 
@@ -128,7 +168,7 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
     directory : path, optional
         The pack's directory, the one with its manifest.json; None is the pack that ships with svref.
     pack : str, default "core"
-        Which of those that ship, "core" or "seed".
+        Which of those that ship: "core", "paper" or "seed".
 
     Returns
     -------
@@ -150,6 +190,8 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
     """
     root = SHIPPED / pack if directory is None else Path(directory)
     manifest, files = tree.read(root)
+    if directory is not None:  # those that ship were checked when they were made
+        tree.check_schemas(manifest, files)
     cases, notes, seen = [], {}, set()
     for name, group in tree.groups(files):
         notes.update(group["notes"])
@@ -158,9 +200,18 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
                 raise VectorsError(f"{root / name}: the id {case['id']} occurs twice.")
             seen.add(case["id"])
             _check_digest(f"{root / name}, case {case['id']}", case)
-            cases.append(Vector.of(group["variant"], group["group"], case))
+            cases.append(Vector.of(group["variant"], group["group"], case, group["notes"]))
     digest = canonical.file_digest((root / "manifest.json").read_bytes())
     return Vectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, tuple(cases), notes)
+
+
+def find(case_id: str) -> Vector:
+    """Return the case of that id from the packs that ship; a ValueError says where ids are listed."""
+    for pack in sorted(p.name for p in SHIPPED.iterdir()):
+        for vector in load(pack=pack):
+            if vector.id == case_id:
+                return vector
+    raise ValueError(f"no pack that ships has a case {case_id!r}; see svref golden list, with --pack paper or seed.")
 
 
 def _check_digest(where: str, case: Mapping[str, Json]) -> None:

@@ -1,0 +1,80 @@
+"""The command `svref check`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from svref.cli.tools import USAGE, errors, fail, progress, say
+from svref.conformance import check
+from svref.conformance.adapters import FRAMEWORKS
+from svref.dialects import DIALECTS
+from svref.formats import FORMATS
+from svref.variants import VARIANTS
+
+EXIT_CODES = {"PASS": 0, "PASS-BRANCH": 0, "FAIL": 1}  # what cannot be judged is a usage error
+
+
+class Dtype(StrEnum):
+    """What goes in and comes out."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+class Reduction(StrEnum):
+    """What a candidate returns."""
+
+    none = "none"
+    sum = "sum"
+    mean = "mean"
+
+
+def check_command(
+    candidate: Annotated[str, typer.Argument(help="path/file.py:name, package.module:name, or a folder of answers.")],
+    loss: Annotated[str, typer.Option(help=f"The variant: {', '.join(VARIANTS)}.")],
+    dtype: Annotated[Dtype, typer.Option(help="The dtype of inputs and outputs.")] = Dtype.float64,
+    compute: Annotated[
+        str | None, typer.Option(help=f"What it computes in, if not that: {', '.join(FORMATS)}.")
+    ] = None,
+    pack: Annotated[str, typer.Option(help="The vectors: core, paper, seed, or a directory.")] = "core",
+    framework: Annotated[
+        str | None, typer.Option(help=f"What it is written in: {', '.join(FRAMEWORKS)}; found out if left out.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where a PyTorch candidate runs.")] = "cpu",
+    reduction: Annotated[Reduction | None, typer.Option(help="What it returns; found out if left out.")] = None,
+    dialect: Annotated[
+        str | None, typer.Option(help=f"Judge a port of public code instead: {', '.join(DIALECTS)}.")
+    ] = None,
+    case_id: Annotated[str | None, typer.Option("--case", help="Judge this case alone.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
+    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+) -> None:
+    """Judge an implementation on the golden vectors.
+
+    Exit code 0: right; 1: wrong; 2: it cannot be judged; 3: the vectors are damaged.
+
+    A candidate is f(cosines, labels, *, s, ...) or f(embeddings, weights, labels, *, s, ...) with the variant's
+    parameters as keywords. In PyTorch, JAX and TensorFlow it returns the losses; in NumPy, and any namespace of the
+    array API, the losses and the gradients of their sum (or of Σ cotangent_b L_b, if it takes cotangent=).
+    """
+    if report is not None and (report.is_dir() or not report.parent.is_dir()):
+        fail(f"--report needs a file in an existing folder; got {report}")
+    with errors():
+        result = check(
+            candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
+            reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
+            timeout=timeout, strict=strict, progress=progress,
+        )  # fmt: skip
+    say(f"{result}\n")
+    if report is not None:
+        try:
+            result.write(report)
+        except OSError as error:
+            fail(f"the report cannot be written: {error}")
+        say(f"\nreport            {report}\n")
+    raise typer.Exit(EXIT_CODES.get(result.verdict.split("(")[0].removesuffix("-AS"), USAGE))

@@ -1,0 +1,148 @@
+"""The testers tested: outputs spoiled on purpose must fail, and a candidate must not remember its calls.
+
+Three controls are made of the candidate's own outputs on every run. If one of them passes, the check is blind to
+this candidate, and its verdict would mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from svref.conformance.adapters.arrays import aligned
+from svref.conformance.candidate import Answer, Call
+from svref.conformance.guard import Guard, Mishap
+from svref.conformance.trial import Trial
+from svref.judge import Outputs, Quantity
+
+Spoil = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What calling the candidate again, or with fewer rows, showed.
+
+    Parameters
+    ----------
+    name : str
+        "hidden-state", "rows-influence-each-other" or "ignored-rows-counted".
+    case : str
+        Where first.
+    text : str
+        What differs.
+    """
+
+    name: str
+    case: str
+    text: str
+
+
+def blind(trials: Sequence[Trial]) -> list[str]:
+    """Return the names of the controls that nothing shows to be wrong; all, if nothing could be spoiled."""
+    return [name for name, spoil in CONTROLS.items() if not any(_seen(trial, spoil) for trial in trials)]
+
+
+def _seen(trial: Trial, spoil: Spoil) -> bool:
+    """Return whether spoiled outputs fail in an output that passed."""
+    for quantity in trial.judgement.quantities:
+        if quantity.passed.any() and not quantity.wrong.any():
+            spoiled = {**trial.outputs, quantity.name: _spoiled(trial, quantity, spoil)}
+            if replace(trial, outputs=spoiled).against_own().wrong:
+                return True
+    return False
+
+
+def _spoiled(trial: Trial, quantity: Quantity, spoil: Spoil) -> NDArray[Any]:
+    """Return an output with the element changed that is most certain to say something."""
+    values = np.array(trial.outputs[quantity.name])
+    firm = np.where(quantity.passed, np.abs(quantity.expected), -np.inf)
+    at = np.unravel_index(int(np.argmax(firm)), firm.shape)
+    values[at] = spoil(values[at], quantity.expected[at], firm[at])
+    return values
+
+
+CONTROLS: Mapping[str, Spoil] = {
+    "an element turned to its opposite": lambda got, expected, size: -got,
+    "an element that is 0": lambda got, expected, size: got * 0,
+    "an element that is NaN": lambda got, expected, size: got * np.nan,
+}
+
+
+def remembers(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[Finding]:
+    """Return what shows when the first case of each group is asked again, and row by row."""
+    found: list[Finding] = []
+    for trial in _first_of_groups(trials):
+        for name, check in (("hidden-state", _again), ("rows-influence-each-other", _alone)):
+            text = "" if any(f.name == name for f in found) else check(guard, calls[trial.id], trial)
+            found += [Finding(name, trial.id, text)] if text else []
+    return found
+
+
+def _first_of_groups(trials: Sequence[Trial]) -> list[Trial]:
+    return list({trial.group: trial for trial in reversed(trials)}.values())[::-1]
+
+
+def _again(guard: Guard, call: Call, trial: Trial) -> str:
+    """Return how the same call differs from the first time, beyond rounding; "" if it does not."""
+    answer = guard(call)
+    if isinstance(answer, Mishap):
+        return f"the second call {answer.message}"
+    return _differs(trial, aligned(answer, call), "the second call")
+
+
+def _alone(guard: Guard, call: Call, trial: Trial) -> str:
+    """Return how a row alone differs from the row in its batch; "" if it does not."""
+    b = int(np.argmax(np.abs(call.cotangent)))
+    one = call.rows(slice(b, b + 1))
+    answer = guard(one)
+    if isinstance(answer, Mishap) or trial.factor is not None:
+        return f"row {b} alone {answer.message}" if isinstance(answer, Mishap) else ""
+    outputs = {name: v for name, v in aligned(answer, one).items() if name != "grad_weights"}
+    whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs}
+    for name, values in whole.items():
+        values[b] = outputs[name][0]
+    return _differs(trial, whole, f"row {b} alone")
+
+
+def _differs(trial: Trial, outputs: Outputs, what: str) -> str:
+    """Return the first element that differs by more than its tolerance from what came before."""
+    for right in trial.right.ways[0]:
+        if right.name in outputs and right.name in trial.outputs:
+            before, after = (np.asarray(o[right.name], np.float64) for o in (trial.outputs, outputs))
+            with np.errstate(invalid="ignore"):
+                same = (np.abs(after - before) <= 2 * right.tolerance) | (after == before)
+            same |= np.isnan(before) & np.isnan(after) | right.policy
+            if not same.all():
+                at = tuple(int(i) for i in np.argwhere(~same)[0])
+                place = f"[{', '.join(map(str, at))}]" if at else ""
+                return f"{what} gives {right.name}{place} = {after[at]:.9g}, where it was {before[at]:.9g}"
+    return ""
+
+
+def counts_ignored(guard: Guard, call: Call, ignore_index: int = -100) -> list[Finding]:
+    """Return whether a row with the ignored label counts: its loss and gradient must be 0, the others as before."""
+    before = guard(call)
+    labels = call.labels.copy()
+    labels[0] = ignore_index
+    asked = Call(call.id, call.arrays, labels, call.cotangent, {**call.parameters, "ignore_index": ignore_index})
+    after = guard(asked)
+    if isinstance(before, Mishap) or isinstance(after, Mishap):
+        text = after.message if isinstance(after, Mishap) else ""
+    else:
+        text = _counted(before, after)
+    return [Finding("ignored-rows-counted", call.id, text)] if text else []
+
+
+def _counted(before: Answer, after: Answer) -> str:
+    gradient = after.gradients[0]
+    if after.losses.ndim == 0:
+        moved = gradient is not None and np.any(gradient[0] != 0)
+        return "the gradient of a row with the ignored label is not 0" if moved else ""
+    if after.losses[0] != 0 or (gradient is not None and np.any(gradient[0] != 0)):
+        return f"the loss of a row with the ignored label is {after.losses[0]:.9g}, should be 0, as its gradient"
+    same = np.array_equal(before.losses[1:], after.losses[1:])
+    return "" if same else "an ignored row changes the losses of the others"

@@ -1,0 +1,87 @@
+"""One case of a check: what was asked, what is right, what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from svref.conformance import reference
+from svref.conformance.candidate import Answer, Level
+from svref.inputs import FloatArray, IntArray
+from svref.judge import Judgement, Outputs, Reference, Way, judge
+from svref.loss import SVXSoftmax
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One batch that was answered and judged.
+
+    Parameters
+    ----------
+    id, group : str
+        The case and its group; empty for plain arrays.
+    loss : SVXSoftmax
+        The loss that is right.
+    parameters : mapping
+        The keyword arguments of the variant's factory; empty for plain arrays.
+    arrays : tuple of arrays
+        Cosines, or embeddings and weights; float64, exact in the dtype of the check.
+    labels, cotangent : arrays, shape (B,)
+        The target classes and dL/d(loss of each row).
+    compute : str
+        The format that tolerances are for.
+    outputs : mapping
+        What came back, by the names of the outputs.
+    answer : Answer or None
+        As it came from the adapter; None for plain arrays.
+    judgement : Judgement
+        The outputs against what is right.
+    factor : float or None
+        What a candidate that reduces multiplies Σ L_b by; None for per-sample losses.
+    """
+
+    id: str
+    group: str
+    loss: SVXSoftmax
+    parameters: Mapping[str, float]
+    arrays: tuple[FloatArray, ...] = field(repr=False)
+    labels: IntArray = field(repr=False)
+    cotangent: FloatArray = field(repr=False)
+    compute: str
+    outputs: Outputs = field(repr=False)
+    answer: Answer | None = field(repr=False)
+    judgement: Judgement = field(repr=False)
+    factor: float | None = None
+
+    @property
+    def level(self) -> Level:
+        """Where the case begins."""
+        return "cosine" if len(self.arrays) == 1 else "head"
+
+    @property
+    def right(self) -> Reference:
+        """What is right."""
+        return self.judgement.reference
+
+    @cached_property
+    def unweighted(self) -> Way:
+        """What is right for cotangents of at least one, which tolerances of wrong values are made of."""
+        g = np.fmax(1.0, np.abs(self.cotangent))
+        arrays = [a.astype(self.right.dtype) for a in self.arrays]
+        return reference.of(self.loss, arrays, self.labels, g, self.compute).ways[0]
+
+    def against_own(self) -> Judgement:
+        """Hold the outputs against what is right once more, after they were replaced."""
+        return judge(self.right, self.outputs)
+
+    def against(self, other: Reference) -> Judgement:
+        """Hold the outputs against another reference, given for per-sample losses."""
+        return judge(other if self.factor is None else other.reduced(self.factor), self.outputs)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an element is wrong."""
+        return self.judgement.wrong

@@ -1,0 +1,59 @@
+"""From the recipe of a large case to its certified numbers: cosines that are equal are computed once, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from svref import condition
+from svref.exact.counted import CountedRow, evaluate_counted
+from svref.formats import FORMATS
+from svref.golden import canonical
+from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
+from svref.golden.large.recipe import GRID, LargeRecipe
+from svref.golden.tree import VectorsError
+from svref.inputs import BoolArray, FloatArray, Progress
+
+
+def certify(recipe: LargeRecipe, progress: Progress | None = None) -> LargeCase:
+    """Return the case of a recipe; raise a VectorsError if a number cannot be settled."""
+    shape = (recipe.rows, recipe.projections, recipe.tabled)
+    truth = evaluate_counted(recipe.loss, recipe.grid, _counted(recipe), shape, progress=progress)
+    if truth.unresolved:
+        raise VectorsError(f"{recipe.id}: {len(truth.unresolved)} numbers not settled, first {truth.unresolved[0]}.")
+    outputs = {name: getattr(truth, name) for name in OUTPUTS}
+    hi, lo = {name: x.hi for name, x in outputs.items()}, {name: x.lo for name, x in outputs.items()}
+    return LargeCase(recipe.id, recipe, recipe.digests(), hi, lo, *_conditions(recipe))
+
+
+def _counted(recipe: LargeRecipe) -> Iterator[CountedRow]:
+    """Yield every row as numbers of negatives, plain and signed, at each value of the grid."""
+    signs, values = recipe.signs, len(recipe.grid)
+    for b, label in enumerate(recipe.labels.tolist()):
+        at = recipe.numerators(b) - recipe.span.first
+        at[label] = values  # a place of its own, which is cut off
+        signed = [np.bincount(at, row, values + 1)[:-1].astype(np.int64) for row in signs]
+        yield CountedRow(
+            target=float(recipe.targets[b]) / GRID,
+            cotangent=float(recipe.cotangent[b]),
+            counts=np.bincount(at, minlength=values + 1)[:-1],
+            signed=np.array(signed),
+            own=signs[:, label].astype(np.int64),
+        )
+
+
+def _conditions(recipe: LargeRecipe) -> tuple[dict[str, FloatArray], dict[str, BoolArray]]:
+    """Return the condition scales, rounded up, and which rows are decisive in each format."""
+    scales: dict[str, FloatArray] = {name: np.empty(recipe.rows) for name in SCALES}
+    decisive: dict[str, BoolArray] = {name: np.empty(recipe.rows, bool) for name in FORMATS}
+    for rows in recipe.blocks():
+        step = recipe.loss.forward(recipe.cosines(rows=rows), recipe.labels[rows])
+        found = condition.scales(step, np.float64)
+        target = found.cosines[np.arange(len(step.labels)), step.labels]
+        for name, values in zip(SCALES, (found.loss, target, found.cosines.sum(axis=1)), strict=True):
+            scales[name][rows] = canonical.rounded_up(values)
+        for name, sure in decisive.items():
+            near, reach = condition.undecided(step, name)
+            sure[rows] = ~near.any(axis=1) & (reach < 0)
+    return scales, decisive

@@ -1,0 +1,202 @@
+"""The pack `large`: gradients of 512 x 85,000 elements and more, checked from kilobytes.
+
+<pack>/large.json            recipes of the inputs, their digests, which rows are decisive
+<pack>/large.safetensors     certified losses, targets, projections and values, and their condition scales
+<pack>/manifest.json, SHA256SUMS, schema/    as in every pack
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+try:
+    import safetensors.numpy as safetensors
+    from safetensors import SafetensorError
+except ImportError as error:
+    raise ImportError("svref.golden.large needs safetensors: pip install 'svref[large]'") from error
+
+import numpy as np
+
+from svref.golden import tree
+from svref.golden.canonical import encoded, file_digest
+from svref.golden.large import store
+from svref.golden.large.case import LargeCase
+from svref.golden.large.recipe import LargeRecipe
+from svref.golden.tree import FORMAT, VectorsError
+from svref.golden.vectors import Verification
+from svref.inputs import Progress, check_progress
+
+NAME, VERSION = "large", "1.0.0"
+PURPOSE = "Gradients of many classes, by certified projections; inputs are integer recipes."
+SCHEMAS = ("manifest", "large")
+
+PARAMETERS: Mapping[str, Mapping[str, float]] = {
+    "sv-softmax": {"s": 32.0, "t": 1.25},
+    "am-softmax": {"s": 32.0, "m": 0.375},
+    "arc-softmax": {"s": 64.0, "m": 0.5},
+    "sv-am-softmax": {"s": 64.0, "m": 0.375, "t": 1.25},
+    "sv-arc-softmax": {"s": 64.0, "m": 0.5, "t": 1.25},
+    "mv-am-softmax": {"s": 32.0, "m": 0.375, "t": 1.25},
+}
+SHAPES = ((8, 300, 8), (512, 85_000, 16))  # rows, classes, and rows given element by element
+RECIPES = (
+    *(
+        LargeRecipe(name, parameters, rows, classes, seed=rows + i, tabled=tabled)
+        for rows, classes, tabled in SHAPES
+        for i, (name, parameters) in enumerate(PARAMETERS.items())
+    ),
+    LargeRecipe("sv-am-softmax", PARAMETERS["sv-am-softmax"], 24, 1_000_003, seed=24, tabled=4),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LargeVectors:
+    """A pack of large cases that was read and is whole.
+
+    Parameters
+    ----------
+    name, version, purpose : str
+        As in its manifest.
+    digest : str
+        SHA-256 of its manifest, and so of every byte.
+    cases : tuple of LargeCase
+        All cases.
+    """
+
+    name: str
+    version: str
+    purpose: str
+    digest: str
+    cases: tuple[LargeCase, ...] = field(repr=False)
+
+    def __iter__(self) -> Iterator[LargeCase]:
+        return iter(self.cases)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, case_id: str) -> LargeCase:
+        for case in self.cases:
+            if case.id == case_id:
+                return case
+        raise KeyError(f"no case {case_id!r} in pack {self.name} {self.version}")
+
+
+def make_large(
+    directory: str | os.PathLike[str], progress: Progress | None = None, recipes: Sequence[LargeRecipe] = RECIPES
+) -> None:
+    """Write the pack `large`, or one of other recipes; the bytes do not depend on the machine.
+
+    Parameters
+    ----------
+    directory : path
+        The pack's own directory. A pack that is there is replaced as a whole; an interrupt leaves it as it was.
+    progress : callable, optional
+        Called with the number of rows done and their total.
+    recipes : sequence of LargeRecipe
+        The cases; the default are those of the pack.
+
+    Raises
+    ------
+    VectorsError
+        If the directory holds other files, or a number cannot be settled; nothing is written.
+    ImportError
+        Without python-flint: pip install 'svref[exact]'.
+    """
+    check_progress(progress)
+    from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
+
+    cases = [certify(recipe, shown) for recipe, shown in zip(recipes, _shares(recipes, progress), strict=True)]
+    tensors = {name: np.ascontiguousarray(x, "<f8") for case in cases for name, x in store.tensors(case).items()}
+    files = {f"schema/{name}.schema.json": encoded(tree.schema_of(name)) for name in SCHEMAS}
+    files["large.json"] = encoded({"format": FORMAT, "pack": NAME, "cases": [store.described(case) for case in cases]})
+    files["large.safetensors"] = safetensors.save(tensors)
+    tree.write(Path(directory), {**files, **tree.index(NAME, VERSION, PURPOSE, files, len(cases))})
+
+
+def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
+    """Return a pack of large cases.
+
+    Parameters
+    ----------
+    directory : path
+        The pack's directory, the one with its manifest.json.
+
+    Raises
+    ------
+    VectorsError
+        If a file is missing, was changed, follows no schema or is of another format; the message names it.
+    """
+    root = Path(directory)
+    manifest, files = tree.read(root)
+    if not {"large.json", "large.safetensors"} <= set(files):
+        raise VectorsError(f"{root} is the pack {manifest['pack']!r}, without large cases. Read it with golden.load.")
+    content = json.loads(files["large.json"])
+    tree.validate("manifest", manifest, str(root / "manifest.json"))
+    tree.validate("large", content, str(root / "large.json"))
+    try:
+        tensors = safetensors.load(files["large.safetensors"])
+    except SafetensorError as error:
+        raise VectorsError(f"{root / 'large.safetensors'} is no safetensors file: {error}.") from error
+    cases = tuple(store.read_case(root, made, tensors) for made in content["cases"])
+    digest = file_digest((root / "manifest.json").read_bytes())
+    return LargeVectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, cases)
+
+
+def verify_large(directory: str | os.PathLike[str], progress: Progress | None = None) -> Verification:
+    """Check that a pack of large cases is whole, and compute every number again where python-flint is installed.
+
+    Parameters
+    ----------
+    directory : path
+        As `load_large` takes it.
+    progress : callable, optional
+        Called with the number of rows done and their total.
+
+    Returns
+    -------
+    Verification
+
+    Raises
+    ------
+    VectorsError
+        If the pack is damaged, an input is not what its digest says, or a number is not the correctly rounded one.
+    """
+    check_progress(progress)
+    vectors = load_large(directory)
+    recompute = importlib.util.find_spec("flint") is not None
+    shares = _shares([case.recipe for case in vectors], progress)
+    for case, shown in zip(vectors, shares, strict=True):
+        if not (_is_certified(case, shown) if recompute else case.recipe.digests() == case.digests):
+            raise VectorsError(f"{case.id} is not what comes out of its recipe.")
+    numbers = sum(x.size for case in vectors for x in case.expected.values())
+    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recompute)
+
+
+def _shares(recipes: Sequence[LargeRecipe], progress: Progress | None) -> Iterator[Progress]:
+    """Yield for each recipe a function that adds its rows to those of the recipes before it."""
+    total, before = sum(recipe.rows for recipe in recipes), 0
+    for recipe in recipes:
+
+        def shown(done: int, of: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
+        yield shown
+        before += recipe.rows
+
+
+def _is_certified(case: LargeCase, progress: Progress) -> bool:
+    """Return whether every number of a case is what comes out of its recipe, to the last bit."""
+    from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
+
+    again = certify(case.recipe, progress)
+    return store.described(again) == store.described(case) and all(
+        np.array_equal(made, there)
+        for made, there in zip(store.tensors(again).values(), store.tensors(case).values(), strict=True)
+    )

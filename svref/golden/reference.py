@@ -1,0 +1,85 @@
+"""What a vector says is right, for a candidate of some format: values, tolerances, and every accepted branch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from svref import condition
+from svref.golden import canonical
+from svref.golden.canonical import Json
+from svref.golden.vectors import Vector
+from svref.inputs import BoolArray
+from svref.judge import Reference, Right, Way
+
+OUTPUTS = {  # name of an output, and what the file calls it
+    "cosine": {"loss": "loss", "grad_cosines": "cosines"},
+    "head": {"loss": "loss", "grad_embeddings": "embeddings", "grad_weights": "weights"},
+}
+
+
+def reference(vector: Vector, dtype: DTypeLike, compute: str | None = None) -> Reference:
+    """Return what is right for outputs of `dtype`, computed in the format `compute`, the same if left out.
+
+    Rows whose decisions the format may turn over are judged if the file has their other branches.
+    """
+    compute = compute or np.dtype(dtype).name
+    decisive = np.array([bit == "1" for bit in vector.case["decisive"][compute]])
+    branches: dict[int, list[Json]] = defaultdict(list)
+    for branch in vector.case["branches"]:
+        if branch["dtype"] == compute:
+            branches[branch["row"]].append(branch)
+    first = tuple(_right(vector, name, compute) for name in OUTPUTS[vector.level])
+    ways = [first] + [
+        _otherwise(vector, first, {b: some[j] for b, some in branches.items() if j < len(some)}, compute)
+        for j in range(max(map(len, branches.values()), default=0))
+    ]
+    undecided = np.array([len(branches[b]).bit_length() for b in range(len(decisive))], dtype=np.intp)
+    gaps = canonical.array(vector.case["expected"]["gaps"]).min(axis=1)
+    return Reference(np.dtype(dtype), tuple(ways), gaps, undecided, decisive | (undecided > 0))
+
+
+def _right(vector: Vector, name: str, compute: str) -> Right:
+    key = OUTPUTS[vector.level][name]
+    tolerance = _tolerance(vector, vector.scales[key], compute)
+    if name == "grad_cosines":
+        tolerance = tolerance * np.abs(vector.inputs["cotangent"])[:, None]
+    return Right(name, vector.expected[key], vector.rest[key], tolerance, _policy(vector, name))
+
+
+def _tolerance(vector: Vector, scale: Any, compute: str) -> Any:
+    p = vector.parameters
+    return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), compute)
+
+
+def _policy(vector: Vector, name: str) -> BoolArray:
+    """Return where the gradient is undefined: the target's entry of a row at a pole; in heads both its rows."""
+    shape = vector.expected[OUTPUTS[vector.level][name]].shape
+    where, labels = np.zeros(shape, dtype=bool), vector.inputs["labels"]
+    poles = np.flatnonzero([bit == "1" for bit in vector.case["poles"]])
+    if name == "grad_cosines":
+        where[poles, labels[poles]] = True
+    elif name != "loss":
+        where[poles if name == "grad_embeddings" else labels[poles]] = True
+    return where
+
+
+def _otherwise(vector: Vector, first: Way, rows: Mapping[int, Json], compute: str) -> Way:
+    """Return a way with some rows on another branch."""
+    return tuple(_row_replaced(vector, right, rows, compute) for right in first)
+
+
+def _row_replaced(vector: Vector, right: Right, rows: Mapping[int, Json], compute: str) -> Right:
+    key = OUTPUTS[vector.level][right.name]
+    value, rest, tolerance = right.value.copy(), right.rest.copy(), right.tolerance.copy()
+    for b, branch in rows.items():
+        certified = branch["expected"][key]
+        value[b], rest[b] = canonical.array(certified), canonical.array(certified, "lo")
+        weight = abs(vector.inputs["cotangent"][b]) if right.name == "grad_cosines" else 1.0
+        tolerance[b] = _tolerance(vector, canonical.array(branch["scales"][key]), compute) * weight
+    return replace(right, value=value, rest=rest, tolerance=tolerance)
