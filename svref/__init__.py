@@ -45,7 +45,7 @@ from svref.variants import (
 
 if TYPE_CHECKING:
     from svref import deviations, dialects, exact, golden
-    from svref.conformance import check, check_values
+    from svref.conformance import check, check_values, diagnose
 
 __all__ = [
     "VARIANTS",
@@ -68,6 +68,7 @@ __all__ = [
     "check_values",
     "combined_softmax",
     "deviations",
+    "diagnose",
     "dialects",
     "exact",
     "golden",
@@ -84,7 +85,7 @@ __all__ = [
 ]
 
 _HEAVY = {
-    **dict.fromkeys(("check", "check_values"), "svref.conformance"),
+    **dict.fromkeys(("check", "check_values", "diagnose"), "svref.conformance"),
     **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden")},
 }
 

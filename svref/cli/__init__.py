@@ -15,6 +15,7 @@ except ImportError:
 
 from svref._version import __version__
 from svref.cli.check import check_command
+from svref.cli.diagnose import diagnose_command
 from svref.cli.golden import app as golden_app
 from svref.cli.tools import USAGE, errors, say
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(golden_app, name="golden")
 app.command("check", short_help="Judge an implementation.")(check_command)
+app.command("diagnose", short_help="Say what an implementation computes.")(diagnose_command)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from svref.conformance.candidate import CandidateError
 from svref.conformance.checking import check, check_values
+from svref.conformance.diagnosing import Identification, diagnose
 from svref.conformance.report import Count, Failure, Report
 
-__all__ = ["CandidateError", "Count", "Failure", "Report", "check", "check_values"]
+__all__ = ["CandidateError", "Count", "Failure", "Identification", "Report", "check", "check_values", "diagnose"]

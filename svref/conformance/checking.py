@@ -23,7 +23,7 @@ from svref.conformance.running import FACTORS, Plan, Progress, Run, check_output
 from svref.conformance.trial import Trial
 from svref.dialects import dialect as dialect_of
 from svref.formats import FORMATS
-from svref.golden.vectors import SHIPPED, Vector, Vectors
+from svref.golden.vectors import Vector, Vectors, shipped
 from svref.golden.vectors import load as load_vectors
 from svref.judge import judge
 from svref.loss import SVXSoftmax
@@ -96,11 +96,11 @@ def check(
     VectorsError
         If the vectors are damaged.
     """
-    entry, kind = _variant(loss), _dtype(dtype)
+    entry, kind = variant_of(loss), dtype_of(dtype)
     if reduction is not None and reduction not in FACTORS:
         raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
-    vectors = load_vectors(pack=pack) if (SHIPPED / pack).is_dir() else load_vectors(pack)
-    guard, level, ignores = _guard(candidate, entry, framework, device, timeout)
+    vectors = load_vectors(pack=pack) if pack in shipped() else load_vectors(pack)
+    guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
     used = _format(compute or kind.name)
     spoken = dialect_of(dialect) if dialect else None
     plan = Plan(guard, level, kind, used, spoken, live=not _is_answers(candidate), ignores=ignores)
@@ -108,7 +108,7 @@ def check(
     found = run(plan, cases, reduction, progress)
     header = {
         "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
-        "candidate": _name(candidate), "loss": entry.name, "dialect": spoken.name if spoken else "",
+        "candidate": candidate_name(candidate), "loss": entry.name, "dialect": spoken.name if spoken else "",
         "framework": guard.adapter.description, "dtype": kind.name, "compute": used, "cases": len(cases),
         "left_out": left_out,
     }  # fmt: skip
@@ -157,7 +157,7 @@ def check_values(
     CandidateError
         If `losses` or `gradient` has a wrong shape.
     """
-    entry = _variant(loss) if isinstance(loss, str) else None
+    entry = variant_of(loss) if isinstance(loss, str) else None
     loss = entry.factory() if entry is not None else loss
     if not isinstance(loss, SVXSoftmax):
         raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(), or a name; got {loss!r}.")
@@ -175,15 +175,20 @@ def check_values(
     return report_of(Run(trials=[trial]), header, "", None)
 
 
-def _guard(
-    candidate: Callable[..., Any] | str, entry: Variant, framework: str | None, device: str, timeout: float | None
+def guarded(
+    candidate: Callable[..., Any] | str,
+    entry: Variant,
+    framework: str | None,
+    device: str,
+    kind: Any,
+    timeout: float | None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return what calls the candidate, its level, and whether it takes ``ignore_index``."""
     if _is_answers(candidate):
         return Guard(answers.read(Path(str(candidate)))), None, False
     function = load(candidate) if isinstance(candidate, str) else candidate
     level = level_of(function, entry.parameters)
-    made = adapters.adapter(function, framework, level, entry.parameters, device)
+    made = adapters.adapter(function, framework, level, entry.parameters, device, kind)
     return Guard(made, timeout), level, names(function, "ignore_index")
 
 
@@ -224,7 +229,8 @@ def _command(candidate: Callable[..., Any] | str, loss: str, options: dict[str, 
     return shlex.join(words)
 
 
-def _name(candidate: Callable[..., Any] | str) -> str:
+def candidate_name(candidate: Callable[..., Any] | str) -> str:
+    """Return what a candidate is called."""
     return candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
 
 
@@ -233,14 +239,16 @@ def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return plain(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)
 
 
-def _variant(loss: object) -> Variant:
+def variant_of(loss: object) -> Variant:
+    """Return the entry of a variant's name; a ValueError lists them."""
     name = str(loss).replace("_", "-")
     if name not in VARIANTS:
         raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
     return VARIANTS[name]
 
 
-def _dtype(dtype: DTypeLike) -> np.dtype[Any]:
+def dtype_of(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return one of the two dtypes; a ValueError names them."""
     known: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
     if name not in known:

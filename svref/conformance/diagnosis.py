@@ -44,7 +44,7 @@ class Diagnosis:
         return self.matched == self.failing
 
 
-def diagnose(trials: Sequence[Trial], entry: Variant | None) -> tuple[Diagnosis, ...]:
+def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Diagnosis, ...]:
     """Return the hypotheses that explain every failing case and contradict no passing one, best first.
 
     Single ones come before pairs, which are tried only if no single one explains all. If none does, the one that

@@ -17,6 +17,8 @@ from svref.condition import SLACK
 from svref.conformance import reference
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
+from svref.deviations.normalisation import through
+from svref.deviations.results import with_eps
 from svref.formats import FORMATS, format_of
 from svref.inputs import FloatArray
 from svref.judge import Reference
@@ -24,6 +26,7 @@ from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
 Change = Callable[[Trial], SVXSoftmax]
+EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)
 Slip = Callable[[dict[str, float]], dict[str, float]]
 
 
@@ -55,6 +58,7 @@ def singles(entry: Variant | None) -> Iterator[Hypothesis]:
     """Yield every known deviation, the slips of a variant's parameters, and computing in too narrow a format."""
     yield from (_of_deviation(d) for d in DEVIATIONS.values() if not d.name.startswith("precision-downcast"))
     yield from () if entry is None else _slips(entry)
+    yield from map(_eps, EPSILONS)
     yield from (_narrow(name) for name in FORMATS)
 
 
@@ -175,6 +179,15 @@ def _with(values: Mapping[str, float]) -> Slip:
 
 def _swapped(one: str, other: str) -> Slip:
     return lambda parameters: {**parameters, one: parameters[other], other: parameters[one]}
+
+
+def _eps(eps: float) -> Hypothesis:
+    """Return the hypothesis of an ε beside the probability, of one of the usual sizes."""
+    about = DEVIATIONS["eps-in-log"]
+    run = with_eps(eps)
+    written = replace(about, on_cosines=run, on_head=through(run))
+    made = _of_run(written, lambda trial: trial.loss)
+    return replace(made, name=f"eps-in-log({eps:g})", formula=f"L = -log(p_y + {eps:g})")
 
 
 def _narrow(name: str) -> Hypothesis:

@@ -11,7 +11,7 @@ import numpy as np
 from svref.conformance.candidate import GRADIENTS
 from svref.conformance.controls import Finding
 from svref.conformance.departure import first_departure
-from svref.conformance.diagnosis import diagnose
+from svref.conformance.diagnosis import explanations
 from svref.conformance.report import Count, Failure, Report
 from svref.conformance.running import Run
 from svref.conformance.trial import Trial
@@ -25,7 +25,7 @@ def report_of(
     """Return the report of a run; `entry` is the variant, whose parameters may have slipped."""
     failures = [failure for trial in run.trials for failure in _failures(trial)]
     failures.sort(key=lambda failure: -float(f"{failure.error:.3g}"))  # equally wrong: in the order of the cases
-    diagnosis = diagnose(run.trials, entry)
+    diagnosis = explanations(run.trials, entry)
     findings = run.findings + [_accepted(case) for case in run.accepted if strict]
     first = (failures[0].case if failures else "") or next((f.case for f in findings), "")
     return Report(

@@ -136,8 +136,9 @@ def _try(plan: Plan, vector: Vector, reduction: str, found: Run) -> None:
             found.mishaps.append(answer)
             return
         factor = FACTORS[reduction](len(call.labels))
+        returned = zip(("loss", *GRADIENTS[call.level]), (answer.losses, *answer.gradients), strict=True)
+        check_outputs({name: values for name, values in returned if values is not None}, call, factor)
         outputs = _outputs(plan, call, answer, factor)
-        check_outputs(outputs, call, factor)
     except CandidateError as error:
         found.mishaps.append(Mishap(vector.id, "unusable", str(error)))
         return

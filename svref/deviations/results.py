@@ -8,7 +8,7 @@ import numpy as np
 
 from svref import stages
 from svref.deviations.kinds import Applies, changed_loss, changed_result
-from svref.deviations.textbook import Entropy, from_logits, right, right_logits
+from svref.deviations.textbook import CosineRun, Entropy, cross_entropy, from_logits, right, right_logits
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 
@@ -87,6 +87,24 @@ def _raw_entropy(dtype: str) -> Entropy:
         return np.log(total) - z[own], by_z
 
     return entropy
+
+
+@changed_result("L = -log(p_y + ε), ε = 1e-9, ∂L/∂c right")
+def eps_in_loss_alone(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Losses end at 20.72; the gradient, written by hand, is right."""
+    step = loss.forward(c, y)
+    return -np.log(step.probabilities[step.own] + EPS), loss.backward(step, g).cosines
+
+
+def with_eps(eps: float) -> CosineRun:
+    """Return the computation of -log(softmax(z)_y + ε) and its own gradient."""
+
+    def entropy(z: FloatArray, own: stages.Own) -> Result:
+        losses, by_z = cross_entropy(z, own)
+        p_y = np.exp(-losses)
+        return -np.log(p_y + eps), by_z * (p_y / (p_y + eps))[:, None]
+
+    return from_logits(right_logits, entropy)
 
 
 @changed_result("L = min(L, -log 1e-30)", "deepinsight/insightface:arcface_torch (DistCrossEntropy)")

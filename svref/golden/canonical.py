@@ -47,8 +47,10 @@ def tensor(values: ArrayLike, lo: ArrayLike | None = None) -> dict[str, Json]:
 
 
 def array(made: Mapping[str, Json], part: str = "data") -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return a tensor's numbers, or its second parts, as an array."""
-    return np.array([float(v) for v in made[part]], dtype=np.float64).reshape(made["shape"])
+    """Return a tensor's numbers, or its second parts, as an array that nobody can write into."""
+    numbers = np.array([float(v) for v in made[part]], dtype=np.float64).reshape(made["shape"])
+    numbers.flags.writeable = False
+    return numbers
 
 
 def case_id(variant: str, group: str, identity: Json) -> str:

@@ -44,20 +44,34 @@ def tie(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def near(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield rows with a negative just above and one just below the boundary, as near as the grid allows."""
+    """Yield rows with a negative just above and one just below the boundary, as near as eight bits allow.
+
+    Eight bits are finest near 0, so the second case has targets whose boundary is close to it.
+    """
     p = parameters(entry, DYADIC, 16.0, 2)
     loss = entry.factory(**p)
 
-    def distances(c: float) -> tuple[float, float]:
+    def distance(c: float) -> tuple[float, float]:
         off = boundary(loss, c) * GRID % 1
         return min(off, 1 - off) or 1.0, c
 
-    targets = sorted((c for c in _targets(loss) if abs(boundary(loss, c)) < 0.9), key=distances)[:4]
-    negatives = [
-        [np.floor(boundary(loss, c) * GRID) / GRID, (np.floor(boundary(loss, c) * GRID) + 1) / GRID, -0.5]
-        for c in targets
-    ]
-    yield of_rows(entry, name, p, ("NearBoundary",), targets, [[float(x) for x in row] for row in negatives])
+    on_grid = sorted((c for c in _targets(loss) if abs(boundary(loss, c)) < 0.9), key=distance)[:4]
+    to_zero = sorted((c for c in _fine_targets() if boundary(loss, c) != 0), key=lambda c: abs(boundary(loss, c)))[:4]
+    for targets, around in ((on_grid, _on_either_side), (to_zero, _eight_bits_either_side)):
+        negatives = [[*around(boundary(loss, c)), -0.5] for c in targets]
+        yield of_rows(entry, name, p, ("NearBoundary",), targets, negatives)
+
+
+def _on_either_side(f: float) -> tuple[float, float]:
+    """Return the numbers of the grid around f, f itself among them if it is one."""
+    below = float(np.floor(f * GRID))
+    return below / GRID, (below + 1) / GRID
+
+
+def _eight_bits_either_side(f: float) -> tuple[float, float]:
+    """Return the numbers of eight bits next to f, below and above."""
+    unit = 2.0 ** (np.frexp(f)[1] - 8)
+    return float(np.ceil(f / unit) - 1) * unit, float(np.floor(f / unit) + 1) * unit
 
 
 def pole(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -163,6 +177,10 @@ def boundary(loss: SVXSoftmax, c: float) -> float:
 
 def _targets(loss: SVXSoftmax) -> list[float]:
     return [k / GRID for k in range(GRID - 2, GRID // 4, -2)]
+
+
+def _fine_targets() -> list[float]:
+    return [k / 512 for k in range(33, 256)] + [k / 256 for k in range(128, 254)]
 
 
 def _on_grid(c: float, loss: SVXSoftmax) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -67,24 +66,34 @@ def paper(targets: tuple[int, int], negatives: tuple[int, int]) -> Group:
 
 def either(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield rows with a dominant negative as near to the boundary as float64 and float32 have numbers."""
-    if "t" not in entry.parameters or not has_margin(entry.factory()):
-        return  # no mask, or ties that are exact for everybody
-    for s, dtype in itertools.product(PAPER_SCALES, ("float64", "float32")):
-        p = {**entry.parameters, "s": s}
+    if has_margin(entry.factory()):  # without one, ties are exact for everybody
+        for dtype in ("float64", "float32"):
+            yield from _beside_boundary(entry, name, "NextToBoundary", 0.0, dtype)
+
+
+def narrow(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a dominant negative 2^-15 beside the boundary: far for float32, and too near for half."""
+    for offset in (2.0**-15, -(2.0**-15)):
+        yield from _beside_boundary(entry, name, "NearBoundary", offset, "float32")
+
+
+def _beside_boundary(entry: Variant, name: str, flag: str, offset: float, dtype: str) -> Iterator[Recipe]:
+    if "t" in entry.parameters:
+        p = {**entry.parameters, "s": PAPER_SCALES[-1]}
         targets = [c / GRID for c in (125, 122, 119, 116)]
-        negatives = [[-0.75, _boundary(entry.factory(**p), c, dtype), -0.5] for c in targets]
-        yield of_rows(entry, name, p, ("NextToBoundary",), targets, negatives)
+        dominant = [_boundary(entry.factory(**p), c) + offset for c in targets]
+        negatives = [[-0.75, float(np.array(c).astype(dtype)), -0.5] for c in dominant]
+        yield of_rows(entry, name, p, (flag,), targets, negatives)
 
 
-def _boundary(loss: SVXSoftmax, cosine: float, dtype: str) -> float:
-    """Return the number of a dtype next to f, on every machine."""
+def _boundary(loss: SVXSoftmax, cosine: float) -> float:
+    """Return the float64 next to f, on every machine."""
     from svref.exact.balls import Given, ball, precision  # packs that are there are read without python-flint
     from svref.exact.cosines import FIRST_BITS
     from svref.exact.margins import Point, held
 
     with precision(FIRST_BITS):
-        f = float(held(loss.margin, Point.of(Given(ball(cosine)))).value)
-    return float(np.array(f).astype(dtype))
+        return float(held(loss.margin, Point.of(Given(ball(cosine)))).value)
 
 
 def wide(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -111,7 +120,7 @@ _PACKS = (
         "paper",
         "1.0.0",
         "The papers' parameters, and negatives next to the boundary, for float64 and float32.",
-        {"easy": paper((72, 120), (-64, 64)), "hard": paper((-96, 48), (-64, 120)), "either": either},
+        {"easy": paper((72, 120), (-64, 64)), "hard": paper((-96, 48), (-64, 120)), "either": either, "narrow": narrow},
     ),
     Pack("head", "1.0.0", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -188,10 +189,28 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
     >>> print(tie.mask[0], tie.inputs["cosines"][0])
     [False False False False] [-0.75      0.984375  0.609375 -0.5     ]
     """
-    root = SHIPPED / pack if directory is None else Path(directory)
+    if directory is None:
+        if not (SHIPPED / pack).is_dir():
+            raise ValueError(f"the packs that ship are {', '.join(shipped())}; got {pack!r}.")
+        return _shipped(pack)
+    root = Path(directory)
     manifest, files = tree.read(root)
-    if directory is not None:  # those that ship were checked when they were made
-        tree.check_schemas(manifest, files)
+    tree.check_schemas(manifest, files)
+    return _vectors(root, manifest, files)
+
+
+def shipped() -> list[str]:
+    """Return the names of the packs that ship."""
+    return sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
+
+
+@cache
+def _shipped(pack: str) -> Vectors:
+    """Return a pack that ships; its files were checked against their schemas when it was made."""
+    return _vectors(SHIPPED / pack, *tree.read(SHIPPED / pack))
+
+
+def _vectors(root: Path, manifest: Mapping[str, Json], files: Mapping[str, bytes]) -> Vectors:
     cases, notes, seen = [], {}, set()
     for name, group in tree.groups(files):
         notes.update(group["notes"])
@@ -207,7 +226,7 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
 
 def find(case_id: str) -> Vector:
     """Return the case of that id from the packs that ship; a ValueError says where ids are listed."""
-    for pack in sorted(p.name for p in SHIPPED.iterdir()):
+    for pack in shipped():
         for vector in load(pack=pack):
             if vector.id == case_id:
                 return vector

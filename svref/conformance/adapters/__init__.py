@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from svref.conformance.adapters.answers import AnswersAdapter
 from svref.conformance.adapters.arrays import ArrayAdapter
@@ -32,10 +33,15 @@ __all__ = ["FRAMEWORKS", "AnswersAdapter", "adapter", "detect"]
 
 
 def adapter(
-    function: Function, framework: str | None, level: Level, parameters: Mapping[str, float], device: str
+    function: Function,
+    framework: str | None,
+    level: Level,
+    parameters: Mapping[str, float],
+    device: str,
+    dtype: DTypeLike = np.float64,
 ) -> Adapter:
     """Return the adapter of a candidate for a framework; None finds it out."""
-    framework = framework or detect(function, level, parameters, device)
+    framework = framework or detect(function, level, parameters, device, dtype)
     if framework.startswith(ARRAY_API):
         return ArrayAdapter(function, framework.removeprefix(ARRAY_API))
     if framework not in _MADE:
@@ -45,10 +51,17 @@ def adapter(
     return _MADE[framework](function, device)
 
 
-def detect(function: Function, level: Level, parameters: Mapping[str, float], device: str = "cpu") -> str:
+def detect(
+    function: Function,
+    level: Level,
+    parameters: Mapping[str, float],
+    device: str = "cpu",
+    dtype: DTypeLike = np.float64,
+) -> str:
     """Return the framework a candidate is written in: the one whose arrays it takes on a row of its own."""
-    cosines, rows = (np.array([[0.5, 0.25, -0.5]]),), (np.array([[0.5, 0.25]]), np.eye(3, 2) + 0.25)
-    call = Call("", cosines if level == "cosine" else rows, np.array([0]), np.ones(1), parameters)
+    cosines, rows = [np.array([[0.5, 0.25, -0.5]])], [np.array([[0.5, 0.25]]), np.eye(3, 2) + 0.25]
+    arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
+    call = Call("", arrays, np.array([0]), np.ones(1), parameters)
     said = {}
     for name, make in _MADE.items():
         if name != "numpy" and _LOADED_AS.get(name, name) not in sys.modules:

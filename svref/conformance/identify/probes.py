@@ -24,6 +24,7 @@ from svref import condition
 from svref.deviations import DEVIATIONS
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax
+from svref.margins import AdditiveCosine, NoMargin
 
 Run = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[Any] | None]]
 
@@ -58,11 +59,17 @@ class Finding:
     deviation: str = ""
 
 
+def named(question: str, deviation: str, evidence: str) -> Finding:
+    """Return the finding that a candidate is a known deviation."""
+    return Finding(question, DEVIATIONS[deviation].formula, evidence, False, deviation)
+
+
 class Answer(NamedTuple):
-    """What a candidate returned, in float64, NaN where it did not; and what it said if it raised."""
+    """What a candidate returned, in float64, NaN where nothing; whether with a gradient; what it said if it raised."""
 
     losses: FloatArray
     gradient: FloatArray
+    graded: bool
     said: str
 
 
@@ -84,11 +91,10 @@ class Reading(NamedTuple):
         """Where the value is known well enough to tell formulas apart."""
         return np.asarray(np.isfinite(self.value) & (self.error < COARSE))
 
-    def equals(self, other: Reading, where: ArrayLike = True) -> bool | None:
+    def equals(self, other: Reading, where: BoolArray | bool = True) -> bool | None:
         """Return whether two readings are one wherever this one is resolved; None if it is nowhere."""
         seen = self.resolved & where
-        with np.errstate(invalid="ignore"):
-            same = np.abs(self.value - other.value) <= self.error + np.nan_to_num(other.error) + LOOSE
+        same = np.abs(self.value - other.value) <= self.error + np.nan_to_num(other.error) + LOOSE
         return bool(same[seen].all()) if seen.any() else None
 
 
@@ -106,18 +112,23 @@ class Subject:
         What it is given.
     digits : str
         The format whose rounding its losses carry.
-    averages : bool
-        Whether its outputs are divided by the size of the batch, which `ask` then undoes.
-    ceiling : float
-        Larger losses say nothing of their row.
+    averaged : int
+        1 if its outputs are divided by the size of the batch, -1 if they are multiplied; `ask` undoes it.
+    eps : float
+        What is added to p_y in the log, or replaces a smaller one: losses near -log ε say little of their row.
     """
 
     run: Run
     loss: SVXSoftmax
     dtype: np.dtype[Any]
     digits: str
-    averages: bool = False
-    ceiling: float = np.inf
+    averaged: int = 0
+    eps: float = 0.0
+
+    @property
+    def through_angle(self) -> bool:
+        """Whether code may take an angle of its cosines, so that they must lie in [-1, 1]."""
+        return not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
 
     def ask(self, rows: Rows, size: int = BATCH) -> Answer:
         """Return the outputs for some rows, in batches of `size`, the last one filled up with its last row."""
@@ -125,21 +136,21 @@ class Subject:
         index = np.minimum(np.arange(n + short), n - 1)
         c, y = rows.cosines[index].astype(self.dtype), rows.labels[index]
         parts = [self._call(c[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
-        losses, gradients, said = zip(*parts, strict=True)
-        return Answer(np.concatenate(losses)[:n], np.concatenate(gradients)[:n], next(filter(None, said), ""))
+        losses, gradients, graded, said = zip(*parts, strict=True)
+        by_row, by_entry = np.concatenate(losses)[:n], np.concatenate(gradients)[:n]
+        return Answer(by_row, by_entry, all(graded), next(filter(None, said), ""))
 
     def _call(self, cosines: FloatArray, labels: IntArray) -> Answer:
         """Call the candidate once; whatever goes wrong is what it says."""
-        nothing, factor = np.full(cosines.shape, np.nan), len(labels) if self.averages else 1
+        nothing, factor = np.full(cosines.shape, np.nan), float(len(labels)) ** self.averaged
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                losses, gradient = self.run(cosines.copy(), labels.copy())
-                by_row = np.asarray(losses, dtype=np.float64).reshape(labels.shape) * factor
-                by_entry = nothing if gradient is None else np.asarray(gradient, dtype=np.float64) * factor
+            warnings.simplefilter("ignore")
+            losses, gradient = self.run(cosines.copy(), labels.copy())
+            by_row = np.asarray(losses, dtype=np.float64).reshape(labels.shape) * factor
+            by_entry = nothing if gradient is None else np.asarray(gradient, dtype=np.float64) * factor
         except (Exception, SystemExit) as error:
-            return Answer(nothing[:, 0], nothing, f"{type(error).__name__}: {error}")
-        return Answer(by_row, by_entry.reshape(cosines.shape), "")
+            return Answer(nothing[:, 0], nothing, False, f"{type(error).__name__}: {error}")
+        return Answer(by_row, by_entry.reshape(cosines.shape), gradient is not None, "")
 
     def known(self, rows: Rows) -> Rows:
         """Return rows as the candidate sees them, in float64."""
@@ -154,20 +165,19 @@ class Subject:
                 return DEVIATIONS[deviation].run(self.loss, c, labels)
             return self.loss.value_and_grad(c, labels, reduction="none")
 
-        return replace(self, run=run, digits="float64", averages=False, ceiling=np.inf)
+        return replace(self, run=run, digits="float64", averaged=0, eps=0.0)
 
     def tolerance(self, rows: Rows) -> FloatArray:
         """Return how far rounding may carry each loss."""
-        with np.errstate(all="ignore"):
-            scale = condition.scales(self.loss.forward(*self.known(rows)), self.digits).loss
-            return condition.tolerance(scale, CLASSES, self.loss.s, self.loss.emphasis.t, self.digits)
+        scale = condition.scales(self.loss.forward(*self.known(rows)), self.digits).loss
+        return condition.tolerance(scale, CLASSES, self.loss.s, self.loss.emphasis.t, self.digits)
 
     def odds(self, rows: Rows) -> Reading:
-        """Return the odds against each target, and their errors."""
+        """Return the odds against each target, and their errors: dO = e^L dL, and ε moves e^-L by itself."""
         losses = self.ask(rows).losses
-        with np.errstate(all="ignore"):
-            odds = np.where(losses <= self.ceiling, np.expm1(losses), np.nan)
-            return Reading(odds, self.tolerance(rows) * np.exp(losses))
+        size = np.exp(losses)
+        of_eps = 4 * self.eps * (size + np.exp(self.loss.s))  # the other ε, in the sum, is beside e^-s at least
+        return Reading(np.expm1(losses), (self.tolerance(rows) + of_eps) * size)
 
 
 def rows(targets: ArrayLike, negatives: ArrayLike) -> Rows:
@@ -183,8 +193,7 @@ def rows(targets: ArrayLike, negatives: ArrayLike) -> Rows:
 def read_targets(subject: Subject, targets: FloatArray) -> Reading:
     """Return f at each target, relative to negatives at -1."""
     odds, error = subject.odds(rows(targets, np.full((len(targets), CLASSES - 1), -1.0)))
-    with np.errstate(all="ignore"):
-        return Reading(-1 - np.log(odds / (CLASSES - 1)) / subject.loss.s, error / odds / subject.loss.s)
+    return Reading(-1 - np.log(odds / (CLASSES - 1)) / subject.loss.s, error / odds / subject.loss.s)
 
 
 def read_negatives(subject: Subject, targets: FloatArray, levels: FloatArray, f: FloatArray) -> Reading:
@@ -194,8 +203,7 @@ def read_negatives(subject: Subject, targets: FloatArray, levels: FloatArray, f:
     others = np.full((active.size, CLASSES - 1), -1.0)
     others[:, 0] = active.ravel()
     odds, error = (part.reshape(-1, count) for part in subject.odds(rows(np.repeat(targets, count), others)))
-    with np.errstate(all="ignore"):
-        share = (CLASSES - 2) / (CLASSES - 1)
-        one, its_error = odds[:, 1:] - share * odds[:, :1], error[:, 1:] + share * error[:, :1]
-        seen = subject.known(Rows(levels, np.zeros(len(levels), dtype=np.intp))).cosines
-        return Reading(np.log(one) / s - (seen - f[:, None]), its_error / one / s)
+    share = (CLASSES - 2) / (CLASSES - 1)
+    one, its_error = odds[:, 1:] - share * odds[:, :1], error[:, 1:] + share * error[:, :1]
+    seen = subject.known(Rows(levels, np.zeros(len(levels), dtype=np.intp))).cosines
+    return Reading(np.log(one) / s - (seen - f[:, None]), its_error / one / s)

@@ -1,0 +1,42 @@
+"""The command `svref diagnose`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from svref.cli.check import Dtype
+from svref.cli.tools import errors, fail, say
+from svref.variants import VARIANTS
+
+
+def diagnose_command(
+    candidate: Annotated[str, typer.Argument(help="path/file.py:name or package.module:name")],
+    loss: Annotated[str, typer.Option(help=f"The variant it is meant to be: {', '.join(VARIANTS)}.")],
+    dtype: Annotated[Dtype, typer.Option(help="The dtype of inputs and outputs.")] = Dtype.float64,
+    framework: Annotated[str | None, typer.Option(help="What it is written in; found out if left out.")] = None,
+    device: Annotated[str, typer.Option(help="Where a PyTorch candidate runs.")] = "cpu",
+    timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--with", help="name=value, in place of the usual parameters; repeat for more.")
+    ] = None,
+) -> None:
+    """Say what an implementation computes, from its outputs alone: no vectors, no tolerance, no verdict of a case.
+
+    Exit code 0: as the paper; 1: it departs; 2: it cannot be asked.
+    """
+    given = {}
+    for word in parameter or []:
+        name, _, value = word.partition("=")
+        if name not in {p for v in VARIANTS.values() for p in v.parameters} or not value:
+            fail(f"--with takes name=value, such as m=0.35; got {word!r}")
+        given[name] = float(value) if "." in value or "e" in value else int(value)
+    from svref.conformance import diagnose
+
+    with errors():
+        found = diagnose(
+            candidate, loss, dtype=dtype.value, framework=framework, device=device, timeout=timeout, parameters=given
+        )
+    say(f"{found}\n")
+    raise typer.Exit(0 if found.ok else 1)
