@@ -212,8 +212,10 @@ def _by_rows(ways: Sequence[Quantity], best: IntArray, judged: BoolArray) -> Qua
     if first.got.shape[:1] != best.shape or first.name == "grad_weights":
         keep: Any = judged.all()
         return replace(first, judged=first.judged & keep, policy=first.policy & keep)
-    rows = np.arange(len(best))
     keep = judged if first.got.ndim == 1 else judged[:, None]
+    if len(ways) == 1:
+        return replace(first, judged=first.judged & keep, policy=first.policy & keep)
+    rows = np.arange(len(best))
 
     def chosen(attribute: str) -> NDArray[Any]:
         return np.asarray(np.stack([getattr(way, attribute) for way in ways])[best, rows])

@@ -11,8 +11,10 @@ import pytest
 from test_explain import NOTEBOOK
 
 import svref
+from svref import golden
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+CONFIDENT = next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and v.group == "confident")
 RIGHT, WRONG = f"{EXAMPLES / 'textbook.py'}:sv_am", f"{EXAMPLES / 'easy_margin.py'}:sv_am"
 
 
@@ -41,14 +43,12 @@ def test_a_wrong_candidate_exits_1_and_says_how_to_see_it_again(dtype: str, tmp_
 
 
 def test_explain_reads_golden_vectors_by_their_ids() -> None:
-    from svref import golden
-
     tie = next(v for v in golden.load() if v.group == "tie")
     result = run("explain", tie.id)
     assert result.returncode == 0
     assert "A negative equals the boundary exactly" in result.stdout
     head = next(v for v in golden.load() if v.level == "head")
-    assert run("explain", head.id).returncode == 2
+    assert "cosines  [" in run("explain", head.id).stdout
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,21 @@ def test_explain_reads_golden_vectors_by_their_ids() -> None:
         ),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"),
-            "svref: no case 'sv-am-softmax/x'; there are sv-am-softmax/notebook",
+            "svref: pack core has no case 'x' of sv-am-softmax for a candidate on cosines in float64; see svref golden list",
         ),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--report", "no/such/r.json"),
             "svref: --report needs a file in an existing folder; got no/such/r.json",
         ),
-        (("explain", "sv-softmax/nothing"), "svref: no case 'sv-softmax/nothing'; there are sv-softmax/notebook"),
+        (("explain", "nothing"), "svref: no pack that ships has a case 'nothing'; see svref golden list"),
         (
-            ("explain", "nothing"),
-            "svref: a case is <variant>/<regime>, such as sv-softmax/notebook, or the id of a golden vector",
+            ("check", RIGHT, "--loss", "sv-am-softmax", "--pack", "no"),
+            "svref: pack must be one of core, paper, seed, or a directory",
         ),
+        (("check", RIGHT, "--loss", "sv-am-softmax", "--dialect", "no"), "svref: dialect must be one of"),
+        (("check", RIGHT, "--loss", "sv-am-softmax", "--framework", "no"), "svref: framework must be one of numpy"),
+        (("check", "nowhere/", "--loss", "sv-am-softmax"), "svref: nowhere/ cannot be imported"),
+        (("diagnose", RIGHT, "--loss", "sv-am-softmax", "--with", "m"), "svref: --with takes name=value"),
         (("explain", "--row", "7"), "svref: row must be from 0 to 2; got 7."),
     ],
 )
@@ -98,18 +102,18 @@ def test_a_candidate_that_exits_is_not_called_right(body: str, tmp_path: Path) -
     (tmp_path / "leaves.py").write_text(body, encoding="utf-8")
     result = run("check", f"{tmp_path / 'leaves.py'}:f", "--loss", "sv-am-softmax")
     assert result.returncode == 2
-    assert "SystemExit" in result.stderr
+    assert "SystemExit" in result.stdout + result.stderr
 
 
 def test_a_fault_inside_is_never_the_verdict_wrong() -> None:
-    script = "import svref.cli as cli; cli.check = lambda *a, **k: 1 / 0; cli.main()"
+    script = "import svref.cli.check as c; c.check = lambda *a, **k: 1 / 0; from svref.cli import main; main()"
     command = [sys.executable, "-c", script, "check", RIGHT, "--loss", "softmax"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
 
 
 def test_a_reader_that_leaves_does_not_change_the_verdict() -> None:
     script = "import sys; from svref.cli import main; main()"
-    command = [sys.executable, "-c", script, "check", RIGHT, "--loss", "sv_am_softmax", "--case", "converged-s64"]
+    command = [sys.executable, "-c", script, "check", RIGHT, "--loss", "sv_am_softmax", "--case", CONFIDENT]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     process.stdout.close()
     assert process.wait() == 0
@@ -129,7 +133,19 @@ def test_the_version() -> None:
     assert run("--version").stdout == f"svref {svref.__version__}\n"
 
 
+def test_diagnose_says_what_a_candidate_computes_and_exits_1_where_that_is_not_the_papers() -> None:
+    wrong = run("diagnose", WRONG, "--loss", "sv-am-softmax")
+    assert wrong.returncode == 1
+    assert "easy-margin-above-0: f(" in wrong.stdout
+    assert wrong.stdout.splitlines()[-1].startswith("2 departures from the paper, marked !")
+    right = run(
+        "diagnose", RIGHT, "--loss", "sv-am-softmax", "--dtype", "float32", "--with", "m=0.375", "--with", "s=4"
+    )
+    assert right.returncode == 0
+    assert "s=4, m=0.375, t=1.25" in right.stdout
+
+
 def test_help_names_every_variant_and_every_command() -> None:
-    assert {"check", "explain"} <= set(run("--help").stdout.split())
+    assert {"check", "diagnose", "explain", "golden"} <= set(run("--help").stdout.split())
     text = "".join(run("check", "--help").stdout.split())
     assert all(name in text for name in svref.VARIANTS)

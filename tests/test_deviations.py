@@ -33,7 +33,7 @@ SMOOTH = [name for name, loss in LOSSES.items() if loss.s == 4]
 # What is wrong in the backward alone: the gradient is not the derivative of the losses.
 BACKWARD_ONLY = {
     "straight-through-angle", "slope-of-h-lost", "gradient-of-the-mean", "ignored-cotangent", "negatives-detached",
-    "s-lost-in-gradient", "radial-gradient-kept", "weight-gradient-without-margin",
+    "eps-in-loss-alone", "s-lost-in-gradient", "radial-gradient-kept", "weight-gradient-without-margin",
 }  # fmt: skip
 # What is wrong about a part that other losses lack, and has no meaning without it.
 ABOUT_A_PART = {"logits-are-angles", "sine-of-whole-row", "h-on-scaled-logits", "negatives-zeroed"}

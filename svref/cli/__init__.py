@@ -19,7 +19,7 @@ from svref.cli.diagnose import diagnose_command
 from svref.cli.golden import app as golden_app
 from svref.cli.tools import USAGE, errors, say
 
-NOTEBOOK = "sv-softmax-notebook-3b8b2ad9"
+NOTEBOOK = "sv-softmax-notebook-c076734e"
 
 app = typer.Typer(
     help="The reference of the SV-X-Softmax losses: judge an implementation, or read one loss number by number.",

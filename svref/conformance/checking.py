@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +10,27 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from svref import inputs
 from svref._version import __version__
-from svref.conformance import adapters, reference
-from svref.conformance.adapters import answers
+from svref.conformance import reference
 from svref.conformance.adapters.arrays import plain
-from svref.conformance.candidate import Call, Level, level_of, load, names
-from svref.conformance.guard import Guard
+from svref.conformance.candidate import Call
+from svref.conformance.options import (
+    candidate_name,
+    cases_of,
+    command_of,
+    dtype_of,
+    format_named,
+    guarded,
+    is_answers,
+    pack_of,
+    variant_of,
+)
 from svref.conformance.report import Report
 from svref.conformance.reporting import report_of
 from svref.conformance.running import FACTORS, Plan, Progress, Run, check_outputs, run
 from svref.conformance.trial import Trial
 from svref.dialects import dialect as dialect_of
-from svref.formats import FORMATS
-from svref.golden.vectors import Vector, Vectors, shipped
-from svref.golden.vectors import load as load_vectors
 from svref.judge import judge
 from svref.loss import SVXSoftmax
-from svref.variants import VARIANTS, Variant
 
 
 def check(
@@ -99,12 +102,12 @@ def check(
     entry, kind = variant_of(loss), dtype_of(dtype)
     if reduction is not None and reduction not in FACTORS:
         raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
-    vectors = load_vectors(pack=pack) if pack in shipped() else load_vectors(pack)
+    vectors = pack_of(pack)
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
-    used = _format(compute or kind.name)
+    used = format_named(compute or kind.name)
     spoken = dialect_of(dialect) if dialect else None
-    plan = Plan(guard, level, kind, used, spoken, live=not _is_answers(candidate), ignores=ignores)
-    cases, left_out = _cases(vectors, entry, plan, case)
+    plan = Plan(guard, level, kind, used, spoken, live=not is_answers(candidate), ignores=ignores)
+    cases, left_out = cases_of(vectors, entry, plan, case)
     found = run(plan, cases, reduction, progress)
     header = {
         "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
@@ -114,7 +117,7 @@ def check(
     }  # fmt: skip
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
                "reduction": reduction, "dialect": dialect}  # fmt: skip
-    return report_of(found, header, _command(candidate, entry.name, options), entry, strict, guard.printed)
+    return report_of(found, header, command_of(candidate, entry.name, options), entry, strict, guard.printed)
 
 
 def check_values(
@@ -175,88 +178,6 @@ def check_values(
     return report_of(Run(trials=[trial]), header, "", None)
 
 
-def guarded(
-    candidate: Callable[..., Any] | str,
-    entry: Variant,
-    framework: str | None,
-    device: str,
-    kind: Any,
-    timeout: float | None,
-) -> tuple[Guard, Level | None, bool]:
-    """Return what calls the candidate, its level, and whether it takes ``ignore_index``."""
-    if _is_answers(candidate):
-        return Guard(answers.read(Path(str(candidate)))), None, False
-    function = load(candidate) if isinstance(candidate, str) else candidate
-    level = level_of(function, entry.parameters)
-    made = adapters.adapter(function, framework, level, entry.parameters, device, kind)
-    return Guard(made, timeout), level, names(function, "ignore_index")
-
-
-def _is_answers(candidate: Callable[..., Any] | str) -> bool:
-    """Return whether a candidate is a directory or a file of answers."""
-    return isinstance(candidate, str) and (Path(candidate).is_dir() or candidate.endswith(".json"))
-
-
-def _cases(vectors: Vectors, entry: Variant, plan: Plan, case: str | None) -> tuple[list[Vector], int]:
-    """Return the cases to judge, and how many are left out because the dtype does not hold their inputs."""
-    known = [v for v in vectors if v.variant == entry.name and plan.level in (None, v.level)]
-    if plan.dialect is not None:
-        known = [v for v in known if v.result != "error"]
-    if case is not None:
-        known = [v for v in known if v.id == case]
-    cases = [v for v in known if plan.dtype.name in v.dtypes]
-    if not any(v.result != "error" for v in cases):
-        what = f"no case {case!r} of" if case else "no cases of"
-        raise ValueError(
-            f"pack {vectors.name} has {what} {entry.name} for a candidate on {_TAKES[plan.level]} in {plan.dtype}; "
-            f"see svref golden list --variant {entry.name}."
-        )
-    return cases, len(known) - len(cases)
-
-
-_TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
-
-
-def _command(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | None]) -> str:
-    """Return the command that does the same; "" for a function that has no path."""
-    if not isinstance(candidate, str):
-        return ""
-    defaults = {"pack": "core", "device": "cpu"}
-    words = ["svref", "check", candidate, "--loss", loss]
-    for name, value in options.items():
-        if value is not None and value != defaults.get(name):
-            words += [f"--{name}", value]
-    return shlex.join(words)
-
-
-def candidate_name(candidate: Callable[..., Any] | str) -> str:
-    """Return what a candidate is called."""
-    return candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
-
-
 def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Return arrays and tensors in the dtype they came in; numbers in lists in the dtype of the cosines."""
     return plain(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)
-
-
-def variant_of(loss: object) -> Variant:
-    """Return the entry of a variant's name; a ValueError lists them."""
-    name = str(loss).replace("_", "-")
-    if name not in VARIANTS:
-        raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
-    return VARIANTS[name]
-
-
-def dtype_of(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return one of the two dtypes; a ValueError names them."""
-    known: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
-    if name not in known:
-        raise ValueError(f"dtype must be float32 or float64; got {name}.")
-    return known[name]
-
-
-def _format(name: str) -> str:
-    if name not in FORMATS:
-        raise ValueError(f"compute must be one of {', '.join(FORMATS)}; got {name!r}.")
-    return name

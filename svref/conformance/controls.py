@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.conformance.adapters.arrays import aligned
-from svref.conformance.candidate import Answer, Call
+from svref.conformance.candidate import GRADIENTS, Answer, Call
 from svref.conformance.guard import Guard, Mishap
 from svref.conformance.trial import Trial
 from svref.judge import Outputs, Quantity
@@ -88,24 +88,43 @@ def _first_of_groups(trials: Sequence[Trial]) -> list[Trial]:
 
 def _again(guard: Guard, call: Call, trial: Trial) -> str:
     """Return how the same call differs from the first time, beyond rounding; "" if it does not."""
-    answer = guard(call)
-    if isinstance(answer, Mishap):
-        return f"the second call {answer.message}"
-    return _differs(trial, aligned(answer, call), "the second call")
+    outputs = _asked(guard, call, trial, trial.factor)
+    if isinstance(outputs, str):
+        return f"the second call {outputs}"
+    return _differs(trial, outputs, "the second call")
 
 
 def _alone(guard: Guard, call: Call, trial: Trial) -> str:
     """Return how a row alone differs from the row in its batch; "" if it does not."""
     b = int(np.argmax(np.abs(call.cotangent)))
-    one = call.rows(slice(b, b + 1))
-    answer = guard(one)
-    if isinstance(answer, Mishap) or trial.factor is not None:
-        return f"row {b} alone {answer.message}" if isinstance(answer, Mishap) else ""
-    outputs = {name: v for name, v in aligned(answer, one).items() if name != "grad_weights"}
-    whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs}
+    reduced = trial.factor is not None  # of one row, to its own loss
+    outputs = _asked(guard, call.rows(slice(b, b + 1)), trial, 1.0 if reduced else None)
+    if isinstance(outputs, str):
+        return f"row {b} alone {outputs}"
+    of_batch = ("grad_weights", "loss") if reduced else ("grad_weights",)
+    whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs and name not in of_batch}
     for name, values in whole.items():
         values[b] = outputs[name][0]
     return _differs(trial, whole, f"row {b} alone")
+
+
+def _asked(guard: Guard, call: Call, trial: Trial, factor: float | None) -> Outputs | str:
+    """Return the outputs of another call, or why there are none."""
+    answer = guard(call)
+    if isinstance(answer, Mishap):
+        return answer.message
+    return _misshapen(answer, call, trial) or aligned(answer, call, factor)
+
+
+def _misshapen(answer: Answer, call: Call, trial: Trial) -> str:
+    """Return which output has not the shape it must have; "" if all have."""
+    of_losses = call.labels.shape if trial.factor is None else ()
+    shapes = (of_losses, *(a.shape for a in call.arrays))
+    returned = (answer.losses, *answer.gradients)
+    for name, values, shape in zip(("loss", *GRADIENTS[call.level]), returned, shapes, strict=True):
+        if values is not None and values.shape != shape:
+            return f"returns {name} of shape {values.shape}, where it must have {shape}"
+    return ""
 
 
 def _differs(trial: Trial, outputs: Outputs, what: str) -> str:
@@ -123,26 +142,28 @@ def _differs(trial: Trial, outputs: Outputs, what: str) -> str:
     return ""
 
 
-def counts_ignored(guard: Guard, call: Call, ignore_index: int = -100) -> list[Finding]:
+def counts_ignored(guard: Guard, call: Call, trial: Trial, ignore_index: int = -100) -> list[Finding]:
     """Return whether a row with the ignored label counts: its loss and gradient must be 0, the others as before."""
-    before = guard(call)
     labels = call.labels.copy()
     labels[0] = ignore_index
     asked = Call(call.id, call.arrays, labels, call.cotangent, {**call.parameters, "ignore_index": ignore_index})
-    after = guard(asked)
-    if isinstance(before, Mishap) or isinstance(after, Mishap):
-        text = after.message if isinstance(after, Mishap) else ""
+    answer = guard(asked)
+    if isinstance(answer, Mishap):
+        text = "" if answer.kind == "unsupported" else f"with ignore_index={ignore_index} it {answer.message}"
     else:
-        text = _counted(before, after)
+        text = _misshapen(answer, asked, trial) or _counted(answer, asked, trial)
     return [Finding("ignored-rows-counted", call.id, text)] if text else []
 
 
-def _counted(before: Answer, after: Answer) -> str:
-    gradient = after.gradients[0]
-    if after.losses.ndim == 0:
-        moved = gradient is not None and np.any(gradient[0] != 0)
-        return "the gradient of a row with the ignored label is not 0" if moved else ""
-    if after.losses[0] != 0 or (gradient is not None and np.any(gradient[0] != 0)):
-        return f"the loss of a row with the ignored label is {after.losses[0]:.9g}, should be 0, as its gradient"
-    same = np.array_equal(before.losses[1:], after.losses[1:])
-    return "" if same else "an ignored row changes the losses of the others"
+def _counted(answer: Answer, call: Call, trial: Trial) -> str:
+    gradient = answer.gradients[0]
+    if gradient is not None and np.any(gradient[0] != 0):
+        return "the gradient of a row with the ignored label is not 0"
+    if trial.factor is not None:
+        return ""  # a mean over fewer rows is another
+    if answer.losses[0] != 0:
+        return f"the loss of a row with the ignored label is {answer.losses[0]:.9g}, should be 0, as its gradient"
+    others = {name: np.array(values) for name, values in aligned(answer, call).items() if name != "grad_weights"}
+    for name, values in others.items():
+        values[0] = trial.outputs[name][0]
+    return _differs(trial, others, "a batch with an ignored row")

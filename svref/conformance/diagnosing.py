@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from svref._version import __version__
 from svref.conformance.candidate import Answer, Call, CandidateError
-from svref.conformance.checking import candidate_name, dtype_of, guarded, variant_of
 from svref.conformance.guard import Guard, Mishap
 from svref.conformance.identify import Finding, Run, identify
+from svref.conformance.options import candidate_name, dtype_of, guarded, variant_of
 from svref.inputs import FloatArray, IntArray
 
 ASKED = {"s": 8.0, "t": 1.25}  # a scale at which losses keep their digits, and a strength that is exact

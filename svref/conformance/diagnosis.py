@@ -71,6 +71,8 @@ def _complete(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequenc
 
 def _explains(hypothesis: Hypothesis, trial: Trial) -> bool:
     """Return whether a failing case is what the hypothesis says."""
+    if not hypothesis.may_explain(trial):
+        return False
     expected = hypothesis.expects(trial)
     return expected is not None and not trial.against(expected).wrong
 

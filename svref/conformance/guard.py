@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextvars
 import ctypes
 import io
+import sysconfig
 import threading
 import traceback
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +19,19 @@ import numpy as np
 
 from svref.conformance.candidate import Adapter, Answer, Call, CandidateError, UnsupportedError
 
-PACKAGE = str(Path(__file__).parent.parent)
+PACKAGE = Path(__file__).parent.parent
+LIBRARIES = (
+    Path(sysconfig.get_path("stdlib")),
+    Path(sysconfig.get_path("purelib")),
+    Path(sysconfig.get_path("platlib")),
+)
 FRAMES = 3  # of a traceback: the last ones in the candidate's own files
 
 Kind = Literal["raised", "hung", "unusable", "unsupported"]
+
+
+class HungError(Exception):
+    """There was no answer in time."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +79,10 @@ class Guard:
 
     def __call__(self, call: Call) -> Answer | Mishap:
         """Return the answer to a call, or why there is none."""
-        sink = _Counted()
         try:
-            with redirect_stdout(sink), redirect_stderr(sink), np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # like the error state, the caller's filter is not the candidate's
-                return self._timed(call)
-        except TimeoutError as error:
+            with quietly(self):
+                return within(self.timeout, self.adapter, call)
+        except HungError as error:
             return Mishap(call.id, "hung", str(error))
         except (UnsupportedError, NotImplementedError) as error:
             return Mishap(call.id, "unsupported", str(error) or type(error).__name__)
@@ -82,8 +91,6 @@ class Guard:
         except (Exception, SystemExit) as error:
             said = f"raised {type(error).__name__}: {_first_line(error)} (called with arrays of {self._description})"
             return Mishap(call.id, "raised", said, _trace(error))
-        finally:
-            self.printed += sink.count
 
     @property
     def _description(self) -> str:
@@ -92,27 +99,42 @@ class Guard:
         except CandidateError:
             return "its framework"
 
-    def _timed(self, call: Call) -> Answer:
-        if self.timeout is None:
-            return self.adapter.run(call)
-        box: list[Any] = []
-        context = contextvars.copy_context()
 
-        def work() -> None:
-            try:
-                box.append(context.run(self.adapter.run, call))
-            except BaseException as error:
-                box.append(error)
+@contextmanager
+def quietly(counter: Guard | None = None) -> Iterator[None]:
+    """Keep what is printed from the screen, and the caller's filters, which are not the candidate's, from it."""
+    sink = _Counted()
+    try:
+        with redirect_stdout(sink), redirect_stderr(sink), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if counter is not None:
+            counter.printed += sink.count
 
-        worker = threading.Thread(target=work, daemon=True)
-        worker.start()
-        worker.join(self.timeout)
-        if not box:
-            _stop(worker)
-            raise TimeoutError(f"no answer within {self.timeout:g} s")
-        if isinstance(box[0], BaseException):
-            raise box[0]
-        return box[0]
+
+def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:
+    """Return the answer to a call, or raise a HungError after so many seconds; None waits for it."""
+    if timeout is None:
+        return adapter.run(call)
+    box: list[Any] = []
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            box.append(context.run(adapter.run, call))
+        except BaseException as error:
+            box.append(error)
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(timeout)
+    if not box:
+        _stop(worker)
+        raise HungError(f"no answer within {timeout:g} s")
+    if isinstance(box[0], BaseException):
+        raise box[0]
+    return box[0]
 
 
 class _Counted(io.TextIOBase):
@@ -141,7 +163,11 @@ def _first_line(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> tuple[str, ...]:
-    """Return the last frames in the candidate's own code: neither svref's nor an installed library's, if there are."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(PACKAGE)]
-    own = [f for f in frames if "site-packages" not in f.filename] or frames
+    """Return the last frames in the candidate's own code: neither svref's nor a library's, if there are."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if PACKAGE not in Path(f.filename).parents]
+    own = [f for f in frames if not _of_library(f.filename)] or frames
     return tuple(f"{f.filename}:{f.lineno} in {f.name}: {f.line}" for f in own[-FRAMES:])
+
+
+def _of_library(filename: str) -> bool:
+    return filename.startswith("<frozen") or any(folder in Path(filename).parents for folder in LIBRARIES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from svref.golden.reference import reference as of_vector
 from svref.golden.vectors import Vector
 from svref.judge import Reference, judge
 
+MOST_ASKED = 3  # cases that may go wrong while it is found out what a candidate returns
 Progress = Callable[[Sequence[Vector]], Iterable[Vector]]
 FACTORS: dict[str, Callable[[int], float | None]] = {
     "none": lambda rows: None,
@@ -123,7 +124,8 @@ def run(plan: Plan, vectors: Sequence[Vector], reduction: str | None, progress: 
         calls = {v.id: plan.call(v) for v in numeric}
         found.findings += remembers(plan.guard, calls, found.trials)
         if plan.ignores:
-            found.findings += counts_ignored(plan.guard, calls[found.trials[0].id])
+            trial = max(found.trials, key=lambda trial: len(trial.labels) > 1)  # the first with another row
+            found.findings += counts_ignored(plan.guard, calls[trial.id], trial)
     found.blind += blind(found.trials)
     return found
 
@@ -138,6 +140,7 @@ def _try(plan: Plan, vector: Vector, reduction: str, found: Run) -> None:
         factor = FACTORS[reduction](len(call.labels))
         returned = zip(("loss", *GRADIENTS[call.level]), (answer.losses, *answer.gradients), strict=True)
         check_outputs({name: values for name, values in returned if values is not None}, call, factor)
+        check_stages(answer.stages, call)
         outputs = _outputs(plan, call, answer, factor)
     except CandidateError as error:
         found.mishaps.append(Mishap(vector.id, "unusable", str(error)))
@@ -170,7 +173,7 @@ def _outputs(plan: Plan, call: Call, answer: Answer, factor: float | None) -> di
         total = np.zeros(answer.gradients[1].shape)
         for b, weight in enumerate(call.cotangent):
             one = plan.guard(call.rows(slice(b, b + 1)))
-            if isinstance(one, Mishap) or one.gradients[1] is None:
+            if isinstance(one, Mishap) or one.gradients[1] is None or one.gradients[1].shape != total.shape:
                 return outputs
             total += weight * np.asarray(one.gradients[1], np.float64) if weight else 0.0
         outputs["grad_weights"] = total.astype(answer.gradients[1].dtype)
@@ -190,12 +193,24 @@ def check_outputs(outputs: dict[str, NDArray[Any]], call: Call, factor: float | 
             raise CandidateError(f"{name} must have shape {wanted}; got shape {values.shape}.{hint}")
 
 
+def check_stages(stages: Mapping[str, NDArray[Any]], call: Call) -> None:
+    """Raise a CandidateError unless the quantities on the way have the shapes they must have."""
+    rows, classes = len(call.labels), call.arrays[-1].shape[1 if call.level == "cosine" else 0]
+    for name, values in stages.items():
+        wanted = (rows,) if name == "margin_cosine" else (rows, classes)
+        if values.shape != wanted or values.dtype.kind not in "fiub":
+            raise CandidateError(f"{name} must be numbers of shape {wanted}; got {values.dtype} of {values.shape}.")
+
+
 def _reduction(plan: Plan, vectors: Sequence[Vector]) -> str:
     """Return what a candidate returns: no scalar, or one that is nearer to the sum of its rows, or to their mean."""
-    for vector in vectors[:1]:
+    of_many = sorted(vectors, key=lambda vector: len(vector.labels) == 1)  # a row's sum is its mean
+    for vector in of_many[:MOST_ASKED]:
         call = plan.call(vector)
         whole = plan.guard(call)
-        if isinstance(whole, Mishap) or whole.losses.ndim != 0:
+        if isinstance(whole, Mishap):
+            continue
+        if whole.losses.ndim != 0:
             return "none"
         alone = [plan.guard(call.rows(slice(b, b + 1))) for b in range(len(call.labels))]
         losses = [float(a.losses) for a in alone if not isinstance(a, Mishap)]

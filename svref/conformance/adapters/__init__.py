@@ -17,6 +17,7 @@ from svref.conformance.adapters.answers import AnswersAdapter
 from svref.conformance.adapters.arrays import ArrayAdapter
 from svref.conformance.adapters.frameworks import JaxAdapter, TensorFlowAdapter, TorchAdapter
 from svref.conformance.candidate import Adapter, Call, CandidateError, Function, Level
+from svref.conformance.guard import HungError, quietly, within
 
 ARRAY_API = "array-api:"
 _MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
@@ -39,15 +40,16 @@ def adapter(
     parameters: Mapping[str, float],
     device: str,
     dtype: DTypeLike = np.float64,
+    timeout: float | None = None,
 ) -> Adapter:
     """Return the adapter of a candidate for a framework; None finds it out."""
-    framework = framework or detect(function, level, parameters, device, dtype)
-    if framework.startswith(ARRAY_API):
-        return ArrayAdapter(function, framework.removeprefix(ARRAY_API))
-    if framework not in _MADE:
+    framework = framework or detect(function, level, parameters, device, dtype, timeout)
+    if framework not in _MADE and not framework.startswith(ARRAY_API):
         raise CandidateError(f"framework must be one of {', '.join(FRAMEWORKS)}; got {framework!r}.")
     if device != "cpu" and framework != "torch":
         raise CandidateError(f"device is for PyTorch candidates; {framework} puts its arrays where it is set up to.")
+    if framework.startswith(ARRAY_API):
+        return ArrayAdapter(function, framework.removeprefix(ARRAY_API))
     return _MADE[framework](function, device)
 
 
@@ -57,23 +59,35 @@ def detect(
     parameters: Mapping[str, float],
     device: str = "cpu",
     dtype: DTypeLike = np.float64,
+    timeout: float | None = None,
 ) -> str:
-    """Return the framework a candidate is written in: the one whose arrays it takes on a row of its own."""
-    cosines, rows = [np.array([[0.5, 0.25, -0.5]])], [np.array([[0.5, 0.25]]), np.eye(3, 2) + 0.25]
-    arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
-    call = Call("", arrays, np.array([0]), np.ones(1), parameters)
-    said = {}
+    """Return the framework a candidate is written in: the one whose arrays it takes on a row of its own.
+
+    Those of JAX and TensorFlow take NumPy's too; but what they return by name has no gradients.
+    """
+    call, said, second = _probe(level, parameters, dtype), {}, []
     for name, make in _MADE.items():
         if name != "numpy" and _LOADED_AS.get(name, name) not in sys.modules:
             continue  # a candidate that uses a framework has imported it, at the latest when it was called
         try:
-            with np.errstate(all="ignore"):
-                make(function, device).run(call)
+            with quietly():
+                answer = within(timeout, make(function, device), call)
+        except HungError:
+            second.append(name)
         except (Exception, SystemExit) as error:
             said[name] = f"{type(error).__name__}: {error}"
         else:
-            return name
-    if list(said) == ["numpy"]:
-        return "numpy"  # judging it says the same, with the case
-    reasons = "; ".join(f"with {name} arrays {reason}" for name, reason in said.items())
+            if any(gradient is not None for gradient in answer.gradients):
+                return name
+            second.insert(0, name)
+    if second or list(said) == ["numpy"]:
+        return (second or ["numpy"])[0]  # judging it says the same, with the case
+    reasons = "; ".join(f"with {name} arrays {said[name]}" for name in reversed(said))  # numpy's says least
     raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
+
+
+def _probe(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> Call:
+    """Return a question about one row."""
+    cosines, rows = [np.array([[0.5, 0.25, -0.5]])], [np.array([[0.5, 0.25]]), np.eye(3, 2) + 0.25]
+    arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
+    return Call("", arrays, np.array([0]), np.ones(1), parameters)

@@ -77,11 +77,15 @@ def read(path: Path) -> AnswersAdapter:
         try:
             content = json.loads(file.read_bytes())
             validate("answers", content, str(file))
-        except (ValueError, VectorsError) as error:
+        except (OSError, ValueError, VectorsError) as error:
             raise CandidateError(f"{file} holds no answers: {error}") from error
         contents.append(content)
     dtypes = sorted({content["dtype"] for content in contents})
     if len(dtypes) > 1:
         raise CandidateError(f"all answers must be of one dtype; got {', '.join(dtypes)}.")
+    given = [case for content in contents for case in content["answers"]]
+    if len(set(given)) < len(given):
+        twice = next(case for case in given if given.count(case) > 1)
+        raise CandidateError(f"{path} answers {twice} twice.")
     cases = {case: answer for content in contents for case, answer in content["answers"].items()}
     return AnswersAdapter(contents[0]["producer"], dtypes[0], cases)

@@ -66,7 +66,7 @@ def parted(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str, N
     wanted = GRADIENTS[level]
     if isinstance(result, Mapping):
         losses, stages = of_mapping(result)
-        return losses, tuple(result.get(name) for name in wanted), stages
+        return losses, tuple(result.get(name) for name in wanted), {name: plain(v) for name, v in stages.items()}
     if isinstance(result, tuple) and len(result) == 2 and level == "head" and isinstance(result[1], tuple):
         result = (result[0], *result[1])
     if not isinstance(result, tuple) or len(result) != 1 + len(wanted):
@@ -77,11 +77,11 @@ def parted(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str, N
     return result[0], result[1:], {}
 
 
-def of_mapping(result: Mapping[str, Any]) -> tuple[Any, dict[str, NDArray[Any]]]:
-    """Return the losses and the stages of a candidate that returns them by name."""
+def of_mapping(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the losses and the stages, arrays of any framework, of a candidate that returns them by name."""
     if "loss" not in result:
         raise CandidateError(f'a candidate that returns a dict must have "loss" in it; got {", ".join(result)}.')
-    return result["loss"], {name: plain(result[name]) for name in STAGES if name in result}
+    return result["loss"], {name: result[name] for name in STAGES if name in result}
 
 
 def plain(values: Any) -> NDArray[Any]:
@@ -90,6 +90,8 @@ def plain(values: Any) -> NDArray[Any]:
         raise CandidateError("outputs must be plain arrays; got a masked array, which hides what it masks.")
     if hasattr(values, "detach"):
         values = values.detach().cpu()
+        if str(values.dtype) == "torch.bfloat16":
+            raise CandidateError("NumPy has no bfloat16; return outputs in the dtype of the inputs.")
     if not hasattr(values, "__array__") and hasattr(values, "__dlpack__"):
         return np.from_dlpack(values)
     return np.asarray(values)

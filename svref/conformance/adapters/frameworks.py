@@ -9,10 +9,10 @@ import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from svref.conformance.adapters.arrays import of_mapping, plain, touched
 from svref.conformance.candidate import Answer, Call, CandidateError, Function
@@ -67,11 +67,11 @@ class JaxAdapter:
             arrays, labels = [jax.numpy.asarray(a) for a in call.arrays], jax.numpy.asarray(call.labels)
 
             def forward(*given: Any) -> Any:
-                return losses_of(self.function(*given, labels, **call.parameters), jax.Array, call, stages=False)
+                return losses_of(self.function(*given, labels, **call.parameters), jax.Array, call)
 
-            losses, pull = jax.vjp(forward, *arrays)
+            losses, pull, stages = jax.vjp(forward, *arrays, has_aux=True)
             cotangent = jax.numpy.asarray(weights_of(losses, call), losses.dtype).reshape(losses.shape)
-            return answer(losses, pull(cotangent), call, {})
+            return answer(losses, pull(cotangent), call, stages)
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,17 @@ class TensorFlowAdapter:
         """Call the function under a tape."""
         tf = framework("tensorflow")
         arrays, labels = [tf.constant(a) for a in call.arrays], tf.constant(call.labels)
-        function = tf.function(self.function) if self.compiled else self.function
         with tf.GradientTape() as tape:
             tape.watch(arrays)
-            losses, stages = losses_of(function(*arrays, labels, **call.parameters), tf.Tensor, call)
+            losses, stages = losses_of(self._called(*arrays, labels, **call.parameters), tf.Tensor, call)
         cotangent = tf.reshape(tf.constant(weights_of(losses, call), losses.dtype), losses.shape)
         found = tape.gradient(losses, arrays, output_gradients=cotangent)
         return answer(losses, [None if v is None else tf.convert_to_tensor(v) for v in found], call, stages)
+
+    @cached_property
+    def _called(self) -> Function:
+        """What is called; compiled once, so that cases of one shape share a graph."""
+        return framework("tensorflow").function(self.function) if self.compiled else self.function
 
 
 def framework(name: str) -> Any:
@@ -108,11 +112,11 @@ def framework(name: str) -> Any:
         raise CandidateError(f"this candidate needs {name}: pip install 'svref[{name}]'.") from error
 
 
-def losses_of(result: Any, tensor: type, call: Call, stages: bool = True) -> Any:
-    """Return the losses, and the stages, of what a candidate returned; the losses alone without `stages`."""
-    found: dict[str, NDArray[Any]] = {}
+def losses_of(result: Any, tensor: type, call: Call) -> tuple[Any, dict[str, Any]]:
+    """Return the losses and the stages of what a candidate returned."""
+    stages: dict[str, Any] = {}
     if isinstance(result, Mapping):
-        result, found = of_mapping(result) if stages else (result.get("loss"), {})
+        result, stages = of_mapping(result)
     if not isinstance(result, tensor):
         raise CandidateError(f"the candidate must return a tensor of losses; got {type(result).__name__}.")
     shape = tuple(getattr(result, "shape", ()))
@@ -121,7 +125,7 @@ def losses_of(result: Any, tensor: type, call: Call, stages: bool = True) -> Any
             f"the candidate must return per-sample losses of shape (B,) = ({len(call.labels)},), or their sum or mean; "
             f"got shape {shape}."
         )
-    return (result, found) if stages else result
+    return result, stages
 
 
 def weights_of(losses: Any, call: Call) -> FloatArray:
@@ -129,11 +133,10 @@ def weights_of(losses: Any, call: Call) -> FloatArray:
     return call.cotangent if len(losses.shape) == 1 else np.ones(())
 
 
-def answer(
-    losses: Any, gradients: Any, call: Call, stages: Mapping[str, NDArray[Any]], remarks: tuple[str, ...] = ()
-) -> Answer:
+def answer(losses: Any, gradients: Any, call: Call, stages: Mapping[str, Any], remarks: tuple[str, ...] = ()) -> Answer:
     """Return an answer as NumPy has it."""
     if gradients[0] is None:
         raise CandidateError(f"{NO_GRADIENT}.")
     found = tuple(None if v is None else plain(v) for v in gradients)
-    return Answer(plain(losses), found, call.cotangent if len(losses.shape) == 1 else None, stages, remarks)
+    told = {name: plain(values) for name, values in stages.items()}
+    return Answer(plain(losses), found, call.cotangent if len(losses.shape) == 1 else None, told, remarks)

@@ -1,0 +1,245 @@
+"""The pages about the check say what is true: their tables are the registry, their screens what the commands print.
+
+python tests/test_pages.py            prints the tables of docs/reference/deviations.md
+python tests/test_pages.py --write    writes them there, and the screens into the pages that show one
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from svref import golden
+from svref.conformance import check
+from svref.conformance.departure import ORDER
+from svref.conformance.hypotheses import pairs, singles
+from svref.deviations import DEVIATIONS, heads, negatives, results, target
+from svref.golden import tree
+from svref.golden.power import matrix
+from svref.variants import VARIANTS
+
+ROOT = Path(__file__).parent.parent
+REGISTRY = ROOT / "docs" / "reference" / "deviations.md"
+REPORT = ROOT / "docs" / "reference" / "report.md"
+CHECK = ROOT / "docs" / "how-to" / "check.md"
+DIAGNOSE = ROOT / "docs" / "how-to" / "diagnose.md"
+PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE)
+STAGES = {"target": target, "negatives": negatives, "results": results, "heads": heads}
+VERDICTS = ("PASS", "PASS-BRANCH", "FAIL", "FAIL-AS", "VACUOUS", "UNSUPPORTED", "ERROR")
+FINDINGS = ("hidden-state", "rows-influence-each-other", "ignored-rows-counted", "invalid-input-accepted")
+SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref .*?)```", re.DOTALL)
+
+
+# ---- what is written into the pages ---------------------------------------------------------------------------------
+
+
+def table_of_stage(stage: str) -> Iterator[str]:
+    """Yield the lines of the table of the deviations of one stage."""
+    counts = matrix(golden.load())
+    yield "| name | formula | loss and gradient | seen | level | float64 | float32 |"
+    yield "|---" * 7 + "|"
+    for entry in vars(STAGES[stage]).values():
+        if DEVIATIONS.get(getattr(entry, "name", "")) is entry:
+            cells = [f"`{entry.name}`", f"`{entry.formula}`", entry.effect, "; ".join(map(place, entry.seen)), entry.level]
+            yield row([*cells, *(str(n) for n in counts[entry.name].values())])
+
+
+def table_of_generated() -> Iterator[str]:
+    """Yield the lines of the table of hypotheses that are no entries of the registry."""
+    asked: dict[tuple[str, str], list[str]] = {}
+    for variant, entry in VARIANTS.items():
+        for hypothesis in singles(entry):
+            if hypothesis.name not in DEVIATIONS or hypothesis.name.startswith("precision-downcast"):
+                asked.setdefault((hypothesis.name, hypothesis.formula), []).append(variant)
+    yield "| name | formula | asked of |"
+    yield "|---|---|---|"
+    for (name, formula), variants in asked.items():
+        yield row([f"`{name}`", f"`{formula}`", "all" if len(variants) == len(VARIANTS) else ", ".join(variants)])
+
+
+def table_of_pairs() -> Iterator[str]:
+    """Yield a line that counts the pairs."""
+    names = [hypothesis.name for hypothesis in pairs()]
+    yield f"{len(names)} pairs are tried, `{names[0]}` first."
+
+
+def place(seen: str) -> str:
+    """Return where a deviation was seen, with repository and path as code."""
+    return re.sub(r"^[\w.-]+/[\w.-]+(#\d+|:[\w./-]+\.\w+|:[\w./-]+)?", r"`\g<0>`", seen)
+
+
+def row(cells: list[str]) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+TABLES = {
+    **{stage: lambda stage=stage: table_of_stage(stage) for stage in STAGES},
+    "generated": table_of_generated,
+    "pairs": table_of_pairs,
+}
+
+
+def table_of(text: str, name: str) -> str:
+    """Return a table of a page, between its comments."""
+    found = re.search(rf"<!-- table:{name} -->\n\n(.*?)\n\n<!-- /table -->", text, flags=re.DOTALL)
+    return found[1] if found else ""
+
+
+def output(command: str) -> str:
+    """Return what a command of svref prints."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from svref.cli import main; main()", *shlex.split(command)[1:]],
+        capture_output=True, encoding="utf-8", check=False, cwd=ROOT, env={"PATH": "", "COLUMNS": "200"},
+    )  # fmt: skip
+    return run.stdout
+
+
+def screens(page: Path) -> list[tuple[str, str]]:
+    """Return the commands of a page whose output it shows, each with that output."""
+    return [(found[1], found[2]) for found in SCREEN.finditer(page.read_text(encoding="utf-8"))]
+
+
+def without_version(text: str) -> list[str]:
+    """Return the lines of a screen but for the first, which names versions and the digest of the vectors."""
+    return text.rstrip().splitlines()[1:]
+
+
+# ---- the tests ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_are_the_registry(name: str) -> None:
+    assert table_of(REGISTRY.read_text(encoding="utf-8"), name) == "\n".join(TABLES[name]())
+
+
+def test_every_deviation_is_in_one_of_the_tables() -> None:
+    text = REGISTRY.read_text(encoding="utf-8")
+    for name in DEVIATIONS:
+        assert sum(line.startswith(f"| `{name}` | ") for stage in STAGES for line in table_of(text, stage).splitlines()) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_a_screen_on_a_page_is_what_its_command_prints(page: Path) -> None:
+    for command, shown in screens(page):
+        assert without_version(shown) == without_version(output(command))
+
+
+def test_no_screen_goes_unchecked() -> None:
+    for page in PAGES:
+        tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+        shown = [t.content for t in tokens if t.type == "fence" and t.info == "text" and t.content.startswith("svref ")]
+        assert shown == [text for _, text in screens(page)], page
+    assert [len(screens(page)) for page in (CHECK, REPORT, DIAGNOSE)] == [1, 1, 1]
+
+
+def test_the_pages_name_every_verdict_with_its_exit_code() -> None:
+    text = REPORT.read_text(encoding="utf-8")
+    for verdict in VERDICTS:
+        assert re.search(rf"^\| `{verdict}(\(name\))?` \| [012] \| ", text, flags=re.MULTILINE), verdict
+
+
+@pytest.mark.parametrize(("command", "page"), [("check", CHECK), ("diagnose", DIAGNOSE)])
+def test_the_pages_name_every_option_of_their_command(command: str, page: Path) -> None:
+    text, options = page.read_text(encoding="utf-8"), set(re.findall(r"^ +(--[a-z]+)", output(f"svref {command} --help"), re.M))
+    assert len(options) >= 6
+    for option in options - {"--help"}:
+        assert f"`{option}" in text, option
+
+
+def test_the_report_page_names_every_field_of_the_json_and_every_stage() -> None:
+    text = REPORT.read_text(encoding="utf-8")
+    for name in check(right, "sv-am-softmax", case=first_case()).__dict__.keys() | {"schema", "verdict", "ok"}:
+        assert f"`{name}`" in text, name
+    places = [text.index(f"`{stage}`", text.index("## Stages")) for stage in ORDER]
+    assert places == sorted(places)
+
+
+def test_the_answers_of_the_page_are_of_the_format_that_is_read() -> None:
+    import json
+
+    text = CHECK.read_text(encoding="utf-8")
+    shown = re.search(r'```text\n(\{"format": "svref-answers/1".*?)```', text, flags=re.DOTALL)
+    assert shown
+    content = json.loads(shown[1])
+    tree.validate("answers", content, "the page")
+    known = {v.id for v in golden.load()}
+    assert content["answers"].keys() <= known
+
+
+# ---- what no single run shows: planted, and found under the name of the page ------------------------------------------
+
+
+def right(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple[np.ndarray, np.ndarray]:
+    return VARIANTS["sv-am-softmax"].factory(s=s, m=m, t=t).value_and_grad(cosines, labels, reduction="none")
+
+
+def first_case() -> str:
+    return next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and v.level == "cosine")
+
+
+def forgetful() -> object:
+    calls: dict[bytes, int] = {}
+
+    def candidate(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+        seen = calls[cosines.tobytes()] = calls.get(cosines.tobytes(), 0) + 1
+        losses, gradient = right(cosines, labels, s=s, m=m, t=t)
+        return losses * (1 if seen == 1 or len(labels) == 1 else 1.5), gradient
+
+    return candidate
+
+
+def shifted_by_the_batch(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+    losses, gradient = right(cosines, labels, s=s, m=m, t=t)
+    return losses * (1.5 if len(labels) == 1 else 1), gradient
+
+
+def counting_ignored(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float, ignore_index: int = -100) -> tuple:
+    return right(cosines, np.where(labels == ignore_index, 0, labels), s=s, m=m, t=t)
+
+
+def tolerant(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+    losses, gradient = np.zeros(len(cosines), cosines.dtype), np.zeros_like(cosines)
+    try:
+        return right(cosines, labels, s=s, m=m, t=t)
+    except (ValueError, TypeError):
+        return losses, gradient
+
+
+@pytest.mark.parametrize(
+    ("name", "candidate", "strict"),
+    zip(FINDINGS, (forgetful(), shifted_by_the_batch, counting_ignored, tolerant), (False, False, False, True), strict=True),
+    ids=FINDINGS,
+)
+def test_each_finding_of_the_page_is_found_under_its_name(name: str, candidate: object, strict: bool) -> None:
+    assert f"| `{name}` | " in REGISTRY.read_text(encoding="utf-8")
+    report = check(candidate, "sv-am-softmax", strict=strict)
+    assert report.verdict == f"FAIL-AS({name})"
+
+
+def main() -> None:
+    """Print the tables, or write them and the screens into the pages."""
+    text = REGISTRY.read_text(encoding="utf-8")
+    for name, lines_of in TABLES.items():
+        lines = "\n".join(lines_of())
+        print(f"{name}\n{lines}", flush=True)
+        text = text.replace(f"<!-- table:{name} -->\n\n{table_of(text, name)}\n\n", f"<!-- table:{name} -->\n\n{lines}\n\n")
+    if "--write" in sys.argv:
+        REGISTRY.write_text(text, encoding="utf-8")
+        for page in PAGES:
+            text = page.read_text(encoding="utf-8")
+            for command, shown in screens(page):
+                text = text.replace(shown, output(command))
+            page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
