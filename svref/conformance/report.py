@@ -163,7 +163,7 @@ class Report:
     def explanation(self) -> str:
         """The name of what explains every failure; "" where nothing does."""
         complete = [d.name for d in self.diagnosis if d.complete]
-        return (complete or [f.name for f in self.findings if not self.failures] or [""])[0]
+        return (complete or [f.name for f in self.findings] or [""])[0]
 
     @property
     def ok(self) -> bool:

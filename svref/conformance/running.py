@@ -126,7 +126,7 @@ def run(plan: Plan, vectors: Sequence[Vector], reduction: str | None, progress: 
         if plan.ignores:
             trial = max(found.trials, key=lambda trial: len(trial.labels) > 1)  # the first with another row
             found.findings += counts_ignored(plan.guard, calls[trial.id], trial)
-    found.blind += blind(found.trials)
+    found.blind += blind(found.trials) if found.trials else []
     return found
 
 

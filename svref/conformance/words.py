@@ -96,10 +96,10 @@ def _verdict(report: Report) -> Iterator[str]:
 
 def _failing(report: Report) -> Iterator[str]:
     cases = len({f.case for f in report.failures})
-    if not report.failures:
-        yield f"FAIL  is  {report.explanation}"
-        return
     complete = [d for d in report.diagnosis if d.complete]
+    if not complete and report.explanation:
+        yield f"FAIL  is  {report.explanation}        {cases} of {report.header['cases']} cases fail"
+        return
     if not complete:
         yield f"FAIL  in {cases} of {report.header['cases']} cases; no known deviation explains them all"
         yield from (f"      closest: {d.name}, {d.matched} of {d.failing} failing cases" for d in report.diagnosis)
