@@ -27,7 +27,7 @@ LOSSES = {
 CANNOT = {
     ("eps-in-loss-alone", "float64"): "its losses are those of eps-in-log, and that is the name given",
     ("eps-in-loss-alone", "float32"): "its losses are those of eps-in-log, and that is the name given",
-     # what a black box cannot tell, and why
+    # what a black box cannot tell, and why
     ("ignored-cotangent", "float64"): "a run has no cotangent to ignore",
     ("ignored-cotangent", "float32"): "a run has no cotangent to ignore",
     ("precision-downcast-float32", "float32"): "float32 is what it is asked for",
