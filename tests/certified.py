@@ -108,9 +108,11 @@ def _oracle_of(v: golden.Vector) -> Any:
 
 
 def _sign(hi: np.ndarray, lo: np.ndarray, truth: Any) -> np.ndarray:
-    """Return the sign of the remainder, which the files do not hold: that of lo, or the truth's own."""
-    triples = zip(hi.flat, lo.flat, np.asarray(truth, dtype=object).flat, strict=True)
-    signs = [mp.sign(mp.fsub(t, mpf(h), exact=True)) if rest == 0 else np.sign(rest) for h, rest, t in triples]
+    """Return the sign of the remainder, which the files do not hold: that of lo, or the truth's own; 0 at a pole."""
+    signs = [np.sign(rest) for rest in lo.flat]
+    for i, (h, value) in enumerate(zip(hi.flat, np.asarray(truth, dtype=object).flat, strict=True)):
+        if signs[i] == 0 and np.isfinite(h):
+            signs[i] = mp.sign(mp.fsub(value, mpf(h), exact=True))
     return np.array([int(sign) for sign in signs], np.int8).reshape(hi.shape)
 
 

@@ -83,6 +83,14 @@ def _angle(c: mpf) -> mpf:
     return mp.acos(c) if abs(c) <= 1 else mp.nan
 
 
+def _cosine_of_multiple(m: int, c: mpf) -> mpf:
+    """Return cos(m arccos(c)) by cos((j + 1)θ) = 2 c cos(jθ) - cos((j - 1)θ): exact for a short c, ties included."""
+    before, now = (c, mpf(1)) if abs(c) <= 1 else (mp.nan, mp.nan)
+    for _ in range(m):
+        before, now = now, 2 * c * now - before
+    return now
+
+
 def _held_margin(spec: Spec, base: mpf) -> Callable[[mpf, Sequence[mpf]], mpf]:
     """Return f(cosine, parameters) with every branch chosen at `base` and held."""
     kind, m, lam = spec.margin, _exact(spec.m), _exact(spec.annealing)
@@ -99,7 +107,7 @@ def _held_margin(spec: Spec, base: mpf) -> Callable[[mpf, Sequence[mpf]], mpf]:
         "arc": lambda c, p: mp.cos(_angle(c) + p[0]),
         "linear": lambda c, p: c - p[0] * mp.sin(p[0]),
         "reflect": lambda c, p: -2 - mp.cos(_angle(c) + p[0]),
-        "a": lambda c, p: (lam * c + (-1) ** k * mp.cos(m * _angle(c)) - 2 * k) / (1 + lam),
+        "a": lambda c, p: (lam * c + (-1) ** k * _cosine_of_multiple(int(m), c) - 2 * k) / (1 + lam),
         "combined": _combined,
     }[kind]
 
