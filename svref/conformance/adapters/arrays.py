@@ -39,9 +39,9 @@ class ArrayAdapter:
         """Call the function on copies, so that it cannot change what it is judged by."""
         xp, (arrays, labels) = self._module, call.copies()
         g = call.cotangent if names(self.function, "cotangent") else np.ones_like(call.cotangent)
-        given = [xp.asarray(a) for a in arrays]
+        given = [xp.asarray(a) for a in (*arrays, labels)]
         extra = {"cotangent": xp.asarray(g.astype(call.dtype))} if names(self.function, "cotangent") else {}
-        result = self.function(*given, xp.asarray(labels), **call.parameters, **extra)
+        result = self.function(*given, **call.parameters, **extra)
         remarks = touched(call, given)
         losses, gradients, stages = parted(result, call.level)
         return Answer(plain(losses), tuple(None if v is None else plain(v) for v in gradients), g, stages, remarks)
@@ -55,8 +55,8 @@ class ArrayAdapter:
 
 
 def touched(call: Call, given: Sequence[Any]) -> tuple[str, ...]:
-    """Return a remark if the arrays that the candidate was given are not as they were."""
-    pairs = zip(call.arrays, map(plain, given), strict=True)
+    """Return a remark if the arrays and the labels that the candidate was given are not as they were."""
+    pairs = zip((*call.arrays, call.labels), map(plain, given), strict=True)
     written = any(not np.array_equal(before, after) for before, after in pairs)
     return ("writes into its inputs",) if written else ()
 

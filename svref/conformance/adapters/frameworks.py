@@ -38,8 +38,8 @@ class TorchAdapter:
         torch = framework("torch")
         leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
         labels = torch.tensor(call.labels, device=self.device)
-        given = [leaf.clone() for leaf in leaves]
-        result = self.function(*given, labels, **call.parameters)
+        given = [*(leaf.clone() for leaf in leaves), labels]
+        result = self.function(*given, **call.parameters)
         losses, stages = losses_of(result, torch.Tensor, call)
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
