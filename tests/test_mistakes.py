@@ -1,0 +1,270 @@
+"""Each mistake that public code makes, written as people write it, is found by its name.
+
+Nothing here calls `svref.deviations`: the wrong code is a textbook with one line replaced. What only calling again
+can show, and heads in PyTorch, are in test_controls.py and test_heads_checked.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from formulations import HEADS
+
+from svref.conformance import check
+
+Pair = tuple[np.ndarray, np.ndarray]
+DTYPES = ("float64", "float32")
+
+
+def textbook(**wrong: Callable[..., Any]) -> Callable[..., Pair]:
+    """SV-AM-Softmax line by line; a keyword replaces one line."""
+    line = {**LINES, **wrong}
+
+    def candidate(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float = 1.0) -> Pair:
+        own = np.arange(len(labels)), labels
+        c, passed = line["clamp"](cosines)
+        f, slope_y = line["margin"](c[own], m)
+        mask = line["mask"](c, line["boundary"](f, c[own], m)[:, None])
+        mask[own] = line["label"](c[own], f)
+        lift, by_c = line["emphasis"](c, s, t)
+        z, slope = line["negatives"](c, m)
+        z[own], slope[own] = f, slope_y
+        hard = mask.astype(c.dtype)
+        z, slope = z + hard * lift, slope + hard * by_c
+        losses, g = line["softmax"](line["scale"](z, s), own)
+        return line["result"](losses, line["scale"](g * slope, s) * passed, own, mask)
+
+    return candidate
+
+
+def am(c: np.ndarray, m: float) -> Pair:
+    return c - m, np.ones_like(c)
+
+
+def arc(c: np.ndarray, m: float) -> Pair:
+    theta = np.arccos(c)
+    return np.cos(theta + m), np.sin(theta + m) / np.sqrt((1 - c) * (1 + c))
+
+
+def sphere(c: np.ndarray, m: int, pieces: Callable[[np.ndarray, int], np.ndarray] | None = None) -> Pair:
+    theta = np.arccos(c)
+    k = np.floor(m * theta / np.pi) if pieces is None else pieces(theta, m)
+    k = np.minimum(k, m - 1).astype(c.dtype) if pieces is None else k.astype(c.dtype)
+    sign = (-1) ** k
+    with np.errstate(invalid="ignore"):
+        slope = np.where(np.abs(c) == 1, m * m, sign * m * np.sin(m * theta) / np.sqrt((1 - c) * (1 + c)))
+    if pieces is not None:  # the sign of the piece too many
+        slope = np.where(c == -1, -m * m, slope)
+    return sign * np.cos(m * theta) - 2 * k, slope.astype(c.dtype)
+
+
+def eased(margin: Callable[..., Pair], above: Callable[[float], float]) -> Callable[..., Pair]:
+    def f(c: np.ndarray, m: float) -> Pair:
+        return tuple(np.where(c > above(m), *pair) for pair in zip(margin(c, m), (c, np.ones_like(c)), strict=True))
+
+    return f
+
+
+def with_tail(tail: Callable[[np.ndarray, float], Pair]) -> Callable[..., Pair]:
+    def f(c: np.ndarray, m: float) -> Pair:
+        inside = c > np.cos(np.pi - m)
+        return tuple(np.where(inside, *pair) for pair in zip(arc(c, m), tail(c, m), strict=True))
+
+    return f
+
+
+def cos_m_theta(c: np.ndarray, m: int) -> Pair:
+    theta = np.arccos(c)
+    with np.errstate(invalid="ignore"):
+        slope = m * np.sin(m * theta) / np.sqrt((1 - c) * (1 + c))
+    return np.cos(m * theta), np.where(np.abs(c) == 1, np.sign(c) ** (m + 1) * m * m, slope)
+
+
+def annealed(c: np.ndarray, m: int) -> Pair:
+    return tuple((5 * plain + psi) / 6 for plain, psi in zip((c, np.ones_like(c)), sphere(c, m), strict=True))
+
+
+def log_sum_exp(z: np.ndarray, own: Pair) -> Pair:
+    peak = z.max(axis=1, keepdims=True)
+    e = np.exp(z - peak)
+    total = e.sum(axis=1, keepdims=True)
+    g = e / total
+    g[own] -= 1
+    return (peak + np.log(total))[:, 0] - z[own], g
+
+
+def unshifted(z: np.ndarray, own: Pair) -> Pair:
+    e = np.exp(z)
+    total = e.sum(axis=1, keepdims=True)
+    g = e / total
+    g[own] -= 1
+    return np.log(total[:, 0]) - z[own], g
+
+
+def with_eps(z: np.ndarray, own: Pair, eps: float = 1e-9) -> Pair:
+    losses, g = log_sum_exp(z, own)
+    p = np.exp(-losses)
+    return -np.log(p + eps), g * (p / (p + eps))[:, None]
+
+
+def clamped(c: np.ndarray) -> Pair:
+    low, high = c.dtype.type(-1 + 1e-7), c.dtype.type(1 - 1e-7)
+    return np.clip(c, low, high), (low <= c) & (c <= high)
+
+
+def no_negatives(losses: np.ndarray, gradient: np.ndarray, own: Pair, mask: np.ndarray) -> Pair:
+    kept = np.zeros_like(gradient)
+    kept[own] = gradient[own]
+    return losses, kept
+
+
+LINES: dict[str, Callable[..., Any]] = {
+    "clamp": lambda c: (c, 1),
+    "margin": am,
+    "boundary": lambda f, c_y, m: f,
+    "mask": lambda c, boundary: c > boundary,
+    "label": lambda c_y, f: False,
+    "emphasis": lambda c, s, t: ((t - 1) * (c + 1), t - 1),
+    "negatives": lambda c, m: (c.copy(), np.ones_like(c)),
+    "scale": lambda z, s: s * z,
+    "softmax": log_sum_exp,
+    "result": lambda losses, gradient, own, mask: (losses, gradient),
+}
+
+MISTAKES: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
+    "t-offset": ("sv-am-softmax", {"emphasis": lambda c, s, t: (t * (c + 1), t)}),
+    "margin-in-degrees": ("sv-arc-softmax", {"margin": lambda c, m: arc(c, np.radians(m))}),
+    "s-missing-in-h": ("sv-am-softmax", {"emphasis": lambda c, s, t: ((t - 1) * (c + 1) / s, (t - 1) / s)}),
+    "s-twice": ("sv-am-softmax", {"scale": lambda z, s: s * (s * z)}),
+    "sum-for-mean": ("sv-am-softmax", {"result": lambda losses, g, *_: (len(losses) * losses, len(losses) * g)}),
+    "label-in-mask": ("sv-am-softmax", {"label": lambda c_y, f: c_y > f}),
+    "non-strict-mask": ("sv-am-softmax", {"mask": lambda c, boundary: c >= boundary}),
+    "eps-in-log": ("sv-am-softmax", {"softmax": with_eps}),
+    "no-max-subtraction": ("sv-am-softmax", {"softmax": unshifted}),
+    "clamp-kills-gradient": ("sv-arc-softmax", {"margin": arc, "clamp": clamped}),
+    "straight-through-angle": ("sv-arc-softmax", {"margin": lambda c, m: (arc(c, m)[0], np.ones_like(c))}),
+    "tail-linear": (
+        "sv-arc-softmax",
+        {"margin": with_tail(lambda c, m: (c - m * np.sin(m), np.ones_like(c)))},
+    ),
+    "tail-plain": ("sv-arc-softmax", {"margin": with_tail(lambda c, m: (c, np.ones_like(c)))}),
+    "tail-reflect": ("sv-arc-softmax", {"margin": with_tail(lambda c, m: (-2 - arc(c, m)[0], -arc(c, m)[1]))}),
+    "easy-margin-above-0": ("sv-am-softmax", {"margin": eased(am, lambda m: 0.0)}),
+    "easy-margin-above-m": ("sv-am-softmax", {"margin": eased(am, lambda m: m)}),
+    "fixed-for-adaptive": ("sv-am-softmax", {"emphasis": lambda c, s, t: (np.full_like(c, t - 1), 0.0)}),
+    "mask-on-plain-cosine": ("sv-am-softmax", {"boundary": lambda f, c_y, m: c_y}),
+    "mask-on-uneased-margin": (
+        "sv-am-softmax",
+        {"margin": eased(am, lambda m: 0.0), "boundary": lambda f, c_y, m: c_y - m},
+    ),
+    "mask-on-uneased-margin-above-m": (
+        "sv-am-softmax",
+        {"margin": eased(am, lambda m: m), "boundary": lambda f, c_y, m: c_y - m},
+    ),
+    "nonpositive-always-hard": ("sv-am-softmax", {"mask": lambda c, boundary: (c > boundary) | (c <= 0)}),
+    "margin-on-all-classes": ("sv-arc-softmax", {"margin": arc, "negatives": arc}),
+    "t-ignored": ("sv-am-softmax", {"emphasis": lambda c, s, t: (np.zeros_like(c), 0.0)}),
+    "last-piece-off-by-one": (
+        "a-softmax",
+        {"margin": lambda c, m: sphere(c, m, lambda theta, m: np.floor(m * theta / np.pi))},
+    ),
+    "cos-m-theta-without-psi": ("sv-a-softmax", {"margin": cos_m_theta}),
+    "annealing-left-on": ("sv-a-softmax", {"margin": annealed}),
+    "negatives-detached": ("sv-am-softmax", {"result": no_negatives}),
+    "slope-of-h-lost": ("sv-am-softmax", {"emphasis": lambda c, s, t: ((t - 1) * (c + 1), 0.0)}),
+    "margin-ignored": ("sv-arc-softmax", {"margin": lambda c, m: (c, np.ones_like(c))}),
+    "gradient-of-the-mean": ("sv-am-softmax", {"result": lambda losses, g, *_: (losses, g / len(losses))}),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "margin"),
+    [("sv-am-softmax", am), ("sv-arc-softmax", arc), ("a-softmax", sphere), ("sv-a-softmax", sphere)],
+)
+def test_the_textbook_without_a_mistake_is_right(name: str, margin: Callable[..., Pair], dtype: str) -> None:
+    check(textbook(margin=margin), name, dtype=dtype).raise_if_wrong()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_as_people_write_it_is_found_by_its_name(name: str, dtype: str) -> None:
+    variant, wrong = MISTAKES[name]
+    wrong = wrong if "arc" not in variant else {"margin": arc, **wrong}
+    report = check(textbook(**wrong), variant, dtype=dtype)
+    sizes = {"no-max-subtraction": "-float64" * (dtype == "float64"), "eps-in-log": "(1e-09)"}
+    expected = name + sizes.get(name, "")
+    assert report.verdict == f"FAIL-AS({expected})", report
+    assert f"FAIL  is  {expected} " in str(report)
+
+
+def test_a_float32_inside_float64_is_named() -> None:
+    def narrow(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Pair:
+        losses, gradient = textbook()(cosines.astype(np.float32), labels, **p)
+        return losses.astype(cosines.dtype), gradient.astype(cosines.dtype)
+
+    assert check(narrow, "sv-am-softmax").verdict == "FAIL-AS(precision-downcast-float32)"
+    check(narrow, "sv-am-softmax", dtype="float32").raise_if_wrong()
+
+
+def length(vectors: np.ndarray, axis: int) -> np.ndarray:
+    return np.maximum(np.sqrt((vectors * vectors).sum(axis=axis, keepdims=True)), 1e-12)
+
+
+def unit(vectors: np.ndarray, axis: int) -> np.ndarray:
+    return vectors / length(vectors, axis)
+
+
+def bilinear(x: np.ndarray, w: np.ndarray, labels: np.ndarray, p: dict[str, float]) -> tuple[np.ndarray, ...]:
+    """The loss of <x, w>, and its gradients."""
+    losses, g = textbook()(x @ w.T, labels, **p)
+    return losses, g @ w, g.T @ x
+
+
+def through(vectors: np.ndarray, gradient: np.ndarray, axis: int) -> np.ndarray:
+    """Pull a gradient back through `unit`."""
+    direction = unit(vectors, axis)
+    return (gradient - direction * (direction * gradient).sum(axis=axis, keepdims=True)) / length(vectors, axis)
+
+
+def raw_weights(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+    losses, dx, dw = bilinear(unit(embeddings, 1), weights, labels, p)
+    return losses, through(embeddings, dx, 1), dw
+
+
+def raw_embeddings(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+    losses, dx, dw = bilinear(embeddings, unit(weights, 1), labels, p)
+    return losses, dx, through(weights, dw, 1)
+
+
+def over_classes(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+    losses, dx, dw = bilinear(unit(embeddings, 1), unit(weights, 0), labels, p)
+    return losses, through(embeddings, dx, 1), through(weights, dw, 0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("head", "deviation"),
+    [
+        (raw_weights, "weights-not-normalised"),
+        (raw_embeddings, "embeddings-not-normalised"),
+        (over_classes, "wrong-axis-normalised"),
+    ],
+)
+def test_a_normalisation_that_is_left_out_or_wrong_is_named(
+    head: Callable[..., tuple], deviation: str, dtype: str
+) -> None:
+    assert check(head, "sv-am-softmax", dtype=dtype).verdict == f"FAIL-AS({deviation})"
+
+
+def test_a_mistake_inside_a_head_is_named_as_outside_of_it() -> None:
+    wrong = textbook(**MISTAKES["t-offset"][1])
+    head = HEADS["head_by_units"]
+
+    def on_vectors(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+        return head(embeddings, weights, lambda cosines: wrong(cosines, labels, **p))
+
+    assert check(on_vectors, "sv-am-softmax").verdict == "FAIL-AS(t-offset)"
