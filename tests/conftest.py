@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,23 +35,51 @@ def _floating_point_errors_raise() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def torch() -> object:
-    """PyTorch, or a counted skip; SVREF_REQUIRE_TORCH=1 makes its absence a failure."""
+def installed(name: str, title: str) -> Any:
+    """Return a framework, or a counted skip; SVREF_REQUIRE_FRAMEWORKS=1 makes its absence a failure.
+
+    Its import may warn, which is none of svref's business.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import torch
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return importlib.import_module(name)
     except ImportError:
-        if os.environ.get("SVREF_REQUIRE_TORCH") == "1":
+        if os.environ.get("SVREF_REQUIRE_FRAMEWORKS") == "1":
             raise
-        pytest.skip("PyTorch is not installed")
-    return torch
+        pytest.skip(f"{title} is not installed")
+
+
+@pytest.fixture
+def torch() -> Any:
+    """PyTorch."""
+    return installed("torch", "PyTorch")
+
+
+@pytest.fixture
+def jax() -> Any:
+    """JAX."""
+    return installed("jax", "JAX")
+
+
+@pytest.fixture
+def tensorflow() -> Any:
+    """TensorFlow."""
+    return installed("tensorflow", "TensorFlow")
+
+
+@pytest.fixture
+def strict() -> Any:
+    """The strict namespace of the array API."""
+    return installed("array_api_strict", "array-api-strict")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ask for PyTorch, so that `-m torch` runs them alone."""
+    """Mark the tests that ask for a framework, so that `-m framework` runs them alone."""
     for item in items:
-        if "torch" in getattr(item, "fixturenames", ()):
-            item.add_marker("torch")
+        if {"torch", "jax", "tensorflow", "strict"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("framework")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,37 +21,6 @@ DTYPES = ["float64", "float32"]
 HARD = {v.variant: v.id for v in golden.load(pack="paper") if v.group == "hard" and v.parameters["s"] == 30}
 PARAMETERS = {"s": 30.0, "m": 0.35, "t": 1.2}
 Loss = Callable[..., Any]
-
-
-def installed(name: str, title: str) -> Any:
-    """Return a framework, or skip; its import may warn, which is none of svref's business."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return importlib.import_module(name)
-    except ImportError:
-        if os.environ.get("SVREF_REQUIRE_FRAMEWORKS") == "1":
-            raise
-        pytest.skip(f"{title} is not installed")
-
-
-@pytest.fixture
-def jax() -> Any:
-    """JAX, or a counted skip; SVREF_REQUIRE_FRAMEWORKS=1 makes its absence a failure."""
-    return installed("jax", "JAX")
-
-
-@pytest.fixture
-def tensorflow() -> Any:
-    """TensorFlow, or a counted skip; SVREF_REQUIRE_FRAMEWORKS=1 makes its absence a failure."""
-    return installed("tensorflow", "TensorFlow")
-
-
-@pytest.fixture
-def strict() -> Any:
-    """The strict namespace of the array API, or a counted skip."""
-    return installed("array_api_strict", "array-api-strict")
 
 
 @pytest.fixture(autouse=True)
@@ -280,6 +247,7 @@ def namespace(xp: Any, name: str) -> Loss:
     return loss
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("module", ["array_api_strict", "torch", "numpy"])
 @pytest.mark.parametrize("name", ["sv-am-softmax", "mv-am-softmax"])

@@ -466,7 +466,7 @@ def test_what_a_candidate_is_written_in_is_found_out_by_asking_it(torch) -> None
         check(function, "sv-am-softmax").raise_if_wrong()
     assert detect(named(""), "cosine", PARAMETERS) == "numpy"
     with pytest.raises(
-        CandidateError, match=r"fails with torch arrays ZeroDivisionError: .*; with numpy arrays ZeroDiv"
+        CandidateError, match=r"fails .*with torch arrays ZeroDivisionError: .*; with numpy arrays ZeroDiv"
     ):
         detect(lambda c, y, **p: 1 / 0, "cosine", PARAMETERS)
 

@@ -89,7 +89,7 @@ class Guard:
         except CandidateError as error:
             return Mishap(call.id, "unusable", str(error))
         except (Exception, SystemExit) as error:
-            said = f"raised {type(error).__name__}: {_first_line(error)} (called with arrays of {self._description})"
+            said = f"raised {type(error).__name__}: {first_line(error)} (called with arrays of {self._description})"
             return Mishap(call.id, "raised", said, _trace(error))
 
     @property
@@ -137,6 +137,12 @@ def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:
     return box[0]
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, but for a dump that follows."""
+    text = str(error).strip()
+    return (text.splitlines() or [""])[0][:300]
+
+
 class _Counted(io.TextIOBase):
     """What is printed, forgotten but for its length."""
 
@@ -155,11 +161,6 @@ class _Stopped(SystemExit):
 def _stop(worker: threading.Thread) -> None:
     """Ask a thread to stop: one that runs Python does at its next step, one that is in C when it comes back."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(_Stopped))
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return (text.splitlines() or [""])[0][:300]
 
 
 def _trace(error: BaseException) -> tuple[str, ...]:

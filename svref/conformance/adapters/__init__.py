@@ -17,7 +17,7 @@ from svref.conformance.adapters.answers import AnswersAdapter
 from svref.conformance.adapters.arrays import ArrayAdapter
 from svref.conformance.adapters.frameworks import JaxAdapter, TensorFlowAdapter, TorchAdapter
 from svref.conformance.candidate import Adapter, Call, CandidateError, Function, Level
-from svref.conformance.guard import HungError, quietly, within
+from svref.conformance.guard import HungError, first_line, quietly, within
 
 ARRAY_API = "array-api:"
 _MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
@@ -28,7 +28,7 @@ _MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
     "tf.function": lambda function, device: TensorFlowAdapter(function, compiled=True),
 }
 FRAMEWORKS = (*_MADE, f"{ARRAY_API}<module>")
-_LOADED_AS = {"tf.function": "tensorflow"}
+_FOUND_OUT = tuple(name for name in _MADE if name != "tf.function")  # eager TensorFlow runs the same code
 
 __all__ = ["FRAMEWORKS", "AnswersAdapter", "adapter", "detect"]
 
@@ -66,16 +66,16 @@ def detect(
     Those of JAX and TensorFlow take NumPy's too; but what they return by name has no gradients.
     """
     call, said, second = _probe(level, parameters, dtype), {}, []
-    for name, make in _MADE.items():
-        if name != "numpy" and _LOADED_AS.get(name, name) not in sys.modules:
+    for name in _FOUND_OUT:
+        if name != "numpy" and name not in sys.modules:
             continue  # a candidate that uses a framework has imported it, at the latest when it was called
         try:
             with quietly():
-                answer = within(timeout, make(function, device), call)
+                answer = within(timeout, _MADE[name](function, device), call)
         except HungError:
             second.append(name)
         except (Exception, SystemExit) as error:
-            said[name] = f"{type(error).__name__}: {error}"
+            said[name] = f"{type(error).__name__}: {first_line(error)}"
         else:
             if any(gradient is not None for gradient in answer.gradients):
                 return name
