@@ -338,7 +338,7 @@ def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(
     assert power.matrix(fewer)["non-strict-mask"]["float32"] < power.matrix(CORE)["non-strict-mask"]["float32"]
     nothing = dataclasses.replace(CORE, cases=())
     assert "t-offset is exposed by no case in float64" in power.unexposed(nothing)
-    blind = {dtype: {"firm": [], "vacuous": []} for dtype in power.DTYPES}
+    blind = {dtype: {"firm": [], "vacuous": []} for dtype in power.JUDGED}
     case = dataclasses.replace(CASES[0], case={**CASES[0].case, "power": blind})
     monkeypatch.setattr(commands, "load", lambda *args: dataclasses.replace(CORE, name="seed", cases=(case,)))
     monkeypatch.setattr(

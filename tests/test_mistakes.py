@@ -240,6 +240,13 @@ def raw_embeddings(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarr
     return losses, dx, through(weights, dw, 1)
 
 
+def clipped_embeddings(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+    products, w = embeddings @ unit(weights, 1).T, unit(weights, 1)
+    losses, g = textbook()(np.clip(products, -1, 1), labels, **p)
+    g = g * (np.abs(products) <= 1)
+    return losses, g @ w, through(weights, g.T @ embeddings, 1)
+
+
 def over_classes(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
     losses, dx, dw = bilinear(unit(embeddings, 1), unit(weights, 0), labels, p)
     return losses, through(embeddings, dx, 1), through(weights, dw, 0)
@@ -251,6 +258,7 @@ def over_classes(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray
     [
         (raw_weights, "weights-not-normalised"),
         (raw_embeddings, "embeddings-not-normalised"),
+        (clipped_embeddings, "embeddings-not-normalised-clipped"),
         (over_classes, "wrong-axis-normalised"),
     ],
 )

@@ -44,8 +44,8 @@ SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref .*?)```", re
 def table_of_stage(stage: str) -> Iterator[str]:
     """Yield the lines of the table of the deviations of one stage."""
     counts = matrix(golden.load())
-    yield "| name | formula | loss and gradient | seen | level | float64 | float32 |"
-    yield "|---" * 7 + "|"
+    yield "| name | formula | loss and gradient | seen | level | float64 | float32 | float16 | bfloat16 |"
+    yield "|---" * 9 + "|"
     for entry in vars(STAGES[stage]).values():
         if DEVIATIONS.get(getattr(entry, "name", "")) is entry:
             cells = [

@@ -56,16 +56,18 @@ def lint_command(directory: Directory = None, pack: PackName = "core") -> None:
 
 @app.command("power")
 def power_command(directory: Directory = None, pack: PackName = "core") -> None:
-    """Print how many cases expose each deviation in an element that is not vacuous."""
+    """Print how many cases expose each deviation in an element that is not vacuous, by format."""
     with errors():
+        from svref.formats import FORMATS
         from svref.golden import load
         from svref.golden.power import BEYOND, matrix
 
         counts = matrix(load(directory, pack))
-    say(f"{'deviation':<36} {'float64':>8} {'float32':>8}\n")
-    for name, by_dtype in counts.items():
-        reason = next((why for (beyond, dtype), why in BEYOND.items() if beyond == name and not by_dtype[dtype]), "")
-        say(f"{name:<36} {by_dtype['float64']:>8} {by_dtype['float32']:>8}{'   ' + reason if reason else ''}\n")
+    say(f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}\n")
+    for name, by_format in counts.items():
+        reason = next((why for (beyond, dtype), why in BEYOND.items() if beyond == name and not by_format[dtype]), "")
+        numbers = "".join(f"{by_format[dtype]:>10}" for dtype in FORMATS)
+        say(f"{name:<36}{numbers}{'   ' + reason if reason else ''}\n")
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from svref.deviations import normalisation as by
+from svref.deviations import which
 from svref.deviations.kinds import changed_head
 from svref.deviations.normalisation import through
 from svref.deviations.target import straight_through_angle
@@ -27,15 +28,24 @@ def weights_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: In
     return through(right, of_weights=by.as_it_is)(loss, x, w, y, g)
 
 
+@changed_head("c_k = <x, ŵ_k>", "cavalleria/cavaface:head/metrics.py")
+def embeddings_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
+    """Code that leaves normalising to its caller: cosines are |x| times too large."""
+    return through(right, of_embeddings=by.as_it_is)(loss, x, w, y, g)
+
+
 @changed_head(
-    "c_k = <x, ŵ_k>",
+    "c_k = clip(<x, ŵ_k>, -1, 1), ∂c/∂c = 0 beyond",
     "xiaoboCASIA/SV-X-Softmax:fc_layers.py",
     "tiandunx/SV-X-Softmax:svfc.py",
     "TreB1eN/InsightFace_Pytorch:model.py",
+    applies=which.without_angle,
 )
-def embeddings_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """Code that leaves normalising to its caller: cosines are |x| times too large, then clipped, without gradient."""
-    return through(right, of_embeddings=by.as_it_is)(loss, x, w, y, g)
+def embeddings_not_normalised_clipped(
+    loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
+) -> HeadResult:
+    """As embeddings-not-normalised, and what is clipped to a cosine is a constant without gradient."""
+    return through(right, of_embeddings=by.as_it_is, clipped=True)(loss, x, w, y, g)
 
 
 @changed_head("ŵ_kd = w_kd / sqrt(Σ_j w_jd²)", "ZhaoJ9014/face.evoLVe:paddle/head/metrics.py")

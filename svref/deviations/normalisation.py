@@ -65,10 +65,12 @@ def as_it_is(rows: FloatArray) -> tuple[FloatArray, Backward]:
     return rows, lambda g: g
 
 
-def through(run: CosineRun, of_embeddings: Normaliser = by_length, of_weights: Normaliser = by_length) -> HeadRun:
+def through(
+    run: CosineRun, of_embeddings: Normaliser = by_length, of_weights: Normaliser = by_length, clipped: bool = False
+) -> HeadRun:
     """Return the head around a computation on cosines.
 
-    Where an angle is needed, products beyond [-1, 1] are clipped and carry no gradient, as public code does. A target
+    If `clipped`, and where an angle is needed, products beyond [-1, 1] are clipped and carry no gradient. A target
     at a pole has an infinite slope and a zero tangent: its term is 0, the least-norm subgradient.
     """
 
@@ -77,7 +79,7 @@ def through(run: CosineRun, of_embeddings: Normaliser = by_length, of_weights: N
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         (x_unit, back_x), (w_unit, back_w) = of_embeddings(x), of_weights(w)
         products = x_unit @ w_unit.T
-        c = np.clip(products, -1, 1) if loss.angular else products
+        c = np.clip(products, -1, 1) if clipped or loss.angular else products
         losses, by_cosines = run(loss, c, y, g)
         lost = (np.abs(products - c) > ROUNDING) | np.isinf(by_cosines)
         by_cosines = np.where(lost, 0.0, by_cosines)

@@ -90,3 +90,8 @@ def united(margin: Margin) -> tuple[float, float, float] | None:
         case Combined(m1, m2, m3):
             return m1, m2, m3
     return None
+
+
+def without_angle(loss: SVXSoftmax) -> bool:
+    """Return whether the loss takes numbers that are no cosines; where it needs an angle, all code clips."""
+    return not loss.angular

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 Json = Any
 NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+WHOLE = (2.0**53, 1e21)  # RFC 8785 writes such numbers without a point, and parsers of integers may not hold them
 
 
 def encoded(value: Json) -> bytes:
@@ -31,9 +32,11 @@ def _canonical(value: Json) -> bytes:
 
 
 def number(value: float) -> float | str:
-    """Return a number as JSON has it: non-finite ones as strings, no negative zero."""
+    """Return a number as JSON has it: non-finite ones and large whole ones as strings, no negative zero."""
     if math.isnan(value):
         return "NaN"
+    if WHOLE[0] < abs(value) < WHOLE[1]:
+        return f"{value:.0f}"
     return NON_FINITE.get(value, value + 0.0)
 
 

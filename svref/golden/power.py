@@ -7,12 +7,13 @@ right one by more than its tolerance, and firm power if one does whose tolerance
 from __future__ import annotations
 
 from svref.deviations import DEVIATIONS, Deviation
+from svref.formats import FORMATS
 from svref.golden.reference import OUTPUTS, reference
 from svref.golden.vectors import Vector, Vectors
 from svref.inputs import FloatArray
 from svref.judge import Outputs, judge
 
-DTYPES = ("float64", "float32")
+JUDGED = ("float64", "float32")  # in which every deviation must be exposed; in half precision few elements say much
 BEYOND = {  # what no case of numbers can expose, and why
     ("precision-downcast-float32", "float32"): "computing in float32 is right there",
     ("slope-one-at-poles", "float64"): "a finite slope at a pole is a policy, and judged as one",
@@ -23,7 +24,7 @@ BEYOND = {  # what no case of numbers can expose, and why
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
-    """Return, by dtype, the deviations a case exposes: "firm", or only in "vacuous" elements."""
+    """Return, by format, the deviations a case exposes: "firm", or only in "vacuous" elements."""
     found = {}
     for dtype, exposed in _kills(vector).items():
         firm = [name for name, (_, firmly) in exposed.items() if firmly]
@@ -33,9 +34,9 @@ def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
 
 
 def matrix(vectors: Vectors) -> dict[str, dict[str, int]]:
-    """Return how many cases expose each deviation firmly, by dtype."""
-    cases = [v.case["power"] for v in vectors if "power" in v.case]
-    return {name: {d: sum(name in c[d]["firm"] for c in cases) for d in DTYPES} for name in DEVIATIONS}
+    """Return how many cases expose each deviation firmly, by format."""
+    firm = [(dtype, set(c["firm"])) for v in vectors for dtype, c in v.case.get("power", {}).items()]
+    return {name: {d: sum(d == dtype and name in c for dtype, c in firm) for d in FORMATS} for name in DEVIATIONS}
 
 
 def unexposed(vectors: Vectors) -> list[str]:
@@ -43,20 +44,20 @@ def unexposed(vectors: Vectors) -> list[str]:
     return [
         f"{name} is exposed by no case in {dtype}"
         for name, counts in matrix(vectors).items()
-        for dtype, count in counts.items()
-        if count == 0 and (name, dtype) not in BEYOND
+        for dtype in JUDGED
+        if counts[dtype] == 0 and (name, dtype) not in BEYOND
     ]
 
 
 def _kills(vector: Vector) -> dict[str, dict[str, tuple[bool, bool]]]:
-    """Return by dtype and deviation whether an element is exposed, and whether one is firmly."""
-    references = {dtype: reference(vector, "float64", dtype) for dtype in DTYPES}
-    found: dict[str, dict[str, tuple[bool, bool]]] = {dtype: {} for dtype in DTYPES}
+    """Return by format and deviation whether an element is exposed, and whether one is firmly."""
+    references = {dtype: reference(vector, "float64", dtype) for dtype in vector.dtypes}
+    found: dict[str, dict[str, tuple[bool, bool]]] = {dtype: {} for dtype in references}
     for name, deviation in DEVIATIONS.items():
         outputs = outputs_of(deviation, vector)
         if outputs is not None:
-            for dtype in DTYPES:
-                quantities = judge(references[dtype], outputs).quantities
+            for dtype, right in references.items():
+                quantities = judge(right, outputs).quantities
                 wrong = [(q.wrong.any(), (q.wrong & ~q.vacuous).any()) for q in quantities]
                 found[dtype][name] = any(w for w, _ in wrong), any(firm for _, firm in wrong)
     return found
