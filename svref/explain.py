@@ -9,7 +9,6 @@ import numpy as np
 from svref import step as passes
 from svref.golden import Vector
 from svref.inputs import FloatArray
-from svref.margins import Angle
 from svref.shards import Shard
 from svref.step import Gradients, Step
 
@@ -59,9 +58,7 @@ def _row(case: Vector, b: int) -> Step:
     row, labels = slice(b, b + 1), case.labels[b : b + 1]
     if case.level == "cosine":
         return case.loss.forward(case.inputs["cosines"][row], labels)
-    shard = Shard.of(case.loss, case.inputs["embeddings"][row], case.inputs["weights"], labels)
-    targets = shard.targets()
-    return passes.forward(*case.loss.parts, shard.cosines(targets), labels, angle=Angle(*targets))
+    return Shard.of(case.loss, case.inputs["embeddings"][row], case.inputs["weights"], labels).step()
 
 
 def _title(case: Vector, b: int, step: Step) -> list[str]:

@@ -25,6 +25,7 @@ from svref import blocks, inputs, pool, stages
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
+from svref.step import Step, forward
 from svref.vectors import Directions, Pairs, directions, measured, over_length, pair_cosines, scaled, without_radial
 
 
@@ -87,6 +88,11 @@ class Shard:
         targets = np.zeros((2, len(self.labels)))
         targets[:, self._here] = self.pairs.at_working_precision(self.embeddings.dtype)
         return targets
+
+    def step(self) -> Step:
+        """Return the stages over all cosines, of a shard that holds every class."""
+        targets = self.targets()
+        return forward(*self.loss.parts, self.cosines(targets), self.labels, angle=Angle(*targets))
 
     @np.errstate(under="ignore")
     def cosines(self, targets: FloatArray) -> FloatArray:

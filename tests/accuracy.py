@@ -18,9 +18,7 @@ from rows import MORE_MARGINS, REGIMES, batch
 
 from svref import VARIANTS, SupportVectors, SVXSoftmax, condition, exact, head
 from svref.exact import Certified
-from svref.margins import Angle
 from svref.shards import Shard
-from svref.step import forward
 from svref.vectors import directions
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "accuracy.md"
@@ -67,9 +65,7 @@ def head_scales(
 ) -> tuple[np.ndarray, head.HeadGradients]:
     """Return the condition scales of the losses and of both gradients of their sum."""
     wide, classes = x.astype(np.float64), w.astype(np.float64)
-    shard = Shard.of(loss, wide, classes, labels)
-    targets = shard.targets()
-    step = forward(*loss.parts, shard.cosines(targets), labels, angle=Angle(*targets))
+    step = Shard.of(loss, wide, classes, labels).step()
     return condition.head_scales(step, directions(wide), directions(classes), np.ones(len(x)), x.dtype)
 
 

@@ -10,7 +10,6 @@ import pytest
 from rows import batch, spec_of
 
 from svref import condition, exact
-from svref import step as passes
 from svref.conformance import check
 from svref.margins import AdditiveAngle, AdditiveCosine, Angle, NoMargin
 from svref.shards import Shard
@@ -88,9 +87,7 @@ def test_the_head_scales_dominate_the_error_of_every_formulation_and_none_is_rej
 
 def head_scales(loss, x: np.ndarray, w: np.ndarray, labels: np.ndarray, dtype: str) -> tuple[np.ndarray, ...]:
     x64, w64 = x.astype(np.float64), w.astype(np.float64)
-    shard = Shard.of(loss, x64, w64, labels)
-    targets = shard.targets()
-    step = passes.forward(*loss.parts, shard.cosines(targets), labels, angle=Angle(*targets))
+    step = Shard.of(loss, x64, w64, labels).step()
     losses, by = condition.head_scales(step, directions(x64), directions(w64), np.ones(len(labels)), dtype)
     return losses, by.embeddings, by.weights
 

@@ -14,15 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref import condition, stages
-from svref import step as passes
 from svref.conformance.candidate import GRADIENTS, STAGES
 from svref.conformance.diagnosis import Diagnosis
 from svref.conformance.trial import Trial
 from svref.formats import format_of
 from svref.inputs import BoolArray, FloatArray
-from svref.loss import SVXSoftmax
-from svref.margins import Angle
-from svref.shards import Shard
 from svref.step import Step
 
 ORDER = (*STAGES, "loss", *GRADIENTS["cosine"], *GRADIENTS["head"])
@@ -62,11 +58,11 @@ def first_departure(trials: Sequence[Trial], diagnosis: Sequence[Diagnosis]) -> 
 
 
 def _departure(trial: Trial, diagnosis: Sequence[Diagnosis]) -> Departure | None:
-    step = _step(trial, trial.loss)
+    step = trial.step()
     returned = {} if trial.answer is None else dict(trial.answer.stages)
     found = diagnosis[0].hypothesis if diagnosis and diagnosis[0].complete else None
     if not returned and found is not None and found.loss is not None:
-        returned = _on_the_way(_step(trial, found.loss(trial)))
+        returned = _on_the_way(trial.step(found.loss(trial)))
     right, widths = _on_the_way(step), _widths(step, trial)
     for name in STAGES:
         if name in returned:
@@ -88,15 +84,6 @@ def _at(name: str, trial: Trial, step: Step, wrong: BoolArray, got: NDArray[Any]
     of_row = index and name != "grad_weights"
     cosine = float(step.angle.cosine[index[0]]) if of_row else float("nan")
     return Departure(name, trial.id, index, cosine, float(got[index]), float(expected[index]))
-
-
-def _step(trial: Trial, loss: SVXSoftmax) -> Step:
-    if trial.level == "cosine":
-        return loss.forward(trial.arrays[0], trial.labels)
-    embeddings, weights = trial.arrays
-    shard = Shard.of(loss, embeddings, weights, trial.labels)
-    targets = shard.targets()
-    return passes.forward(*loss.parts, shard.cosines(targets), trial.labels, angle=Angle(*targets))
 
 
 def _on_the_way(step: Step) -> dict[str, NDArray[Any]]:

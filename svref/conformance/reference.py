@@ -80,8 +80,7 @@ def _of_head(
 ) -> Reference:
     """Rows with undecided decisions are not judged."""
     shard = Shard.of(loss, x.astype(np.float64), w.astype(np.float64), labels)
-    targets = shard.targets()
-    step = passes.forward(*loss.parts, shard.cosines(targets), labels, angle=Angle(*targets))
+    step = shard.step()
     near, reach = condition.undecided(step, compute)
     undecided = near.sum(axis=1) + (reach >= 0)
     way = _head_way(shard, step, g, compute)

@@ -13,6 +13,8 @@ from svref.conformance.candidate import Answer, Level
 from svref.inputs import FloatArray, IntArray
 from svref.judge import Judgement, Outputs, Reference, Way, judge
 from svref.loss import SVXSoftmax
+from svref.shards import Shard
+from svref.step import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +74,14 @@ class Trial:
         g = np.fmax(1.0, np.abs(self.cotangent))
         arrays = [a.astype(self.right.dtype) for a in self.arrays]
         return reference.of(self.loss, arrays, self.labels, g, self.compute).ways[0]
+
+    def step(self, loss: SVXSoftmax | None = None) -> Step:
+        """Return the stages of the loss that is right, or of another, on what was asked."""
+        loss = loss or self.loss
+        if self.level == "cosine":
+            return loss.forward(self.arrays[0], self.labels)
+        embeddings, weights = self.arrays
+        return Shard.of(loss, embeddings, weights, self.labels).step()
 
     def against_own(self) -> Judgement:
         """Hold the outputs against what is right once more, after they were replaced."""

@@ -22,7 +22,6 @@ from svref.golden.radius import cosine_radius, head_radius
 from svref.golden.recipes import Recipe
 from svref.inputs import BoolArray
 from svref.loss import SVXSoftmax
-from svref.margins import Angle
 from svref.shards import Shard
 from svref.step import Step, forward
 from svref.vectors import directions
@@ -98,7 +97,7 @@ def _head_case(recipe: Recipe) -> dict[str, Json]:
     x, w = (np.array(recipe.inputs[name], dtype=np.float64) for name in ("embeddings", "weights"))
     y, g = np.array(recipe.inputs["labels"], dtype=np.intp), np.array(recipe.inputs["cotangent"])
     truth = exact.evaluate_head(recipe.loss, x, w, y, g)
-    step = _head_step(recipe.loss, x, w, y)
+    step = Shard.of(recipe.loss, x, w, y).step()
     by_loss, by = condition.head_scales(step, directions(x), directions(w), g, np.float64)
     outputs = {"loss": truth.loss, "embeddings": truth.embeddings, "weights": truth.weights}
     scales = {"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}
@@ -113,12 +112,6 @@ def _head_case(recipe: Recipe) -> dict[str, Json]:
         "radius": head_radius(recipe.loss, x, w, y),
         **_policies(_poles(recipe.loss, step)),
     }
-
-
-def _head_step(loss: SVXSoftmax, x: Any, w: Any, y: Any) -> Step:
-    shard = Shard.of(loss, x, w, y)
-    targets = shard.targets()
-    return forward(*loss.parts, shard.cosines(targets), y, angle=Angle(*targets))
 
 
 def _outputs(truth: Truth, rows: Any = slice(None)) -> dict[str, Json]:
