@@ -93,25 +93,39 @@ def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeL
 
 
 @np.errstate(under="ignore")
-def undecided(step: Step, dtype: DTypeLike) -> tuple[BoolArray, FloatArray]:
+def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolArray, FloatArray]:
     """Return which mask decisions (B, C) rounding in `dtype` may take either way, and its reach at branches (B,).
 
     The band is 4 u (1 + fs) max(1, |c_k|, |f|) wide, with f what decides the mask (equation 42). It is empty where
     all numbers have so few digits that no formulation rounds them, so that a dyadic tie is decided. The reach is
-    negative in rows whose branches are decided.
+    negative in rows whose branches are decided. Without an emphasis no decision of the mask matters.
+
+    At head level every cosine carries √D units more, `dimensions` being D, and f what its slope makes of them.
     """
-    u = unit_roundoff(dtype)
+    u, spread = unit_roundoff(dtype), np.sqrt(dimensions)
     decider = step.emphasis.boundary or step.margin
     b = step.boundary
-    width = UNDECIDED * u * (1 + decider.figures(step.angle, u).value)
+    carried = spread * (1 + np.minimum(np.abs(decider.by_cosine(step.angle)), u**-0.5))
+    width = UNDECIDED * u * (1 + decider.figures(step.angle, u).value + carried)
     near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
         1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
     )
     near &= ~(few_digits(step.cosines, dtype) & decider.is_exact(step.angle, dtype)[:, None])
     near[step.own] = False
-    reach = UNDECIDED * u * (1 + step.margin.figures(step.angle, u).value)
+    near &= step.emphasis.t > 1
+    reach = UNDECIDED * u * (1 + spread + step.margin.figures(step.angle, u).value)
     gap = np.minimum(step.margin.branch_gap(step.angle), decider.branch_gap(step.angle))
     return near, np.where(gap <= reach, reach, -1.0)
+
+
+def rounds_to_pole(step: Step, dtype: DTypeLike, dimensions: int) -> BoolArray:
+    """Return the rows of a head whose target's cosine may come out as ±1 in `dtype`, without being it.
+
+    1 - |c| is within what rounding does to a cosine of D products, and df/dc, a number, may come out infinite.
+    """
+    within = UNDECIDED * unit_roundoff(dtype) * (1 + np.sqrt(dimensions))
+    sine = step.angle.sine
+    return np.asarray(step.margin.angular & (sine > 0) & (sine**2 <= 2 * within))
 
 
 def _by_logits(step: Step) -> FloatArray:

@@ -33,6 +33,8 @@ class Right:
         The largest error of a right candidate.
     policy : array of bool
         Where the gradient is undefined, so that infinity, NaN and 0 are a matter of policy.
+    fragile : array of bool
+        Where rounding may carry the target's cosine to a pole, so that what is not finite is a matter of policy.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Right:
     rest: FloatArray
     tolerance: FloatArray
     policy: BoolArray
+    fragile: BoolArray | np.bool_ = np.False_
 
 
 Way = tuple[Right, ...]
@@ -82,7 +85,7 @@ class Reference:
         known = self.judged.all() and len(self.ways) == 1
         tolerance = factor * (loss.tolerance + rounding).sum() if known else np.inf
         value, rest = (np.asarray(factor * part.sum()) for part in (loss.value, loss.rest))
-        scalar = Right(loss.name, value, rest, np.asarray(tolerance), np.asarray(False))
+        scalar = Right(loss.name, value, rest, np.asarray(tolerance), np.asarray(loss.policy.any()))
         return replace(self, ways=tuple((scalar, *way[1:]) for way in self.ways))
 
 
@@ -158,6 +161,13 @@ class Judgement:
         return any(q.wrong.any() for q in self.quantities)
 
 
+def rows_where(samples: BoolArray | IntArray, like: FloatArray, labels: IntArray | None = None) -> BoolArray:
+    """Return True in the rows of some samples, or of their classes, in an array of the shape of `like`."""
+    where = np.zeros(like.shape, dtype=bool)
+    where[samples if labels is None else labels[samples]] = True
+    return where
+
+
 def judge(reference: Reference, outputs: Outputs) -> Judgement:
     """Hold the outputs that there are against a reference."""
     ways = [
@@ -183,7 +193,7 @@ def _quantity(right: Right, got: NDArray[Any], dtype: np.dtype[Any]) -> Quantity
     right_dtype = got.dtype.newbyteorder("=") == dtype
     error = np.where(np.isfinite(values) & right_dtype, error, np.inf)
     finite = np.isfinite(values) & (values != 0)
-    pole = right.policy
+    pole = right.policy | (right.fragile & ~np.isfinite(values))
     wrong_at_pole = pole & np.where(infinite, values == -expected, finite)
     exact = (values == 0) & (expected == 0)
     vacuous = (right.tolerance >= np.abs(expected)) & (right.tolerance > 0) & ~pole & ~exact
@@ -195,12 +205,20 @@ def _best(ways: Sequence[Sequence[Quantity]], rows: int) -> IntArray:
     """Return, row by row, the way whose worst element over all outputs is best."""
     if len(ways) == 1:
         return np.zeros(rows, dtype=np.intp)
-    return np.argmin([np.max([_row_worst(q) for q in way], axis=0) for way in ways], axis=0)
+    return np.argmin([np.max([_row_worst(q, rows) for q in way], axis=0) for way in ways], axis=0)
 
 
-def _row_worst(quantity: Quantity) -> FloatArray:
+def _row_worst(quantity: Quantity, rows: int) -> FloatArray:
+    """Return the worst error of each row; 0 in outputs that have no rows."""
     error = np.where(quantity.judged, quantity.error, 0.0)
-    return error if error.ndim < 2 else error.max(axis=1)
+    if not _has_rows(quantity, rows):
+        return np.zeros(rows)
+    return error if error.ndim == 1 else error.max(axis=1, initial=0.0)
+
+
+def _has_rows(quantity: Quantity, rows: int) -> bool:
+    """Return whether an output has one entry, or one row of entries, for each sample."""
+    return quantity.got.shape[:1] == (rows,) and quantity.name != "grad_weights"
 
 
 def _by_rows(ways: Sequence[Quantity], best: IntArray, judged: BoolArray) -> Quantity:
@@ -209,7 +227,7 @@ def _by_rows(ways: Sequence[Quantity], best: IntArray, judged: BoolArray) -> Qua
     Weights have no rows of samples: they are judged if all samples are.
     """
     first = ways[0]
-    if first.got.shape[:1] != best.shape or first.name == "grad_weights":
+    if not _has_rows(first, len(best)):
         keep: Any = judged.all()
         return replace(first, judged=first.judged & keep, policy=first.policy & keep)
     keep = judged if first.got.ndim == 1 else judged[:, None]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from svref import blocks, inputs, pool, stages
-from svref.inputs import FloatArray, IntArray
+from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.step import Step, forward
@@ -89,10 +89,10 @@ class Shard:
         targets[:, self._here] = self.pairs.at_working_precision(self.embeddings.dtype)
         return targets
 
-    def step(self) -> Step:
-        """Return the stages over all cosines, of a shard that holds every class."""
+    def step(self, flipped: BoolArray | None = None) -> Step:
+        """Return the stages over all cosines, of a shard that holds every class; `flipped` as `step.forward` has it."""
         targets = self.targets()
-        return forward(*self.loss.parts, self.cosines(targets), self.labels, angle=Angle(*targets))
+        return forward(*self.loss.parts, self.cosines(targets), self.labels, angle=Angle(*targets), flipped=flipped)
 
     @np.errstate(under="ignore")
     def cosines(self, targets: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from svref import condition
 from svref import step as passes
 from svref.head import value_and_grad
 from svref.inputs import BoolArray, FloatArray, IntArray
-from svref.judge import Reference, Right, Way
+from svref.judge import Reference, Right, Way, rows_where
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.shards import Shard
@@ -81,26 +81,30 @@ def _of_head(
     """Rows with undecided decisions are not judged."""
     shard = Shard.of(loss, x.astype(np.float64), w.astype(np.float64), labels)
     step = shard.step()
-    near, reach = condition.undecided(step, compute)
+    near, reach = condition.undecided(step, compute, x.shape[1])
     undecided = near.sum(axis=1) + (reach >= 0)
     way = _head_way(shard, step, g, compute)
     return Reference(x.dtype, (way,), _gap(step), undecided.astype(np.intp), undecided == 0)
 
 
 def _head_way(shard: Shard, step: Step, g: FloatArray, compute: str) -> Way:
-    x, w, labels = shard.embeddings, shard.weights, step.labels
+    x, w = shard.embeddings, shard.weights
     scale, scales = condition.head_scales(step, directions(x), directions(w), g, compute)
     args = (len(w), step.s, step.emphasis.t, compute)
-    by_x, by_w = _head_gradients(shard, labels, g)
-    pole = _at_pole(step)
-    of_x, of_w = np.zeros(x.shape, dtype=bool), np.zeros(w.shape, dtype=bool)
-    of_x[pole], of_w[labels[pole]] = True, True
+    by_x, by_w = _head_gradients(shard, step.labels, g)
+    pole, fragile = _at_pole(step), condition.rounds_to_pole(step, compute, x.shape[1])
     nowhere = np.zeros(len(x), dtype=bool)
     return (
         _right("loss", step.loss, condition.tolerance(scale, *args), nowhere),
-        _right("grad_embeddings", by_x, condition.tolerance(scales.embeddings, *args), of_x),
-        _right("grad_weights", by_w, condition.tolerance(scales.weights, *args), of_w),
-    )
+        Right(
+            "grad_embeddings", by_x, np.zeros_like(by_x), condition.tolerance(scales.embeddings, *args),
+            rows_where(pole, by_x), rows_where(fragile, by_x),
+        ),
+        Right(
+            "grad_weights", by_w, np.zeros_like(by_w), condition.tolerance(scales.weights, *args),
+            rows_where(pole, by_w, step.labels), rows_where(fragile, by_w, step.labels),
+        ),
+    )  # fmt: skip
 
 
 def _head_gradients(shard: Shard, labels: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -37,6 +37,14 @@ NOTES: dict[str, Note] = {
         "A negative just above the boundary and one just below, as near as eight bits allow.",
         "The mask is decided against another boundary, or in too few digits.",
     ),
+    "AlgebraicTie": Note(
+        "A negative equals the boundary exactly, where f is a polynomial of the cosine that code through acos rounds.",
+        "Loss and gradient take different branches.",
+    ),
+    "BesideBoundary": Note(
+        "A dominant negative 2^-15, 2^-30 or 2^-45 beside the boundary.",
+        "The mask is decided against a boundary that an epsilon shifts, or in too few digits.",
+    ),
     "NextToBoundary": Note(
         "A dominant negative is next to the boundary, closer than float64 or float32 tell apart.",
         "Loss and gradient take different branches, or the mask is decided in fewer digits than the rest.",
@@ -46,7 +54,7 @@ NOTES: dict[str, Note] = {
         "The loss must be finite. The gradient is judged by policy where the limit is infinite.",
     ),
     "TargetNearPole": Note(
-        "The target's cosine is 1/128 away from a pole.",
+        "The target's cosine is 1/256 away from a pole.",
         "The sine is taken from 1 - c*c, or the cosine is clamped too far inside.",
     ),
     "NegativeAtPole": Note(

@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from svref.golden.recipes import DYADIC, GRID, OTHER, Draw, Matrix, Recipe, cotangent, of_rows, parameters
+from svref.golden.recipes import (
+    DYADIC,
+    GRID,
+    OTHER,
+    Draw,
+    Matrix,
+    Parameters,
+    Recipe,
+    cotangent,
+    of_rows,
+    parameters,
+)
 from svref.loss import SVXSoftmax
 from svref.margins import Angle, MultiplicativeAngle
 from svref.variants import Variant
@@ -40,7 +51,10 @@ def tie(entry: Variant, name: str) -> Iterator[Recipe]:
         targets = [c for c in _targets(loss) if _on_grid(c, loss)][:4]
         if targets and entry.parameters.keys() >= {"t"}:
             negatives = [[-0.75, boundary(loss, c), -0.5] for c in targets]
-            yield of_rows(entry, name, p, ("ExactTie",), targets, negatives)
+            if len(targets) < 3:  # the third row has the cotangent 0
+                targets, negatives = [*targets, 0.25], [*negatives, [-0.75, 0.125, -0.5]]
+            flag = "AlgebraicTie" if loss.angular else "ExactTie"
+            yield of_rows(entry, name, p, (flag,), targets, negatives)
 
 
 def near(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -60,6 +74,16 @@ def near(entry: Variant, name: str) -> Iterator[Recipe]:
     for targets, around in ((on_grid, _on_either_side), (to_zero, _eight_bits_either_side)):
         negatives = [[*around(boundary(loss, c)), -0.5] for c in targets]
         yield of_rows(entry, name, p, ("NearBoundary",), targets, negatives)
+    yield from _beside_zero(entry, name, p)
+
+
+def _beside_zero(entry: Variant, name: str, p: Parameters) -> Iterator[Recipe]:
+    """Yield rows whose boundary is 0, with a negative beside it that only a power of two can be."""
+    loss = entry.factory(**p)
+    target = p.get("m", 0.0)
+    if "t" in p and not loss.angular and boundary(loss, target) == 0:
+        negatives = [[sign * 2.0**-e, -0.75, -0.5] for e in (30, 45) for sign in (1, -1)]
+        yield of_rows(entry, name, p, ("BesideBoundary",), [target] * 4, negatives)
 
 
 def _on_either_side(f: float) -> tuple[float, float]:
@@ -77,22 +101,23 @@ def _eight_bits_either_side(f: float) -> tuple[float, float]:
 def pole(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield targets at c = ±1, and rows with a negative there."""
     p = parameters(entry, DYADIC, 8.0, 3)
-    yield of_rows(entry, name, p, ("TargetAtPole",), [1.0, -1.0], [[0.25, -0.5, 0.75], [0.5, -0.25, -0.75]])
-    yield of_rows(entry, name, p, ("NegativeAtPole",), [0.5, 0.25], [[1.0, -1.0, 0.125], [-1.0, -0.5, -0.125]])
-    edge = (GRID - 1) / GRID
-    yield of_rows(entry, name, p, ("TargetNearPole",), [edge, -edge], [[0.25, -0.5, 0.75], [0.5, -0.25, -0.75]])
+    rows, edge = [[0.25, -0.5, 0.75], [0.5, -0.25, -0.75], [0.125, 0.375, -0.625]], (2 * GRID - 1) / (2 * GRID)
+    yield of_rows(entry, name, p, ("TargetAtPole",), [1.0, -1.0, 0.5], rows)
+    beside = [[1.0, -1.0, 0.125], [-1.0, -0.5, -0.125], [0.75, 1.0, -0.375]]
+    yield of_rows(entry, name, p, ("NegativeAtPole",), [0.625, 0.25, -0.25], beside)
+    yield of_rows(entry, name, p, ("TargetNearPole",), [edge, -edge, 0.5], rows)
 
 
 def extreme(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield a huge and a tiny scale, a strong emphasis, cosines far below the grid, one class, and two."""
-    tiny = 2.0**-14
-    rows = [[tiny, -tiny, 0.0, 0.75], [-0.75, -0.875, tiny, -1.0]]
+    tiny, targets = 2.0**-14, [0.5, 0.96875, -0.25]
+    rows = [[tiny, -tiny, 0.0, 0.75], [-0.75, -0.875, tiny, -1.0], [0.25, -tiny, -0.5, 0.5]]
     for s, t in ((1024.0, 1.25), (0.125, 1.25), (16.0, 8.0)):
         p = parameters(entry, {**DYADIC, "t": t}, s)
-        yield of_rows(entry, name, p, ("ExtremeScale",), [0.5, 0.96875], rows)
+        yield of_rows(entry, name, p, ("ExtremeScale",), targets, rows)
     p = parameters(entry, DYADIC, 32.0)
-    yield of_rows(entry, name, p, ("OneClass",), [0.5, -0.25], [[], []])
-    yield of_rows(entry, name, p, ("TwoClasses",), [0.5, -0.25], [[0.625], [0.125]])
+    yield of_rows(entry, name, p, ("OneClass",), targets, [[], [], []])
+    yield of_rows(entry, name, p, ("TwoClasses",), targets, [[0.625], [0.125], [-0.5]])
 
 
 def label(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -112,16 +137,21 @@ def head(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
     unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
     draw = Draw(f"{entry.name}/{name}")
-    p = parameters(entry, DYADIC, 8.0, 2)
+    p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces ψ would tie with exact cosines
     drawn_rows = [draw.row(4, -96, 96) for _ in range(8)]
-    near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0]]
+    near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0], [0.5, 0.25, 0.75, -0.125]]
     axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
     opposite = [-2 * v for v in unit[5]]
     batches = (
         (("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]),
         (("ScaledRows",), _scaled(drawn_rows[:3], 4), _scaled(drawn_rows[3:], 0.25), [0, 4, 2]),
-        (("ParallelRows", "MirroredRows"), [unit[0], unit[5]], [unit[0], opposite, unit[6], unit[9]], [0, 1]),
-        (("NearParallelRows",), near_axes, axes, [0, 1]),
+        (
+            ("ParallelRows", "MirroredRows"),
+            [unit[0], unit[5], drawn_rows[0]],
+            [unit[0], opposite, unit[6], unit[9]],
+            [0, 1, 2],
+        ),
+        (("NearParallelRows",), near_axes, axes, [0, 1, 2]),
         (("TinyRows",), drawn_rows[:3], _scaled(drawn_rows[3:], 2.0**-12), [1, 3, 4]),
     )
     for flags, x, w, labels in batches:
@@ -137,22 +167,21 @@ def head(entry: Variant, name: str) -> Iterator[Recipe]:
 def error(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield inputs that must raise."""
     good = parameters(entry, DYADIC, 8.0)
-    cosines, labels = [[0.5, 0.25, -0.5], [0.125, 0.75, 0.0]], [0, 2]
+    rest = [[0.125, 0.75, 0.0], [0.25, -0.75, 0.5]]
+    cosines, labels = [[0.5, 0.25, -0.5], *rest], [0, 2, 1]
     bad: list[tuple[str, dict[str, float], Matrix, list[int]]] = [
-        ("LabelTooLarge", {}, cosines, [0, 3]),
-        ("LabelNegative", {}, cosines, [0, -1]),
-        ("NotFinite", {}, [[0.5, float("nan"), -0.5], [0.125, float("inf"), 0.0]], labels),
+        ("LabelTooLarge", {}, cosines, [0, 3, 1]),
+        ("LabelNegative", {}, cosines, [0, -1, 1]),
+        ("NotFinite", {}, [[0.5, float("nan"), -0.5], [0.125, float("inf"), 0.0], rest[1]], labels),
         ("ScaleNotPositive", {"s": 0.0}, cosines, labels),
-        ("TooFewLabels", {}, cosines, [0]),
+        ("TooFewLabels", {}, cosines, [0, 2]),
     ]
     bad += [("StrengthBelowOne", {"t": 0.25}, cosines, labels)] if "t" in good else []
     bad += [("MarginNegative", {"m": -1.0}, cosines, labels)] if "m" in good else []
-    bad += (
-        [("BeyondPole", {}, [[1.5, 0.25, -0.5], [0.125, 0.75, 0.0]], labels)] if entry.factory(**good).angular else []
-    )
+    bad += [("BeyondPole", {}, [[1.5, 0.25, -0.5], *rest], labels)] if entry.factory(**good).angular else []
     for flag, changed, c, y in bad:
         yield Recipe(
-            entry.name, name, {**good, **changed}, (flag,), {"cosines": c, "labels": y, "cotangent": cotangent(2)}
+            entry.name, name, {**good, **changed}, (flag,), {"cosines": c, "labels": y, "cotangent": cotangent(3)}
         )
 
 

@@ -72,9 +72,10 @@ def either(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def narrow(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield rows with a dominant negative 2^-15 beside the boundary: far for float32, and too near for half."""
-    for offset in (2.0**-15, -(2.0**-15)):
-        yield from _beside_boundary(entry, name, "NearBoundary", offset, "float32")
+    """Yield rows with a dominant negative beside the boundary, far for float32, then for float64 alone."""
+    for exponent, dtype in ((15, "float32"), (30, "float64"), (45, "float64")):
+        for sign in (1, -1):
+            yield from _beside_boundary(entry, name, "BesideBoundary", sign * 2.0**-exponent, dtype)
 
 
 def _beside_boundary(entry: Variant, name: str, flag: str, offset: float, dtype: str) -> Iterator[Recipe]:

@@ -16,10 +16,15 @@ Around = Callable[[float], Sequence[Ball]]  # the cosines of a row within a radi
 
 
 def cosine_radius(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray) -> list[float]:
-    """Return, row by row, by how much every cosine may change at once."""
+    """Return, row by row, by how much every cosine may change at once; where there are angles, within [-1, 1]."""
 
     def around(row: list[float]) -> Around:
-        return lambda radius: [_wide(c, radius) for c in row]
+        def cosines(radius: float) -> list[Ball]:
+            if loss.angular and any(abs(c) + radius > 1 for c in row):
+                raise UndecidedError  # beyond 1 there is no angle
+            return [_wide(c, radius) for c in row]
+
+        return cosines
 
     return [_largest(loss, around(row), int(y)) for row, y in zip(cosines.tolist(), labels, strict=True)]
 
@@ -40,19 +45,25 @@ def head_radius(loss: SVXSoftmax, embeddings: FloatArray, weights: FloatArray, l
 def _largest(loss: SVXSoftmax, around: Around, label: int) -> float:
     """Return the largest power of two within which all decisions hold; 0 where there is none down to 2^-60."""
     with precision(FIRST_BITS):
-        return next((2.0**e for e in range(-3, -61, -1) if _holds(loss, around(2.0**e), label)), 0.0)
+        return next((2.0**e for e in range(-3, -61, -1) if _holds(loss, around, 2.0**e, label)), 0.0)
 
 
-def _holds(loss: SVXSoftmax, around: Sequence[Ball], label: int) -> bool:
-    """Return whether all decisions are the same for all these cosines, by one evaluation in wide balls."""
-    c = around[label]
-    at = Point(c, ((1 - c) * (1 + c)).nonnegative_part().sqrt(), lambda: Root(0, 2))
+def _holds(loss: SVXSoftmax, around: Around, radius: float, label: int) -> bool:
+    """Return whether all decisions are the same within a radius, by one evaluation in wide balls.
+
+    Nothing holds around a pole, where the slope of an angle ends.
+    """
     try:
+        cosines = around(radius)
+        c = cosines[label]
+        if loss.angular and not abs(c) < 1:
+            return False
+        at = Point(c, ((1 - c) * (1 + c)).nonnegative_part().sqrt(), lambda: Root(0, 2))
         boundary = held(loss.emphasis.boundary or loss.margin, at).value
         held(loss.margin, at)
     except UndecidedError:
         return False
-    return all(x > boundary or x < boundary for k, x in enumerate(around) if k != label)
+    return all(x > boundary or x < boundary for k, x in enumerate(cosines) if k != label)
 
 
 def _wide(value: float, radius: float) -> Ball:

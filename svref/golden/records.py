@@ -15,6 +15,7 @@ import numpy as np
 from svref import condition, exact
 from svref.exact import Certified
 from svref.exact.cosines import Truth
+from svref.exact.head import HeadTruth
 from svref.formats import FORMATS, format_of
 from svref.golden import canonical
 from svref.golden.canonical import Json, tensor
@@ -79,39 +80,39 @@ def _holds(numbers: Any, name: str) -> bool:
 def _cosine_case(recipe: Recipe) -> dict[str, Json]:
     c, y = np.array(recipe.inputs["cosines"], dtype=np.float64), np.array(recipe.inputs["labels"], dtype=np.intp)
     g, loss = np.array(recipe.inputs["cotangent"]), recipe.loss
-    truth, step = exact.evaluate(loss, c, y, g), loss.forward(c, y)
-    expected = {"mask": canonical.bits(truth.mask.tolist()), **_outputs(truth)}
-    expected |= {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
-    return {
-        "expected": expected,
-        "scales": _scales(condition.scales(step, np.float64)),
-        "decisive": _decisive(step),
-        "poles": _poles(loss, step),
-        "branches": [branch for name in JUDGED for branch in _branches(recipe, step, name)],
-        "radius": cosine_radius(loss, c, y),
-        **_policies(_poles(loss, step)),
-    }
+    truth = exact.evaluate(loss, c, y, g)
+    step = _decided(loss, c, y, truth.mask)
+    branches = [branch for name in JUDGED for branch in _branches(recipe, step, name)]
+    return {**_told(truth, _outputs(truth), _scales(condition.scales(step, np.float64))),
+            "decisive": _decisive(step), "poles": _poles(loss, step), "branches": branches,
+            "radius": cosine_radius(loss, c, y), **_policies(_poles(loss, step))}  # fmt: skip
 
 
 def _head_case(recipe: Recipe) -> dict[str, Json]:
     x, w = (np.array(recipe.inputs[name], dtype=np.float64) for name in ("embeddings", "weights"))
     y, g = np.array(recipe.inputs["labels"], dtype=np.intp), np.array(recipe.inputs["cotangent"])
-    truth = exact.evaluate_head(recipe.loss, x, w, y, g)
-    step = Shard.of(recipe.loss, x, w, y).step()
+    loss, dimensions = recipe.loss, x.shape[1]
+    truth, shard = exact.evaluate_head(loss, x, w, y, g), Shard.of(loss, x, w, y)
+    step = shard.step(shard.step().mask ^ truth.mask)
     by_loss, by = condition.head_scales(step, directions(x), directions(w), g, np.float64)
     outputs = {"loss": truth.loss, "embeddings": truth.embeddings, "weights": truth.weights}
     scales = {"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}
-    expected = {"mask": canonical.bits(truth.mask.tolist()), **{name: _certified(v) for name, v in outputs.items()}}
-    expected |= {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
-    return {
-        "expected": expected,
-        "scales": {name: tensor(canonical.rounded_up(v)) for name, v in scales.items()},
-        "decisive": _decisive(step),
-        "poles": _poles(recipe.loss, step),
-        "branches": [],
-        "radius": head_radius(recipe.loss, x, w, y),
-        **_policies(_poles(recipe.loss, step)),
-    }
+    fragile = {name: _rows(condition.rounds_to_pole(step, name, dimensions)) for name in FORMATS}
+    return {**_told(truth, {name: _certified(v) for name, v in outputs.items()},
+                    {name: tensor(canonical.rounded_up(v)) for name, v in scales.items()}),
+            "decisive": _decisive(step, dimensions), "poles": _poles(loss, step), "rounds_to_pole": fragile,
+            "branches": [], "radius": head_radius(loss, x, w, y), **_policies(_poles(loss, step))}  # fmt: skip
+
+
+def _told(truth: Truth | HeadTruth, outputs: dict[str, Json], scales: dict[str, Json]) -> dict[str, Json]:
+    """Return what is expected: mask, certified outputs, distances of the decisions; and the scales."""
+    gaps = {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
+    return {"expected": {"mask": canonical.bits(truth.mask.tolist()), **outputs, **gaps}, "scales": scales}
+
+
+def _decided(loss: SVXSoftmax, c: Any, y: Any, mask: BoolArray) -> Step:
+    """Return the step of a certified mask, which float64 may decide otherwise next to a boundary."""
+    return forward(*loss.parts, c, y, flipped=loss.forward(c, y).mask ^ mask)
 
 
 def _outputs(truth: Truth, rows: Any = slice(None)) -> dict[str, Json]:
@@ -132,11 +133,11 @@ def _scales(scales: condition.Scales, rows: Any = slice(None)) -> dict[str, Json
     return {name: tensor(canonical.rounded_up(value[rows])) for name, value in named.items()}
 
 
-def _decisive(step: Step) -> dict[str, str]:
+def _decisive(step: Step, dimensions: int = 0) -> dict[str, str]:
     """Return, for each format, the rows all of whose decisions its rounding cannot turn over, as 0 and 1."""
     found = {}
     for name in FORMATS:
-        near, reach = condition.undecided(step, name)
+        near, reach = condition.undecided(step, name, dimensions)
         found[name] = _rows(~near.any(axis=1) & (reach < 0))
     return found
 
@@ -179,7 +180,7 @@ def _other_ways(near: BoolArray, b: int) -> Iterator[tuple[int, BoolArray]]:
 def _branch(recipe: Recipe, step: Step, name: str, b: int, flipped: BoolArray) -> dict[str, Json]:
     loss, g = recipe.loss, np.array(recipe.inputs["cotangent"])
     truth = exact.evaluate(loss, step.cosines, step.labels, g, flipped=flipped)
-    other = forward(*loss.parts, step.cosines, step.labels, flipped=flipped)
+    other = _decided(loss, step.cosines, step.labels, truth.mask)
     return {
         "dtype": name,
         "row": b,

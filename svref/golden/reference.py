@@ -15,7 +15,7 @@ from svref.golden import canonical
 from svref.golden.canonical import Json
 from svref.golden.vectors import Vector
 from svref.inputs import BoolArray
-from svref.judge import Reference, Right, Way
+from svref.judge import Reference, Right, Way, rows_where
 
 OUTPUTS = {  # name of an output, and what the file calls it
     "cosine": {"loss": "loss", "grad_cosines": "cosines"},
@@ -46,10 +46,11 @@ def reference(vector: Vector, dtype: DTypeLike, compute: str | None = None) -> R
 
 def _right(vector: Vector, name: str, compute: str) -> Right:
     key = OUTPUTS[vector.level][name]
-    tolerance = _tolerance(vector, vector.scales[key], compute)
+    value, tolerance = vector.expected[key], _tolerance(vector, vector.scales[key], compute)
     if name == "grad_cosines":
         tolerance = tolerance * np.abs(vector.inputs["cotangent"])[:, None]
-    return Right(name, vector.expected[key], vector.rest[key], tolerance, _policy(vector, name))
+    fragile = _entries(vector, name, vector.case.get("rounds_to_pole", {}).get(compute, ""), value)
+    return Right(name, value, vector.rest[key], tolerance, _entries(vector, name, vector.case["poles"], value), fragile)
 
 
 def _tolerance(vector: Vector, scale: Any, compute: str) -> Any:
@@ -57,16 +58,15 @@ def _tolerance(vector: Vector, scale: Any, compute: str) -> Any:
     return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), compute)
 
 
-def _policy(vector: Vector, name: str) -> BoolArray:
-    """Return where the gradient is undefined: the target's entry of a row at a pole; in heads both its rows."""
-    shape = vector.expected[OUTPUTS[vector.level][name]].shape
-    where, labels = np.zeros(shape, dtype=bool), vector.inputs["labels"]
-    poles = np.flatnonzero([bit == "1" for bit in vector.case["poles"]])
+def _entries(vector: Vector, name: str, rows: str, like: Any) -> BoolArray:
+    """Return what of an output the rows marked 1 make a policy: the target's entry; in heads both its rows."""
+    samples, labels = np.flatnonzero([bit == "1" for bit in rows]), vector.labels
     if name == "grad_cosines":
-        where[poles, labels[poles]] = True
-    elif name != "loss":
-        where[poles if name == "grad_embeddings" else labels[poles]] = True
-    return where
+        where = np.zeros(like.shape, dtype=bool)
+        where[samples, labels[samples]] = True
+        return where
+    marked = samples if name != "loss" else samples[:0]
+    return rows_where(marked, like, labels if name == "grad_weights" else None)
 
 
 def _otherwise(vector: Vector, first: Way, rows: Mapping[int, Json], compute: str) -> Way:

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from svref.inputs import BoolArray, FloatArray
 from svref.margins.angle import Angle
-from svref.margins.base import Figures, Margin, capped_sine, nowhere
+from svref.margins.base import Figures, Margin, inverse_sine, nowhere
 from svref.parameters import one_of, real_parameter
 
 Tail = Literal["raw", "linear", "plain", "reflect"]
@@ -125,12 +125,12 @@ class AdditiveAngle(Margin):
 
     def figures(self, angle: Angle, u: float) -> Figures:
         """Return the figures of the textbook form, which takes σ from the cosine; 1 + m more covers the tails."""
-        c, sine, m = np.abs(angle.cosine), capped_sine(angle, u), self.m
+        c, inverse, m = np.abs(angle.cosine), inverse_sine(angle, u), self.m
         cos_m, sin_m = abs(math.cos(m)), math.sin(m)
         return Figures(
-            value=1 + 1 / sine + (m if self.tail == "linear" else 0.0),
-            by_cosine=(cos_m + c * sin_m / sine) * (1 + 1 / sine**2) + 1,
-            by_parameter={"m": c * sin_m + (sine + 1 / sine) * cos_m + 1 + m},
+            value=1 + inverse + (m if self.tail == "linear" else 0.0),
+            by_cosine=(cos_m + c * sin_m * inverse) * (1 + inverse**2) + 1,
+            by_parameter={"m": c * sin_m + (angle.sine + inverse) * cos_m + 1 + m},
         )
 
     def branch_gap(self, angle: Angle) -> FloatArray:

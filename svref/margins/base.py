@@ -73,9 +73,12 @@ class Margin(ABC):
         """Return whether f is made of numbers of few digits in `dtype`, so that every formulation gets it exactly."""
 
 
-def capped_sine(angle: Angle, u: float) -> FloatArray:
-    """Return σ, not below √u: no formulation is asked to resolve a smaller sine from a cosine."""
-    return np.fmax(angle.sine, np.sqrt(u))
+def inverse_sine(angle: Angle, u: float) -> FloatArray:
+    """Return 1/σ, not above u^-1/2: no formulation is asked to resolve a smaller sine from a cosine.
+
+    At c = ±1 it is 0: every formulation finds σ = 0 there, and nothing is magnified.
+    """
+    return np.where(angle.sine == 0, 0.0, 1 / np.fmax(angle.sine, np.sqrt(u)))
 
 
 def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from svref.inputs import BoolArray, FloatArray
 from svref.margins.angle import Angle
-from svref.margins.base import Figures, Margin, capped_sine, nowhere
+from svref.margins.base import Figures, Margin, inverse_sine, nowhere
 from svref.parameters import real_parameter
 
 
@@ -87,11 +87,11 @@ class Combined(Margin):
 
     def figures(self, angle: Angle, u: float) -> Figures:
         """Return the figures of the form through acos: an error in θ of 1 + 1/σ, magnified m1 times."""
-        sine = capped_sine(angle, u) if self.angular else np.ones_like(angle.cosine)
-        phi_error = 1 + self.m1 * (1 + 1 / sine)
-        sin_phi = np.abs(self._phi(angle)[1]) if self.angular else sine
-        slope = self.m1 * (self.m1 + sin_phi / sine) * (1 + 1 / sine**2)
-        by_parameter = {"m1": math.pi * phi_error, "m2": phi_error, "m3": np.ones_like(sine)}
+        one = np.ones_like(angle.cosine)
+        inverse, sin_phi = (inverse_sine(angle, u), np.abs(self._phi(angle)[1])) if self.angular else (one, one)
+        phi_error = 1 + self.m1 * (1 + inverse)
+        slope = self.m1 * (self.m1 + sin_phi * inverse) * (1 + inverse**2)
+        by_parameter = {"m1": math.pi * phi_error, "m2": phi_error, "m3": one}
         return Figures(phi_error + self.m3, slope, by_parameter)
 
     def branch_gap(self, angle: Angle) -> FloatArray:

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from svref.inputs import BoolArray, FloatArray
 from svref.margins.angle import Angle
-from svref.margins.base import Figures, Margin, capped_sine, nowhere
+from svref.margins.base import Figures, Margin, inverse_sine, nowhere
 from svref.parameters import integer_parameter, real_parameter
 
 
@@ -81,8 +81,7 @@ class MultiplicativeAngle(Margin):
     def figures(self, angle: Angle, u: float) -> Figures:
         """Return fs = 1 + 4m, F' = 1 + (λ + 4m²(1 + 1/σ²))/(1 + λ): the textbook form goes through acos."""
         m, lam = self.m, self.annealing
-        inverse = np.where(angle.sine == 0, 0.0, 1 / capped_sine(angle, u) ** 2)  # at the ends the slope is m² for all
-        slope = 4 * m**2 * (1 + inverse)
+        slope = 4 * m**2 * (1 + inverse_sine(angle, u) ** 2)
         return Figures(np.full_like(angle.cosine, 1 + 4 * m), (lam + slope) / (1 + lam) + 1)
 
     def branch_gap(self, angle: Angle) -> FloatArray:
