@@ -196,6 +196,7 @@ def test_a_mistake_as_people_write_it_is_found_by_its_name(name: str, dtype: str
     wrong = wrong if "arc" not in variant else {"margin": arc, **wrong}
     report = check(textbook(**wrong), variant, dtype=dtype)
     sizes = {"no-max-subtraction": "-float64" * (dtype == "float64"), "eps-in-log": "(1e-09)"}
+    sizes["clamp-kills-gradient"] = "(1e-07 in float32)" * (dtype == "float32")
     expected = name + sizes.get(name, "")
     assert report.verdict == f"FAIL-AS({expected})", report
     assert f"FAIL  is  {expected} " in str(report)
@@ -276,3 +277,122 @@ def test_a_mistake_inside_a_head_is_named_as_outside_of_it() -> None:
         return head(embeddings, weights, lambda cosines: wrong(cosines, labels, **p))
 
     assert check(on_vectors, "sv-am-softmax").verdict == "FAIL-AS(t-offset)"
+
+
+# ---- two mistakes at once, and sizes nobody lists ---------------------------------------------------------------------
+
+
+def seeds_softmax(z: np.ndarray, own: Pair) -> Pair:
+    """Exponentials as they are, and an epsilon in the sum and in the log."""
+    e = np.exp(z)
+    p = e / (e.sum(axis=1, keepdims=True) + 1e-9)
+    share = p[own] / (p[own] + 1e-9)
+    g = share[:, None] * p
+    g[own] = -share * (1 - p[own])
+    return -np.log(p[own] + 1e-9), g
+
+
+def quotient(z: np.ndarray, own: Pair) -> Pair:
+    e = np.exp(z)
+    p = e / e.sum(axis=1, keepdims=True)
+    g = p.copy()
+    g[own] -= 1
+    return -np.log(p[own]), np.where(p[own][:, None] == 0, np.nan, g)
+
+
+def clamped_to(edge: float) -> Callable[..., Pair]:
+    """The target alone is clamped, and its gradient lost beyond."""
+
+    def margin(c: np.ndarray, m: float) -> Pair:
+        inner = np.clip(c, c.dtype.type(edge - 1), c.dtype.type(1 - edge))
+        f, slope = arc(inner, m)
+        return f, np.where(inner == c, slope, 0)
+
+    return margin
+
+
+def easy_arc_of_whole_row(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Pair:
+    losses, gradient = textbook(margin=eased(arc, lambda m: 0.0))(cosines, labels, **p)
+    own = np.arange(cosines.shape[1]) == labels[:, None]
+    return losses, np.where((np.abs(cosines) == 1) & ~own, np.nan, gradient)
+
+
+COMBINED: dict[str, tuple[str, Callable[..., Pair], tuple[str, ...]]] = {
+    "eps-in-log with no-max-subtraction": ("sv-softmax", textbook(softmax=seeds_softmax), ("float32",)),
+    "no-max-subtraction-quotient-float64": ("am-softmax", textbook(softmax=quotient), ("float64",)),
+    "no-max-subtraction": ("am-softmax", textbook(softmax=quotient), ("float32",)),
+    "easy-margin-above-0 with sine-of-whole-row": ("arc-softmax", easy_arc_of_whole_row, DTYPES),
+    "clamp-of-target-kills-gradient(0.001": ("arc-softmax", textbook(margin=clamped_to(1e-3)), DTYPES),
+    "eps-in-log(any ε)": ("sv-am-softmax", textbook(softmax=lambda z, own: with_eps(z, own, 3e-6)), DTYPES),
+    "annealing-left-on(any λ)": (
+        "a-softmax",
+        textbook(margin=lambda c, m: mixed(999.8, (c, np.ones_like(c)), sphere(c, m))),
+        ("float64",),
+    ),
+}
+
+
+def mixed(lam: float, plain: Pair, psi: Pair) -> Pair:
+    return tuple((lam * one + other) / (1 + lam) for one, other in zip(plain, psi, strict=True))
+
+
+@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name, case in COMBINED.items() for dtype in case[2]])
+def test_two_mistakes_at_once_and_mistakes_of_any_size_are_named(name: str, dtype: str) -> None:
+    variant, wrong, _ = COMBINED[name]
+    variant_args = {"m": 0.0} if variant == "sv-softmax" else {}
+    report = check(lambda c, y, **p: wrong(c, y, **variant_args, **p), variant, dtype=dtype, framework="numpy")
+    assert report.verdict.startswith(f"FAIL-AS({name}"), report
+
+
+# ---- what must not be given a name ------------------------------------------------------------------------------------
+
+
+def test_a_name_that_passing_cases_contradict_is_not_given() -> None:
+    def capped(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Pair:
+        return textbook()(cosines, labels, s=min(s, 64), m=m, t=t)
+
+    assert check(capped, "sv-am-softmax", dtype="float32").verdict == "FAIL"
+    shifted = textbook(mask=lambda c, boundary: c > boundary + 1e-3)
+    report = check(shifted, "sv-am-softmax", dtype="float32")
+    assert report.verdict == "FAIL"
+    assert all(d.contradicted for d in report.diagnosis if d.matched == d.failing)
+
+
+@pytest.mark.parametrize("epsilon", [1e-4, 1e-6, 1e-9, 1e-13])
+def test_a_boundary_that_an_epsilon_shifts_is_found_in_float64(epsilon: float) -> None:
+    for variant in ("sv-am-softmax", "mv-am-softmax"):
+        lift = {} if variant == "sv-am-softmax" else {"emphasis": lambda c, s, t: (np.full_like(c, t - 1), 0.0)}
+        for sign in (1, -1):
+            wrong = textbook(mask=lambda c, boundary, e=sign * epsilon: c > boundary + e, **lift)
+            assert not check(wrong, variant).ok
+
+
+@pytest.mark.parametrize("variant", ["sv-am-softmax", "sv-arc-softmax"])
+def test_a_small_error_in_one_row_is_not_called_a_known_mistake(variant: str) -> None:
+    margin = {"margin": arc} if "arc" in variant else {}
+
+    def bent(losses: np.ndarray, gradient: np.ndarray, own: Pair, mask: np.ndarray) -> Pair:
+        gradient[1:2] *= gradient.dtype.type(1 + 1e-4)
+        return losses, gradient
+
+    for dtype in DTYPES:
+        assert check(textbook(result=bent, **margin), variant, dtype=dtype).verdict == "FAIL"
+
+
+@pytest.mark.parametrize("spoil", [lambda losses, g: (losses + 1e-9, g), lambda losses, g: (np.round(losses, 6), g)])
+def test_a_small_error_is_not_called_float32_unless_most_digits_say_so(spoil: Callable[..., Pair]) -> None:
+    report = check(textbook(result=lambda losses, g, *_: spoil(losses, g)), "sv-am-softmax")
+    assert not report.ok
+    assert "precision-downcast-float32" not in [d.name for d in report.diagnosis if d.complete]
+
+
+def test_float32_that_comes_back_for_float64_is_named_and_told() -> None:
+    report = check(lambda c, y, **p: textbook()(c.astype(np.float32), y, **p), "sv-am-softmax", framework="numpy")
+    assert report.verdict == "FAIL-AS(precision-downcast-float32)"
+    assert "returned in float32 where float64 was given" in str(report)
+
+
+@pytest.mark.parametrize("name", ["t-offset", "fixed-for-adaptive"])
+def test_a_mistake_next_to_a_tie_that_rounding_decides_keeps_its_name(name: str) -> None:
+    report = check(textbook(margin=sphere, **MISTAKES[name][1]), "sv-a-softmax")
+    assert report.verdict == f"FAIL-AS({name})"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from svref.conformance.hypotheses import Hypothesis, pairs, singles
+from svref.conformance.hypotheses import losing, narrowed, pairs, singles
+from svref.conformance.hypothesis import Hypothesis
 from svref.conformance.trial import Trial
 from svref.dialects import DIALECTS
 from svref.variants import Variant
@@ -25,6 +26,8 @@ class Diagnosis:
         Where it was seen in public.
     matched, failing : int
         How many of the failing cases it explains.
+    contradicted : int
+        How many passing cases are not what it says.
     dialects : tuple of str
         Public code that computes it on purpose, by the names of `DIALECTS`.
     """
@@ -35,57 +38,58 @@ class Diagnosis:
     seen: tuple[str, ...]
     matched: int
     failing: int
+    contradicted: int = 0
     dialects: tuple[str, ...] = ()
     hypothesis: Hypothesis | None = field(repr=False, compare=False, default=None)
 
     @property
     def complete(self) -> bool:
-        """Whether it explains every failing case."""
-        return self.matched == self.failing
+        """Whether it explains every failing case and contradicts no passing one."""
+        return self.matched == self.failing and not self.contradicted
 
 
 def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Diagnosis, ...]:
     """Return the hypotheses that explain every failing case and contradict no passing one, best first.
 
-    Single ones come before pairs, which are tried only if no single one explains all. If none does, the one that
-    explains most of the failing cases is returned alone, incomplete.
+    Single ones come before pairs, and those before what also loses numbers: each is tried only if none before
+    explains all. If none does, the one that explains most, and more than half, is returned alone, incomplete.
     """
     failing = [t for t in trials if t.failed]
     passing = [t for t in trials if not t.failed]
     if not failing:
         return ()
     known = list(singles(entry))
-    found = [h for h in known if _complete(h, failing, passing)]
-    found = found or [h for h in pairs() if _complete(h, failing, passing)]
-    if found:
-        return tuple(_diagnosis(h, len(failing), failing, entry) for h in found)
-    matched = [sum(_explains(h, trial) for trial in failing) for h in known]
-    best = int(np.argmax(matched))
-    return (_diagnosis(known[best], matched[best], failing, entry),) if matched[best] else ()
+    for hypotheses in (known, pairs(), losing(known), losing(narrowed())):
+        found = [h for h in hypotheses if _complete(h, failing, passing)]
+        if found:
+            return tuple(_diagnosis(h, len(failing), 0, failing, entry) for h in found)
+    return _closest(known, failing, passing, entry)
 
 
 def _complete(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:
     """Return whether a hypothesis explains all; most are refuted by the first case."""
-    return all(_explains(hypothesis, t) for t in failing) and not any(_contradicted(hypothesis, t) for t in passing)
-
-
-def _explains(hypothesis: Hypothesis, trial: Trial) -> bool:
-    """Return whether a failing case is what the hypothesis says."""
-    if not hypothesis.may_explain(trial):
+    if not all(hypothesis.explains(t) for t in failing) or any(hypothesis.contradicted(t) for t in passing):
         return False
-    expected = hypothesis.expects(trial)
-    return expected is not None and not trial.against(expected).wrong
+    return hypothesis.base is None or hypothesis.base.matters(failing)
 
 
-def _contradicted(hypothesis: Hypothesis, trial: Trial) -> bool:
-    """Return whether a passing case is not what the hypothesis says."""
-    expected = hypothesis.expects(trial)
-    return expected is not None and trial.against(expected).wrong
+def _closest(
+    known: Sequence[Hypothesis], failing: Sequence[Trial], passing: Sequence[Trial], entry: Variant | None
+) -> tuple[Diagnosis, ...]:
+    """Return the hypothesis that explains most failing cases, if those are more than half of them."""
+    matched = [sum(h.explains(trial) for trial in failing) for h in known]
+    best = int(np.argmax(matched))
+    if 2 * matched[best] <= len(failing):
+        return ()
+    against = sum(known[best].contradicted(trial) for trial in passing)
+    return (_diagnosis(known[best], matched[best], against, failing, entry),)
 
 
-def _diagnosis(hypothesis: Hypothesis, matched: int, failing: Sequence[Trial], entry: Variant | None) -> Diagnosis:
-    h = hypothesis
-    return Diagnosis(h.name, h.formula, h.effect, h.seen, matched, len(failing), _dialects(h, failing, entry), h)
+def _diagnosis(
+    h: Hypothesis, matched: int, contradicted: int, failing: Sequence[Trial], entry: Variant | None
+) -> Diagnosis:
+    dialects = _dialects(h, failing, entry)
+    return Diagnosis(h.name, h.formula, h.effect, h.seen, matched, len(failing), contradicted, dialects, h)
 
 
 def _dialects(hypothesis: Hypothesis, failing: Sequence[Trial], entry: Variant | None) -> tuple[str, ...]:

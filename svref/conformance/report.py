@@ -14,7 +14,7 @@ from svref.conformance.controls import Finding
 from svref.conformance.departure import Departure
 from svref.conformance.diagnosis import Diagnosis
 from svref.conformance.guard import Mishap
-from svref.conformance.words import lines_of, units
+from svref.conformance.words import lines_of, told, units
 
 SCHEMA = "svref-report/1"
 
@@ -57,7 +57,7 @@ class Failure:
         place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         distance = f"error {units(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
         return (
-            f"{self.quantity}{place} = {self.got:.9g}, but should be {self.expected:.9g}   [{self.loss}]\n"
+            f"{self.quantity}{place} = {told(self.got, self.expected)}   [{self.loss}]\n"
             f"  {self.note or distance}"
         )
 
@@ -116,6 +116,8 @@ class Report:
         many such decisions, not judged.
     missing : tuple of str
         Outputs that no answer has.
+    lacking : mapping of str to int
+        Outputs that some answers lack, and in how many cases; these are unsupported.
     refused, invalid : int
         How many inputs that must raise did, and of how many.
     remarks : mapping of str to int
@@ -138,6 +140,7 @@ class Report:
     branches: int = 0
     skipped: int = 0
     missing: tuple[str, ...] = ()
+    lacking: Mapping[str, int] = field(default_factory=dict)
     refused: int = 0
     invalid: int = 0
     remarks: Mapping[str, int] = field(default_factory=dict)

@@ -27,6 +27,7 @@ def report_of(
     failures.sort(key=lambda failure: -float(f"{failure.error:.3g}"))  # equally wrong: in the order of the cases
     diagnosis = explanations(run.trials, entry)
     findings = run.findings + [_accepted(case) for case in run.accepted if strict]
+    absent = _absent(run.trials) if command or header.get("vectors") else {}
     first = (failures[0].case if failures else "") or next((f.case for f in findings), "")
     return Report(
         header=dict(header),
@@ -40,7 +41,8 @@ def report_of(
         undecided=int(sum(t.right.undecided[t.right.judged].sum() for t in run.trials)),
         branches=int(sum((t.judgement.branch > 0).sum() for t in run.trials if not t.failed)),
         skipped=int(sum((~t.right.judged & _counted(t)).sum() for t in run.trials)),
-        missing=tuple(_missing(run.trials)) if command or header.get("vectors") else (),
+        missing=tuple(name for name, number in absent.items() if number == _asked(run.trials, name)),
+        lacking={name: number for name, number in absent.items() if number < _asked(run.trials, name)},
         refused=run.refused,
         invalid=run.invalid,
         remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
@@ -87,10 +89,19 @@ def _count(name: str, quantities: list[Quantity]) -> Count:
     )
 
 
-def _missing(trials: Sequence[Trial]) -> list[str]:
-    """Return the outputs that no answer has."""
-    wanted = dict.fromkeys(name for t in trials for name in ("loss", *GRADIENTS[t.level]))
-    return [name for name in wanted if not any(name in t.outputs for t in trials)]
+def _absent(trials: Sequence[Trial]) -> dict[str, int]:
+    """Return the outputs that answers lack, and how many do."""
+    return dict(Counter(name for trial in trials for name in _lacks(trial)))
+
+
+def _asked(trials: Sequence[Trial], name: str) -> int:
+    """Return how many answers an output was asked of."""
+    return sum(name in ("loss", *GRADIENTS[trial.level]) for trial in trials)
+
+
+def _lacks(trial: Trial) -> list[str]:
+    """Return the outputs that an answer has not."""
+    return [name for name in ("loss", *GRADIENTS[trial.level]) if name not in trial.outputs]
 
 
 def _verdicts(run: Run) -> dict[str, str]:
@@ -102,6 +113,8 @@ def _verdicts(run: Run) -> dict[str, str]:
 def _verdict(trial: Trial) -> str:
     if trial.failed:
         return "FAIL"
+    if _lacks(trial):
+        return "UNSUPPORTED"
     if not any(q.passed.any() for q in trial.judgement.quantities):
         return "VACUOUS"
     return "PASS-BRANCH" if (trial.judgement.branch > 0).any() else "PASS"

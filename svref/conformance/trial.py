@@ -69,6 +69,12 @@ class Trial:
         return self.judgement.reference
 
     @cached_property
+    def plain(self) -> Reference:
+        """What is right for per-sample losses, as `reference.of` has it."""
+        arrays = [a.astype(self.right.dtype) for a in self.arrays]
+        return reference.of(self.loss, arrays, self.labels, self.cotangent, self.compute)
+
+    @cached_property
     def unweighted(self) -> Way:
         """What is right for cotangents of at least one, which tolerances of wrong values are made of."""
         g = np.fmax(1.0, np.abs(self.cotangent))
@@ -88,8 +94,9 @@ class Trial:
         return judge(self.right, self.outputs)
 
     def against(self, other: Reference) -> Judgement:
-        """Hold the outputs against another reference, given for per-sample losses."""
-        return judge(other if self.factor is None else other.reduced(self.factor), self.outputs)
+        """Hold the outputs, whatever their dtype, against another reference, given for per-sample losses."""
+        outputs = {name: np.asarray(values, self.right.dtype) for name, values in self.outputs.items()}
+        return judge(other if self.factor is None else other.reduced(self.factor), outputs)
 
     @property
     def failed(self) -> bool:

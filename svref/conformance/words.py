@@ -28,6 +28,13 @@ def lines_of(report: Report) -> Iterator[str]:
         yield f"reproduce         {report.reproduce}"
 
 
+def told(got: float, expected: float) -> str:
+    """Return what came back and what should have, in enough digits to tell them apart."""
+    few = [f"{value:.9g}" for value in (got, expected)]
+    got_text, expected_text = few if few[0] != few[1] else (repr(float(value)) for value in (got, expected))
+    return f"{got_text}, but should be {expected_text}"
+
+
 def units(error: float) -> str:
     """Return an error in units of the tolerance, for people."""
     if not math.isfinite(error):
@@ -57,13 +64,15 @@ def _remarks(report: Report) -> Iterator[str]:
         kinds = ", ".join(f"{number} {kind}" for kind, number in count.undefined.items())
         if kinds:
             total = sum(count.undefined.values())
-            yield f"  not judged      {total:6d} entries of {count.quantity} at poles, a policy: {kinds}"
+            which = f"{total:6d} entries of {count.quantity} at poles, or rounded to one"
+            yield f"  not judged      {which}, a policy: {kinds}"
     silent = [c.quantity for c in report.counts if not c.passed and not c.failed]
     yield from (f"  no element of {name} says anything: its tolerance reaches its value" for name in silent)
     refusals = [m for m in report.mishaps if m.kind == "unsupported"]
     if refusals:
         yield f"  unsupported     {len(refusals):6d} cases: {refusals[0].message}"
     yield from (f"  unsupported            no answer has {name}" for name in report.missing)
+    yield from (f"  unsupported     {number:6d} cases without {name}" for name, number in report.lacking.items())
     if report.undecided:
         took = f", {report.branches} rows took another branch" if report.branches else ""
         yield f"  either way      {report.undecided:6d} decisions within rounding of their boundary{took}"
@@ -102,12 +111,17 @@ def _failing(report: Report) -> Iterator[str]:
         return
     if not complete:
         yield f"FAIL  in {cases} of {report.header['cases']} cases; no known deviation explains them all"
-        yield from (f"      closest: {d.name}, {d.matched} of {d.failing} failing cases" for d in report.diagnosis)
+        yield from map(_closest, report.diagnosis)
         return
     first = complete[0]
     yield f"FAIL  is  {first.name}        {first.matched} of {first.failing} failing cases, the paper explains 0"
     yield from _explanation(first)
     yield from (f"      or  {d.name}" for d in complete[1:4])
+
+
+def _closest(diagnosis: Diagnosis) -> str:
+    against = f", but contradicts {diagnosis.contradicted} passing ones" if diagnosis.contradicted else ""
+    return f"      closest: {diagnosis.name}, {diagnosis.matched} of {diagnosis.failing} failing cases{against}"
 
 
 def _explanation(diagnosis: Diagnosis) -> Iterator[str]:
@@ -143,4 +157,4 @@ def _departure(departure: Departure) -> Iterator[str]:
     row = f" row {departure.index[0]}" if not math.isnan(departure.target_cosine) else ""
     cosine = f"    cos θ_y = {departure.target_cosine:.6g}" if row else ""
     yield f"first departure   {departure.stage}   {departure.case}{row}{cosine}"
-    yield f"  {departure.stage}{place} = {departure.got:.9g}, but should be {departure.expected:.9g}"
+    yield f"  {departure.stage}{place} = {told(departure.got, departure.expected)}"

@@ -54,10 +54,13 @@ def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: Int
     return through(right, of_weights=by.by_column)(loss, x, w, y, g)
 
 
-@changed_head("ŵ_k = w_k/(|w_k| + 1e-7)", "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py")
+@changed_head(
+    "x̂ = x/(|x| + 1e-7), ŵ_k = w_k/(|w_k| + 1e-7)",
+    "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py",
+)
 def eps_in_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """Cosines are too small by 1e-7/|w|: much for short weights, and float64 ends at seven digits."""
-    return through(right, of_weights=by.by_length_plus_eps)(loss, x, w, y, g)
+    """Cosines are too small by 1e-7/|w| and 1e-7/|x|: much for short vectors, and float64 ends at seven digits."""
+    return through(right, by.by_length_plus_eps, by.by_length_plus_eps)(loss, x, w, y, g)
 
 
 @changed_head("∂L/∂x = Σ_k g_k ŵ_k/|x|, ∂L/∂w_k = Σ_b g_bk x̂_b/|w_k|")

@@ -16,6 +16,7 @@ EPS = 1e-9
 FLOOR = 1e-30
 CLAMP = 1 - 1e-7
 OVERFLOW = {"float32": 88.7, "float64": 709.7}  # exp of a larger number is infinite
+UNDERFLOW = {"float32": -103.9, "float64": -745.1}  # exp of a smaller one is 0
 
 Result = tuple[FloatArray, FloatArray]
 
@@ -87,6 +88,46 @@ def _raw_entropy(dtype: str) -> Entropy:
         return np.log(total) - z[own], by_z
 
     return entropy
+
+
+@changed_result(
+    "L = -log(e^{z_y}/Σ_k e^{z_k}) in float32, no maximum taken out",
+    "4uiiurz1/keras-arcface, by a softmax before the loss",
+    applies=_overflows("float32"),
+)
+def no_max_subtraction_quotient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """As no-max-subtraction, and the loss is infinite as well where the probability underflows: beyond 103.9."""
+    return _quotient("float32", loss, c, y, g)
+
+
+@changed_result(
+    "L = -log(e^{z_y}/Σ_k e^{z_k}) in float64, no maximum taken out",
+    "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
+    applies=_overflows("float64"),
+)
+def no_max_subtraction_quotient_float64(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """As no-max-subtraction-quotient, but float64 holds out until 709.7, or a loss of 745."""
+    return _quotient("float64", loss, c, y, g)
+
+
+def _quotient(dtype: str, loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Return what is right, lost in rows where a dtype overflows, or where e^{z_y} or the quotient underflows."""
+    step = loss.forward(c, y)
+    z, (losses, gradient) = right_logits(step).z, right(loss, c, y, g)
+    lost = (z.max(axis=1) > OVERFLOW[dtype]) | (z[step.own] < UNDERFLOW[dtype]) | (losses > -UNDERFLOW[dtype])
+    return np.where(lost, np.inf, losses), np.where(lost[:, None], np.nan, gradient)
+
+
+@changed_result(
+    "L = -log p, p = clip(p_y, 1e-7, 1 - 1e-7), ∂p/∂p_y = 0 beyond",
+    "4uiiurz1/keras-arcface, by Keras' cross entropy of probabilities",
+)
+def probability_clipped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Losses lie between 1e-7 and 16.1, and rows beyond, the hardest and the best, have no gradient."""
+    losses, gradient = right(loss, c, y, g)
+    p = np.exp(-losses)
+    clipped = np.clip(p, 1 - CLAMP, CLAMP)
+    return -np.log(clipped), np.where((clipped == p)[:, None], gradient, 0.0)
 
 
 @changed_result("L = -log(p_y + ε), ε = 1e-9, ∂L/∂c right")
@@ -161,16 +202,31 @@ def s_lost_in_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArr
     return losses, gradient / loss.s
 
 
-@changed_result(
-    "c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond",
-    "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
-    "4uiiurz1/keras-arcface",
-)
+@changed_result("c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond", "4uiiurz1/keras-arcface")
 def clamp_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """Cosines within 1e-7 of ±1 have the gradient 0, and the target's logit moves by s sin m sqrt(2e-7)."""
-    clipped = np.clip(c, -CLAMP, CLAMP)
-    losses, gradient = right(loss, clipped, y, g)
-    return losses, np.where(clipped == c, gradient, 0.0)
+    return clamped(CLAMP, of_target=False)(loss, c, y, g)
+
+
+@changed_result(
+    "c_y := clip(c_y, -1 + 1e-7, 1 - 1e-7), ∂c_y/∂c_y = 0 beyond",
+    "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
+)
+def clamp_of_target_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """As clamp-kills-gradient, but of the target alone: negatives at ±1 are as they should be."""
+    return clamped(CLAMP, of_target=True)(loss, c, y, g)
+
+
+def clamped(edge: float, of_target: bool) -> CosineRun:
+    """Return the computation on cosines, or the target's alone, that are clipped to ±edge and constant beyond."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        touched = np.arange(c.shape[1]) == y[:, None] if of_target else np.ones(c.shape, dtype=bool)
+        clipped = np.where(touched, np.clip(c, -edge, edge), c)
+        losses, gradient = right(loss, clipped, y, g)
+        return losses, np.where(clipped == c, gradient, 0.0)
+
+    return run
 
 
 @changed_result("c := clip(c, -1, 1), ∂c/∂c = 1/2 at ±1, 0 beyond", "jax.numpy.clip, in any head that uses it")

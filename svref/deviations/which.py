@@ -52,7 +52,9 @@ def has_pole(loss: SVXSoftmax) -> bool:
 
 def takes_sine(loss: SVXSoftmax) -> bool:
     """Return whether code needs the sine of an angle."""
-    return isinstance(loss.margin, AdditiveAngle | Combined) and loss.margin.angular
+    margin = loss.margin
+    margin = margin.margin if isinstance(margin, EasyMargin) else margin
+    return isinstance(margin, AdditiveAngle | Combined) and margin.angular
 
 
 def adds_angle(loss: SVXSoftmax) -> bool:

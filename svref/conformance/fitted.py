@@ -1,0 +1,148 @@
+"""Mistakes with a size: an annealing, an epsilon, a clamp, a number format; the size is tried, or fitted to a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from svref.conformance.hypothesis import Change, Hypothesis, of_change, of_loss, of_run
+from svref.conformance.trial import Trial
+from svref.deviations import DEVIATIONS, Deviation
+from svref.deviations.normalisation import through
+from svref.deviations.results import CLAMP, clamped, with_eps
+from svref.deviations.textbook import CosineRun
+from svref.formats import FORMATS, format_of
+from svref.judge import Reference
+from svref.loss import SVXSoftmax
+from svref.margins import MultiplicativeAngle
+
+ANNEALED = "annealing-left-on(any λ)"
+EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)
+EDGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+HALF = 20  # digits; formats with fewer excuse any number, so that the losses must show them
+DOWNCAST = "precision-downcast"
+TOLD = 8.0  # times the tolerance, since the row that tells a size has an error of its own
+SHOWN = 0.5  # of the elements that a narrower format does not hold; a few wrong ones are another mistake
+
+
+def fitted() -> Iterator[Hypothesis]:
+    """Yield every mistake of which the size is not known."""
+    yield _any_annealing()
+    for eps in EPSILONS:
+        yield _sized(DEVIATIONS["eps-in-log"], f"{eps:g}", f"L = -log(p_y + {eps:g})", with_eps(eps))
+    yield _any_eps()
+    yield from _clamps("clamp-kills-gradient", "c")
+    yield from _clamps("clamp-of-target-kills-gradient", "c_y")
+    yield from (narrow(name) for name in FORMATS)
+
+
+def _clamps(name: str, c: str) -> Iterator[Hypothesis]:
+    """Yield clamps at every usual distance from ±1, and at the number of float32 that it rounds to."""
+    for edge in EDGES:
+        formula = f"{c} := clip({c}, -1 + {edge:g}, 1 - {edge:g}), ∂{c}/∂{c} = 0 beyond"
+        for size, end in ((f"{edge:g}", 1 - edge), (f"{edge:g} in float32", float(np.float32(1 - edge)))):
+            if end != CLAMP:  # that is the registry's
+                yield _sized(DEVIATIONS[name], size, formula, clamped(end, of_target=c == "c_y"))
+
+
+def _any_annealing() -> Hypothesis:
+    """Return the hypothesis of the annealing that one row tells; it is told in as many digits as the row has."""
+    known = of_change(ANNEALED, DEVIATIONS["annealing-left-on"], annealed)
+
+    def expects(trial: Trial) -> Reference | None:
+        expected = known.expects(trial)
+        if expected is None:
+            return None
+        ways = [tuple(replace(right, tolerance=TOLD * right.tolerance) for right in way) for way in expected.ways]
+        return replace(expected, ways=tuple(ways))
+
+    return replace(known, expects=expects)
+
+
+def annealed(trial: Trial) -> SVXSoftmax:
+    """Return the loss with the annealing that one row tells; other rows must then agree with it.
+
+    f moves from ψ to c as the share λ/(1 + λ) grows from 0 to 1, and what the row lost with it.
+    """
+    loss, margin = trial.loss, trial.loss.margin
+    if not isinstance(margin, MultiplicativeAngle) or trial.level == "head" or trial.factor is not None:
+        return loss
+    step = loss.forward(trial.arrays[0], trial.labels)
+    apart = np.abs(step.margin_cosine - step.target_cosine) * (trial.cotangent != 0)
+    b = int(np.argmax(apart))
+    by_loss = "grad_cosines" not in trial.outputs or trial.outputs["loss"][b] > 1
+    wanted, low, high, made = _lost(trial, b, by_loss), 0.0, 1.0, loss
+    for _ in range(60):
+        share = (low + high) / 2
+        if share == 1:
+            break
+        made = replace(loss, margin=replace(margin, annealing=share / (1 - share)))
+        low, high = (low, share) if _lost(trial, b, by_loss, made) < wanted else (share, high)
+    return made
+
+
+def _lost(trial: Trial, b: int, by_loss: bool, loss: SVXSoftmax | None = None) -> float:
+    """Return what a row lost, in the outputs or by a loss.
+
+    It is its loss, or where that is small the gradients of its negatives, which keep their digits.
+    """
+    outputs = trial.outputs
+    if loss is not None:
+        step = loss.forward(trial.arrays[0], trial.labels)
+        outputs = {"loss": step.loss, "grad_cosines": loss.backward(step, trial.cotangent).cosines}
+    if by_loss:
+        return float(outputs["loss"][b])
+    return float(np.abs(np.delete(outputs["grad_cosines"][b], trial.labels[b])).sum())
+
+
+def _sized(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
+    """Return the hypothesis of a deviation with another size."""
+    written = replace(about, on_cosines=run, on_head=through(run))
+    return replace(of_run(written, lambda trial: trial.loss), name=f"{about.name}({size})", formula=formula)
+
+
+def _any_eps() -> Hypothesis:
+    """Return the hypothesis of the ε beside the probability that one row's loss tells."""
+    about = DEVIATIONS["eps-in-log"]
+
+    def expects(trial: Trial) -> Reference | None:
+        if trial.level == "head" or trial.factor is not None:
+            return None
+        away = np.abs(trial.outputs["loss"] - trial.right.ways[0][0].value)
+        b = int(np.argmax(np.where(np.isfinite(away), away, -1.0)))
+        eps = float(np.exp(-trial.outputs["loss"][b]) - np.exp(-trial.right.ways[0][0].value[b]))
+        return _sized(about, "", "", with_eps(eps)).expects(trial) if eps > 0 else None
+
+    return Hypothesis(f"{about.name}(any ε)", "L = -log(p_y + ε)", about.effect, about.seen, expects)
+
+
+def narrow(name: str, change: Change = lambda trial: trial.loss) -> Hypothesis:
+    """Return the hypothesis that a loss is computed rightly, but for the digits of a format narrower than asked."""
+
+    def expects(trial: Trial) -> Reference | None:
+        if format_of(name).digits >= format_of(trial.compute).digits:
+            return None
+        if format_of(name).digits < HALF:
+            return of_loss(trial, change, name) if _held(trial.outputs["loss"], name).all() else trial.plain
+        whole = of_loss(trial, change, trial.compute)
+        return of_loss(trial, change, name) if whole is not None and _shows(trial, whole, name) else whole
+
+    about = DEVIATIONS["precision-downcast-float32"]
+    return Hypothesis(f"{DOWNCAST}-{name}", f"c := {name}(c)", about.effect, about.seen, expects)
+
+
+def _shows(trial: Trial, whole: Reference, name: str) -> bool:
+    """Return whether most numbers that a format does not hold are wrong, as they are if it was computed in."""
+    unheld = wrong = 0
+    for quantity in trial.against(whole).quantities:
+        open_ = quantity.judged & ~quantity.vacuous & ~_held(quantity.expected, name)
+        unheld, wrong = unheld + int(open_.sum()), wrong + int((open_ & quantity.wrong).sum())
+    return wrong >= SHOWN * unheld
+
+
+def _held(values: np.ndarray, name: str) -> np.ndarray:
+    """Return where numbers have no more digits than a format."""
+    mantissa = np.frexp(values)[0] * 2.0 ** format_of(name).digits
+    return np.asarray(mantissa == np.rint(mantissa))
