@@ -21,7 +21,7 @@ from markdown_it import MarkdownIt
 from svref import golden
 from svref.conformance import check
 from svref.conformance.departure import ORDER
-from svref.conformance.hypotheses import pairs, singles
+from svref.conformance.hypotheses import LOSING, pairs, singles
 from svref.deviations import DEVIATIONS, heads, negatives, results, target
 from svref.golden import tree
 from svref.golden.power import matrix
@@ -61,20 +61,28 @@ def table_of_stage(stage: str) -> Iterator[str]:
 def table_of_generated() -> Iterator[str]:
     """Yield the lines of the table of hypotheses that are no entries of the registry."""
     asked: dict[tuple[str, str], list[str]] = {}
+    sizes: dict[tuple[str, str], list[str]] = {}
     for variant, entry in VARIANTS.items():
         for hypothesis in singles(entry):
             if hypothesis.name not in DEVIATIONS or hypothesis.name.startswith("precision-downcast"):
-                asked.setdefault((hypothesis.name, hypothesis.formula), []).append(variant)
-    yield "| name | formula | asked of |"
-    yield "|---|---|---|"
+                name, _, size = hypothesis.name.rstrip(")").partition("(")
+                key = (
+                    f"{name}(size)" if size else name,
+                    hypothesis.formula.replace(size.split(" ")[0] or "\0", "size"),
+                )
+                asked.setdefault(key, []).append(variant)
+                sizes.setdefault(key, []).append(size)
+    yield "| name | formula | sizes | asked of |"
+    yield "|---|---|---|---|"
     for (name, formula), variants in asked.items():
-        yield row([f"`{name}`", f"`{formula}`", "all" if len(variants) == len(VARIANTS) else ", ".join(variants)])
+        of = "all" if set(variants) == set(VARIANTS) else ", ".join(variants)
+        yield row([f"`{name}`", f"`{formula}`", ", ".join(dict.fromkeys(sizes[name, formula])), of])
 
 
 def table_of_pairs() -> Iterator[str]:
     """Yield a line that counts the pairs."""
     names = [hypothesis.name for hypothesis in pairs()]
-    yield f"{len(names)} pairs are tried, `{names[0]}` first."
+    yield f"{len(names)} pairs are tried, `{names[0]}` first. What loses numbers: {', '.join(f'`{n}`' for n in LOSING)}."
 
 
 def place(seen: str) -> str:

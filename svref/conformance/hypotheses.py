@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from svref.conformance.fitted import ANNEALED, DOWNCAST, annealed, fitted, narrow
+from svref.conformance.fitted import ANNEALED, DOWNCAST, annealed, clamps_in_float32, fitted, narrow
 from svref.conformance.hypothesis import Change, Hypothesis, change_of, losing_too, of_change, of_deviation, of_run
 from svref.conformance.slips import slips
 from svref.conformance.trial import Trial
@@ -41,11 +41,10 @@ def pairs() -> Iterator[Hypothesis]:
     for first, second in itertools.permutations(changes, 2):
         if first.name < second.name:
             yield of_change(f"{first.name} with {second.name}", first, _both(first, second))
-    sized = [(d.name, change_of(d)) for d in changes] + [(ANNEALED, annealed)]
-    for name, change in sized:
-        for second in DEVIATIONS.values():
-            if second.change is None and not second.name.startswith(DOWNCAST):
-                yield replace(of_run(second, change), name=f"{name} with {second.name}")
+    runs = [d for d in DEVIATIONS.values() if d.change is None and not d.name.startswith(DOWNCAST)]
+    for name, change in [*((d.name, change_of(d)) for d in changes), (ANNEALED, annealed)]:
+        for second in (*runs, *clamps_in_float32()):
+            yield replace(of_run(second, change), name=f"{name} with {second.name}")
     yield from narrowed()
 
 

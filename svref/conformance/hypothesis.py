@@ -72,10 +72,10 @@ class Hypothesis:
         """Return False where the losses alone refute another loss: cheap, before its conditions are computed."""
         if self.loss is None or trial.level == "head" or trial.factor is not None:
             return True
-        try:
-            step = self.loss(trial).forward(trial.arrays[0], trial.labels)
-        except (ValueError, TypeError):
+        loss = made(self.loss, trial)
+        if loss is None:
             return False
+        step = loss.forward(trial.arrays[0], trial.labels)
         near, reach = condition.undecided(step, trial.compute)
         got = trial.outputs["loss"]
         either = near.any(axis=1) | (reach >= 0) | ((self.base is not None) & ~np.isfinite(got))
@@ -120,13 +120,18 @@ def of_change(name: str, about: Deviation, change: Change) -> Hypothesis:
     return Hypothesis(name, about.formula, about.effect, about.seen, lambda trial: of_loss(trial, change), change)
 
 
+def made(change: Change, trial: Trial) -> SVXSoftmax | None:
+    """Return the other loss; None where it does not take the parameters."""
+    try:
+        return change(trial)
+    except (ValueError, TypeError):
+        return None
+
+
 def of_loss(trial: Trial, change: Change, compute: str | None = None) -> Reference | None:
     """Return what is right for another loss, in a format; None where it is the loss that was asked for."""
-    try:
-        loss = change(trial)
-    except (ValueError, TypeError):
-        return None  # parameters that the other loss does not take
-    if loss == trial.loss and compute is None:
+    loss = made(change, trial)
+    if loss is None or (loss == trial.loss and compute is None):
         return None
     arrays = [a.astype(trial.right.dtype) for a in trial.arrays]
     return reference.of(loss, arrays, trial.labels, trial.cotangent, compute or trial.compute)
@@ -136,8 +141,8 @@ def of_run(deviation: Deviation, change: Change) -> Hypothesis:
     """Return the hypothesis of a deviation that no loss describes, on top of a changed loss."""
 
     def expects(trial: Trial) -> Reference | None:
-        loss = change(trial)
-        if not _reaches(deviation, trial, loss):
+        loss = made(change, trial)
+        if loss is None or not _reaches(deviation, trial, loss):
             return None
         return _around(trial, _run(deviation, trial, loss))
 
@@ -149,9 +154,8 @@ def losing_too(hypothesis: Hypothesis, overflow: Deviation) -> Hypothesis:
     change = hypothesis.loss or (lambda trial: trial.loss)
 
     def expects(trial: Trial) -> Reference | None:
-        expected, loss = hypothesis.expects(trial), change(trial)
-        expected = expected or trial.plain
-        if not _reaches(overflow, trial, loss):
+        expected, loss = hypothesis.expects(trial) or trial.plain, made(change, trial)
+        if loss is None or not _reaches(overflow, trial, loss):
             return expected
         values = _run(overflow, trial, loss)
         ways = [tuple(map(partial(_lost_where, trial), way, values)) for way in expected.ways]

@@ -202,7 +202,7 @@ def s_lost_in_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArr
     return losses, gradient / loss.s
 
 
-@changed_result("c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond", "4uiiurz1/keras-arcface")
+@changed_result("c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond", "speechbrain/speechbrain, AdditiveAngularMargin")
 def clamp_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """Cosines within 1e-7 of ±1 have the gradient 0, and the target's logit moves by s sin m sqrt(2e-7)."""
     return clamped(CLAMP, of_target=False)(loss, c, y, g)
@@ -211,6 +211,7 @@ def clamp_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatA
 @changed_result(
     "c_y := clip(c_y, -1 + 1e-7, 1 - 1e-7), ∂c_y/∂c_y = 0 beyond",
     "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
+    "4uiiurz1/keras-arcface:metrics.py",
 )
 def clamp_of_target_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """As clamp-kills-gradient, but of the target alone: negatives at ±1 are as they should be."""
