@@ -1,0 +1,157 @@
+"""What each case says of itself is true: scales of the certified decision, radii, poles, cotangents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from formulations import FORMULATIONS, HEADS, candidate
+
+import svref
+from svref import condition, golden
+from svref.conformance import check
+from svref.golden.reference import reference
+from svref.golden.vectors import Vector
+from svref.judge import judge
+from svref.step import forward
+
+PACKS_READ = {name: golden.load(pack=name) for name in ("seed", "core", "paper")}
+ALL = [v for vectors in PACKS_READ.values() for v in vectors]
+NUMERIC = [v for v in ALL if v.result != "error"]
+DTYPES = ("float64", "float32")
+
+
+def test_every_cotangent_is_signed_and_holds_a_zero() -> None:
+    for v in ALL:
+        g = v.inputs["cotangent"]
+        assert (g < 0).any(), v.id
+        assert (g == 0).any(), v.id
+        assert (g > 0).any(), v.id
+        assert (g * 8 % 1 == 0).all(), v.id
+
+
+def test_every_row_of_core_is_judged_in_float64_and_float32() -> None:
+    for v in PACKS_READ["core"]:
+        if v.result != "error":
+            for dtype in set(DTYPES) & set(v.dtypes):
+                assert reference(v, dtype).judged.all(), (v.id, dtype)
+
+
+def test_no_tolerance_is_below_the_last_digits_of_its_value() -> None:
+    """A scale of the wrong branch would be: a rounded result errs by u of itself, and K is at least that."""
+    u = 2.0**-53
+    for v in NUMERIC:
+        for way in reference(v, "float64").ways:
+            for right in way:
+                judged = np.isfinite(right.value) & ~right.policy
+                assert (right.tolerance[judged] >= u * np.abs(right.value[judged])).all(), (v.id, right.name)
+
+
+def test_next_to_a_boundary_every_right_formulation_passes_in_every_pack() -> None:
+    for variant in svref.VARIANTS:
+        for margin, loss in FORMULATIONS:
+            for dtype in DTYPES:
+                check(candidate(variant, margin, loss), variant, pack="paper", dtype=dtype).raise_if_wrong()
+
+
+# ---- poles ------------------------------------------------------------------------------------------------------------
+
+
+def heads(flag: str) -> list[Vector]:
+    return [v for v in PACKS_READ["core"] if flag in v.flags and v.loss.angular]
+
+
+def test_a_head_is_marked_where_its_cosine_may_round_to_a_pole() -> None:
+    for v in heads("NearParallelRows"):
+        assert v.case["rounds_to_pole"] == {"float64": "000", "float32": "100", "float16": "110", "bfloat16": "110"}
+        assert np.float32(1 / np.sqrt(1 + 2.0**-24)) == 1
+    for v in heads("ParallelRows"):
+        assert v.case["poles"].startswith("11")
+        assert v.case["rounds_to_pole"]["float64"] == "000"
+
+
+def test_what_is_not_finite_there_is_a_policy_and_what_is_finite_is_judged() -> None:
+    for v in heads("NearParallelRows"):
+        right = reference(v, "float32")
+        outputs = {r.name: r.value.astype(np.float32) for r in right.ways[0]}
+        lost = {**outputs, "grad_embeddings": outputs["grad_embeddings"].copy()}
+        lost["grad_embeddings"][0] = np.nan
+        assert not judge(right, lost).wrong
+        assert judge(right, lost).quantities[1].policies == {"NaN": 4}
+        lost["grad_embeddings"][1] = np.nan
+        assert judge(right, lost).wrong
+        wrong = {**outputs, "loss": outputs["loss"] * 2}
+        assert judge(right, wrong).wrong
+        assert judge(reference(v, "float64"), {k: np.where(k == "loss", x, np.nan) for k, x in outputs.items()}).wrong
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", ["arc-softmax", "sv-a-softmax", "sv-combined-softmax", "mv-arc-softmax"])
+def test_textbook_heads_with_an_angle_pass(name: str, head: str, dtype: str) -> None:
+    def on_vectors(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+        inner = candidate(name, "acos", "log_sum_exp")
+        return HEADS[head](embeddings, weights, lambda c: inner(np.clip(c, -1, 1), labels, **p))
+
+    check(on_vectors, name, dtype=dtype).raise_if_wrong()
+
+
+def test_at_a_pole_of_cosines_nothing_is_magnified() -> None:
+    for v in PACKS_READ["core"]:
+        if "TargetAtPole" in v.flags:
+            assert v.scales["loss"].max() < 1 + 4 * v.parameters["s"] * (2 + 4 * v.parameters.get("m", 1))
+
+
+# ---- radii ------------------------------------------------------------------------------------------------------------
+
+
+def test_within_its_radius_a_case_can_be_computed_and_decides_alike() -> None:
+    rng = np.random.default_rng(5)
+    for v in NUMERIC:
+        if v.level == "cosine" and "float64" in v.dtypes:
+            radius = np.array(v.case["radius"])[:, None]
+            step = v.loss.forward(v.inputs["cosines"], v.labels)
+            moved = v.inputs["cosines"] + 0.99 * radius * rng.choice([-1.0, 1.0], step.mask.shape)
+            assert (v.loss.forward(moved, v.labels).mask == step.mask)[radius[:, 0] > 0].all(), v.id
+
+
+def test_a_radius_is_0_at_a_pole_of_an_angle() -> None:
+    for v in NUMERIC:
+        poles = np.array([bit == "1" for bit in v.case["poles"]])
+        assert (np.array(v.case["radius"])[poles] == 0).all(), v.id
+
+
+# ---- power ------------------------------------------------------------------------------------------------------------
+
+
+def test_power_is_told_for_the_formats_that_hold_the_inputs() -> None:
+    for v in NUMERIC:
+        assert set(v.case["power"]) == set(v.dtypes), v.id
+
+
+def test_a_boundary_that_is_off_by_an_epsilon_is_seen_from_1e_4_to_1e_13() -> None:
+    gaps = np.array([float(x) for v in ALL if "BesideBoundary" in v.flags for x in v.case["expected"]["gaps"]["data"]])
+    for epsilon in (1e-4, 1e-9, 1e-13):
+        assert ((np.abs(gaps) > 0) & (np.abs(gaps) < epsilon)).any()
+
+
+def test_whole_numbers_beyond_2_to_53_are_strings() -> None:
+    texts = [number for v in NUMERIC for made in v.case["scales"].values() for number in made["data"]]
+    large = [number for number in texts if isinstance(number, str)]
+    assert large
+    assert all(2**53 < int(number) < 10**21 for number in large)
+    assert not any(isinstance(number, int) and abs(number) > 2**53 for number in texts)
+
+
+def test_the_scales_next_to_a_boundary_are_those_of_the_certified_mask() -> None:
+    """Float64 decides some of these rows otherwise; their scale must still be that of what is expected."""
+    turned = 0
+    for v in PACKS_READ["paper"]:
+        if v.group == "either":
+            of_float64 = v.loss.forward(v.inputs["cosines"], v.labels).mask
+            step = forward(*v.loss.parts, v.inputs["cosines"], v.labels, flipped=of_float64 ^ v.mask)
+            scales = condition.scales(step, np.float64)
+            for name, values in (("loss", scales.loss), ("cosines", scales.cosines)):
+                assert (v.scales[name] >= values * (1 - 1e-6)).all(), v.id
+                assert (v.scales[name] <= values * 1.01).all(), v.id
+            turned += int((of_float64 != v.mask).sum())
+    assert turned > 0
