@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from certified import of_vector, sharper
+from resealed import edited, replaced, seal
 
 import svref
 from svref import condition, golden
 from svref.cli import main
 from svref.formats import FORMATS
-from svref.golden import VectorsError, building, canonical, commands, power, tree, vectors
+from svref.golden import VectorsError, building, canonical, commands, integrity, power, tree, vectors
+from svref.golden.compare import differences
 from svref.golden.flags import NOTES
 from svref.golden.packs import PACKS
 from svref.golden.power import BEYOND
 from svref.golden.recipes import Draw
+from svref.golden.verification import Verification
 
 CORE = golden.load()
 CASES = [v for v in CORE if v.result != "error"]
 COSINE_CASES = [v for v in CASES if v.level == "cosine"]
 SHIPPED = vectors.SHIPPED
+GROUP = "groups/softmax/notebook.json"
 
 
 def svref_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -57,13 +62,13 @@ def test_every_variant_has_every_group_it_can_have() -> None:
             assert ((name, group) in found) == (group != "tie" or algebraic), (name, group)
 
 
-def test_every_input_of_core_is_exact_in_every_format() -> None:
+def test_every_input_of_core_is_exact_in_every_format_but_float16_where_the_case_says_so() -> None:
     for v in CORE:
         for values in (*v.inputs.values(), np.array(list(v.parameters.values()))):
             for number in values[np.isfinite(values)].ravel().tolist():
                 numerator, denominator = abs(number).as_integer_ratio()
                 assert (numerator >> ((numerator & -numerator).bit_length() - 1 if numerator else 0)).bit_length() <= 8
-                assert denominator <= 2**24
+                assert denominator <= 2**24 or "float16" not in v.dtypes
 
 
 def test_expected_values_are_the_oracles_to_the_last_bit() -> None:
@@ -147,13 +152,13 @@ def test_draws_depend_on_the_name_alone() -> None:
 
 
 def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
-    for name in ("seed", "core"):
-        _, files = tree.read(SHIPPED / name)
-        made = building.build(PACKS[name])
-        assert {k: v for k, v in made.items() if k not in tree.NOT_LISTED} == files
-        assert (SHIPPED / name / "manifest.json").read_bytes() == made["manifest.json"]
+    for name in ("seed", "core", "paper"):
+        found, made = tree.read(SHIPPED / name), building.build(PACKS[name])
+        assert {k: v for k, v in made.items() if k not in ("manifest.json", "SHA256SUMS")} == found.files
+        assert found.sealed == made["manifest.json"]
         assert (SHIPPED / name / "SHA256SUMS").read_bytes() == made["SHA256SUMS"]
-    assert sum(p.stat().st_size for p in SHIPPED.rglob("*") if p.is_file()) < 2_000_000
+    files = [p for name in ("seed", "core") for p in (SHIPPED / name).rglob("*") if p.is_file()]
+    assert sum(p.stat().st_size for p in files) < 2_000_000
 
 
 def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra(tmp_path: Path) -> None:
@@ -199,129 +204,122 @@ def test_sha256sum_accepts_the_sums(pack: Path) -> None:
     assert result.returncode == 0
 
 
-# ---- damage ----------------------------------------------------------------------------------------------------
+# ---- verification ----------------------------------------------------------------------------------------------
 
 
-def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
-    def damage(pack: Path) -> None:
-        (pack / name).write_bytes(change((pack / name).read_bytes()))
-
-    return damage
-
-
-def reseal(pack: Path, name: str, change: Callable[[dict], object]) -> None:
-    """Change a file and its digest, as somebody who edits on purpose."""
-    content = json.loads((pack / name).read_bytes())
-    change(content)
-    (pack / name).write_bytes(canonical.encoded(content))
-    manifest = json.loads((pack / "manifest.json").read_bytes())
-    manifest["files"][name] = canonical.file_digest((pack / name).read_bytes())
-    (pack / "manifest.json").write_bytes(canonical.encoded(manifest))
-
-
-GROUP = "groups/softmax/notebook.json"
-DAMAGE = {
-    "a changed digit": (edit(GROUP, lambda b: b.replace(b"2.1", b"2.2", 1)), "notebook.json was changed"),
-    "a truncated file": (edit(GROUP, lambda b: b[:-40]), "notebook.json was changed"),
-    "a missing file": (lambda p: (p / GROUP).unlink(), "notebook.json is listed in the manifest and missing"),
-    "another file": (lambda p: (p / "notes.txt").write_text("x"), "notes.txt is not listed in the manifest"),
-    "a truncated manifest": (edit("manifest.json", lambda b: b[:-9]), "manifest.json is not JSON"),
-    "an unknown format": (edit("manifest.json", lambda b: b.replace(b"vectors/1", b"vectors/2")), "is of format 'svref-vectors/2'; this svref reads 'svref-vectors/1'"),
-    "an extra key": (lambda p: reseal(p, GROUP, lambda c: c.update(extra=1)), r"does not follow the group schema at \$: .*extra"),
-    "a number changed with its digests": (
-        lambda p: reseal(p, GROUP, lambda c: c["cases"][0]["expected"]["loss"]["data"].__setitem__(0, 1.5)),
-        "case softmax-notebook-[0-9a-f]{8}: the numbers were changed; their digest is another",
-    ),
-    "an id that occurs twice": (lambda p: reseal(p, GROUP, lambda c: c["cases"].append(c["cases"][0])), "the id softmax-notebook-[0-9a-f]{8} occurs twice"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", DAMAGE)
-def test_damage_is_named_and_nothing_is_loaded(name: str, pack: Path) -> None:
-    damage, message = DAMAGE[name]
-    damage(pack)
-    with pytest.raises(VectorsError, match=message):
-        golden.load(pack)
-    result = svref_command("golden", "verify", pack)
-    assert result.returncode == 3
-    assert "svref: " in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_a_number_that_is_not_certified_is_found_even_if_all_digests_are_right(pack: Path) -> None:
-    def change(content: dict) -> None:
-        case = content["cases"][0]
-        case["expected"]["loss"]["lo"][0] *= 1.5
-        case["digest"] = canonical.content_digest(canonical.tensors(case["inputs"], case["expected"]))
-
-    reseal(pack, GROUP, change)
-    assert len(golden.load(pack)) == 5
-    with pytest.raises(
-        VectorsError, match=r"1 cases are not what svref\.exact computes; the first is softmax-notebook-"
-    ):
-        golden.verify(pack)
-
-
-def test_without_python_flint_digests_are_checked_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "recomputed to the last bit" in str(golden.verify(pack="seed"))
+def test_without_python_flint_digests_are_checked_and_it_says_so(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "recomputed to the last bit" in str(golden.verify(pack))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "digests alone: python-flint is not installed" in str(golden.verify(pack="seed"))
+    assert "digests alone: python-flint is not installed" in str(golden.verify(pack))
 
 
-def test_make_replaces_a_pack_as_a_whole_and_nothing_else(tmp_path: Path) -> None:
-    golden.make(tmp_path, ["seed"])
-    before = (tmp_path / "seed" / "manifest.json").read_bytes()
-    golden.make(tmp_path, ["seed"])
-    assert (tmp_path / "seed" / "manifest.json").read_bytes() == before
-    other = tmp_path / "other" / "seed"
-    other.mkdir(parents=True)
-    (other / "precious.txt").write_text("mine")
-    with pytest.raises(VectorsError, match=r"seed holds other files; nothing was written"):
-        golden.make(tmp_path / "other", ["seed"])
-    assert [p.name for p in other.iterdir()] == ["precious.txt"]
-    with pytest.raises(ValueError, match=r"there is no pack 'nothing'; there are seed, core, paper, head, large\."):
-        golden.make(tmp_path, ["nothing"])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["other", "seed"]
+def test_a_registry_that_has_changed_is_no_damage_but_a_finding(pack: Path) -> None:
+    edited(GROUP, lambda content: content["cases"][0]["power"]["float64"]["firm"].pop())(pack)
+    first = next(v.id for v in golden.load(pack) if v.variant == "softmax")
+    sentence = f"power of 1 cases is not what the registry of this svref gives; first {first}"
+    found = golden.verify(pack)
+    assert found.power == (first,)
+    assert str(found).splitlines()[1:] == [sentence]
+    assert golden.lint(pack) == [sentence]
 
 
-def test_an_interrupt_while_making_leaves_what_was_there(pack: Path) -> None:
-    before = {p: p.read_bytes() for p in pack.rglob("*") if p.is_file()}
+def test_lint_misses_a_case_that_was_dropped_and_one_of_no_recipe(pack: Path) -> None:
+    ids = {v.variant: v.id for v in golden.load(pack)}
+    shutil.rmtree(pack / GROUP.rpartition("/")[0])
+    seal(pack, {"cases": 4})
+    assert golden.verify(pack).cases == 4
+    with pytest.raises(VectorsError, match=f"seed: the case {ids['softmax']} of its recipes was dropped"):
+        golden.lint(pack)
+    seal(pack, {"version": "1.1.0"})
+    assert golden.lint(pack) == []
+    with pytest.raises(VectorsError, match="the case x is of none of its recipes"):
+        integrity.check_complete(pack, ["x", "y"], ["y"])
 
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        golden.make(pack.parent, ["seed"], interrupt)
-    assert {p: p.read_bytes() for p in pack.parent.rglob("*") if p.is_file()} == before
+def test_an_id_is_known_before_anything_is_computed() -> None:
+    for name in ("seed", "core", "paper"):
+        assert [building.id_of(recipe) for recipe in PACKS[name].recipes()] == [v.id for v in recipes_order(name)]
+
+
+def recipes_order(name: str) -> list[golden.Vector]:
+    """The cases of a pack in the order of its recipes; files are in the order of their names."""
+    order = {
+        (variant, group): i for i, (variant, group) in enumerate(itertools.product(svref.VARIANTS, PACKS[name].groups))
+    }
+    return sorted(golden.load(pack=name), key=lambda v: order[v.variant, v.group])
 
 
 # ---- commands --------------------------------------------------------------------------------------------------
 
 
-def test_the_commands_of_the_line(tmp_path: Path) -> None:
+def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
     assert main is not None
     made = svref_command("golden", "make", tmp_path, "--pack", "seed")
-    assert (made.returncode, made.stdout) == (0, f"written to {tmp_path / 'seed'}\n")
-    verified = svref_command("golden", "verify", "--pack", "seed")
+    assert (made.returncode, made.stdout) == (0, f"written to {pack}\n")
+    verified = svref_command("golden", "verify", pack)
     assert verified.returncode == 0
     assert verified.stdout.startswith("seed 1.0.0  5 cases, 114 numbers, recomputed to the last bit")
     listed = svref_command("golden", "list", "--variant", "sv-am-softmax", "--group", "tie")
     assert [line.split()[1:] for line in listed.stdout.splitlines()] == [["cosine", "valid", "ExactTie"]] * 2
-    same = svref_command("golden", "diff", tmp_path / "seed", SHIPPED / "seed")
-    assert (same.returncode, same.stdout) == (0, "the cases are the same\n")
-    other = svref_command("golden", "diff", tmp_path / "seed", SHIPPED / "core")
+    same = svref_command("golden", "diff", pack, SHIPPED / "seed")
+    assert (same.returncode, same.stdout) == (0, "the packs are the same\n")
+    other = svref_command("golden", "diff", pack, SHIPPED / "core")
     assert other.returncode == 1
-    assert other.stdout.count("removed") == 5
-    assert other.stdout.count("added") == 450
+    assert "changed  the pack: pack, purpose\n" in other.stdout
+    assert len(re.findall(r"removed  (?!note)", other.stdout)) == 5
+    assert len(re.findall(r"added    (?!note)", other.stdout)) == len(CORE)
     exported = svref_command("golden", "export", tmp_path / "inputs.json", "--pack", "seed")
     assert exported.stdout == f"5 cases written to {tmp_path / 'inputs.json'}\n"
     cases = json.loads((tmp_path / "inputs.json").read_bytes())["cases"]
     assert set(cases[0]) == {"group", "id", "inputs", "level", "parameters", "variant"}
-    unknown = svref_command("golden", "make", tmp_path, "--pack", "nothing")
-    assert (unknown.returncode, unknown.stderr.strip()) == (
-        2,
-        "svref: there is no pack 'nothing'; there are seed, core, paper, head, large.",
-    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("make", "x", "--pack", "nothing"), "there is no pack 'nothing'; there are seed, core, paper, head, large."),
+        (("verify", "--pack", "nothing"), "the packs that ship are core, paper, seed; got 'nothing'."),
+        (("lint", "--pack", ".."), "the packs that ship are core, paper, seed; got '..'."),
+        (("list", "--pack", ""), "the packs that ship are core, paper, seed; got ''."),
+        (("verify", "x", "--pack", "seed"), "give a directory or the name of a pack that ships, not both; got x and 'seed'."),
+        (("list", "--variant", "x"), "variant must be one of a-softmax, am-softmax, arc-softmax,"),
+        (("list", "--group", "x"), "group must be one of basic, confident, error, extreme, hard, head,"),
+    ],
+)  # fmt: skip
+def test_what_there_is_not_exits_2_with_what_there_is(arguments: tuple[str, ...], message: str) -> None:
+    result = svref_command("golden", *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"svref: {message}")
+
+
+DIFFERENCES = {
+    "changed  note Notebook: tests": edited(GROUP, lambda c: c["notes"]["Notebook"].update(tests="x")),
+    "changed  the pack: version": lambda p: seal(p, {"version": "1.1.0"}),
+    "changed  the pack: purpose": lambda p: seal(p, {"purpose": "x"}),
+    "changed  schema/group.schema.json: content": replaced("schema/group.schema.json", lambda b: b"{}\n"),
+    "added    errata x": edited(
+        "errata.json", lambda c: c.update(withdrawn=[{"id": "x", "version": "1.0.0", "reason": "y"}])
+    ),
+    "changed  softmax-notebook-9cfaf908: digest, expected": edited(
+        GROUP, lambda c: c["cases"][0]["expected"]["loss"]["lo"].__setitem__(0, 0)
+    ),
+}
+
+
+@pytest.mark.parametrize("line", DIFFERENCES)
+def test_diff_reports_all_that_a_pack_says(line: str, pack: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(pack, tmp_path / "other"))
+    assert differences(pack, other) == []
+    DIFFERENCES[line](other)
+    assert differences(pack, other) == [line]
+
+
+def test_diff_reports_a_case_that_changed_its_group(pack: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(pack, tmp_path / "other"))
+    edited(GROUP, lambda content: content.update(group="rows"))(other)
+    (other / GROUP).rename(other / "groups" / "softmax" / "rows.json")
+    seal(other)
+    assert differences(pack, other) == ["changed  softmax-notebook-9cfaf908: group"]
 
 
 def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,10 +338,8 @@ def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(
     assert "t-offset is exposed by no case in float64" in power.unexposed(nothing)
     blind = {dtype: {"firm": [], "vacuous": []} for dtype in power.JUDGED}
     case = dataclasses.replace(CASES[0], case={**CASES[0].case, "power": blind})
-    monkeypatch.setattr(commands, "load", lambda *args: dataclasses.replace(CORE, name="seed", cases=(case,)))
-    monkeypatch.setattr(
-        commands, "_verification", lambda *args: commands.Verification("", "", "", 1, 1, recomputed=False)
-    )
+    one, found = dataclasses.replace(CORE, name="seed", cases=(case,)), Verification("", "", "", 1, 1, recomputed=False)
+    monkeypatch.setattr(commands, "_verified", lambda *args: (one, found))
     assert golden.lint() == [
         "no number was computed again: python-flint is not installed", f"{case.id} exposes no deviation",
     ]  # fmt: skip
@@ -360,8 +356,24 @@ def test_the_page_of_the_format_shows_what_the_command_prints() -> None:
         assert f"| {name} | {found.version} | {len(found)} | {numbers:,} |" in page
 
 
-def test_a_case_is_found_by_its_id() -> None:
+def test_a_case_is_found_by_its_id(pack: Path) -> None:
     first = CORE.cases[0]
     assert CORE[first.id] is first
     with pytest.raises(KeyError, match="no case 'nothing' in pack core"):
         CORE["nothing"]
+    assert golden.find(first.id) is golden.find(first.id, "core") is first
+    edited(GROUP, lambda content: content["cases"][0].update(id="softmax-notebook-00000000"))(pack)
+    assert golden.find("softmax-notebook-00000000", str(pack)).group == "notebook"
+    with pytest.raises(ValueError, match=r"no pack that ships has a case 'nothing'; .* --pack DIRECTORY"):
+        golden.find("nothing")
+    with pytest.raises(ValueError, match="seed has no case 'nothing'; see svref golden list "):
+        golden.find("nothing", str(pack))
+    with pytest.raises(ValueError, match="the pack must be one of core, paper, seed, or a directory; got 'nothing'"):
+        golden.find("x", "nothing")
+
+
+def test_a_case_of_any_pack_can_be_explained(pack: Path) -> None:
+    first = golden.load(pack).cases[0].id
+    result = svref_command("explain", first, "--pack", pack)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{first}, row ")

@@ -53,10 +53,14 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 def explain_command(
     case_id: Annotated[str, typer.Argument(metavar="[CASE]", help="A case's id, as a report names it.")] = NOTEBOOK,
     row: Annotated[int | None, typer.Option(help="Which row; the one with the largest loss if left out.")] = None,
+    pack: Annotated[
+        str | None,
+        typer.Option(help="Where the case is: core, paper, seed, or a directory; all that ship if left out."),
+    ] = None,
 ) -> None:
     """Print one row of a golden vector step by step, each formula beside its numbers."""
     from svref.explain import explain
     from svref.golden import find
 
     with errors():
-        say(explain(find(case_id), row))
+        say(explain(find(case_id, pack), row))

@@ -13,8 +13,10 @@ app = typer.Typer(
     help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Directory = Annotated[Path | None, typer.Argument(help="The pack's directory; the one that ships if left out.")]
-PackName = Annotated[str, typer.Option("--pack", help="Which of the packs that ship: core, paper, seed.")]
+Directory = Annotated[Path | None, typer.Argument(help="The pack's directory; one that ships if left out.")]
+PackName = Annotated[
+    str | None, typer.Option("--pack", help="Which of the packs that ship: core, paper, seed; core if left out.")
+]
 
 
 @app.command("make")
@@ -34,7 +36,7 @@ def make_command(
 
 
 @app.command("verify")
-def verify_command(directory: Directory = None, pack: PackName = "core") -> None:
+def verify_command(directory: Directory = None, pack: PackName = None) -> None:
     """Check every byte of a pack, and compute every number again where python-flint is installed."""
     with errors(), bar("verifying") as progress:
         from svref.golden import verify
@@ -44,7 +46,7 @@ def verify_command(directory: Directory = None, pack: PackName = "core") -> None
 
 
 @app.command("lint")
-def lint_command(directory: Directory = None, pack: PackName = "core") -> None:
+def lint_command(directory: Directory = None, pack: PackName = None) -> None:
     """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes; exit with 1 if any."""
     with errors(), bar("verifying") as progress:
         from svref.golden import lint
@@ -55,7 +57,7 @@ def lint_command(directory: Directory = None, pack: PackName = "core") -> None:
 
 
 @app.command("power")
-def power_command(directory: Directory = None, pack: PackName = "core") -> None:
+def power_command(directory: Directory = None, pack: PackName = None) -> None:
     """Print how many cases expose each deviation in an element that is not vacuous, by format."""
     with errors():
         from svref.formats import FORMATS
@@ -73,18 +75,15 @@ def power_command(directory: Directory = None, pack: PackName = "core") -> None:
 @app.command("list")
 def list_command(
     directory: Directory = None,
-    pack: PackName = "core",
+    pack: PackName = None,
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
 ) -> None:
     """List the cases: id, level, result, and why each exists."""
     with errors():
-        from svref.golden import load
+        from svref.golden.compare import lines
 
-        vectors = load(directory, pack)
-        for v in vectors:
-            if variant in (None, v.variant) and group in (None, v.group):
-                say(f"{v.id:<40} {v.level:<7} {v.result:<10} {', '.join(v.flags)}\n")
+        say("".join(f"{line}\n" for line in lines(directory, pack, variant, group)))
 
 
 @app.command("diff")
@@ -92,27 +91,20 @@ def diff_command(
     old: Annotated[Path, typer.Argument(help="A pack's directory.")],
     new: Annotated[Path, typer.Argument(help="Another's.")],
 ) -> None:
-    """Say which cases were added, removed and changed; exit with 1 if any."""
+    """Say which cases, notes and errata were added, removed and changed; exit with 1 if any."""
     with errors():
-        from svref.golden import load
+        from svref.golden.compare import differences
 
-        before, after = ({v.id: v for v in load(path)} for path in (old, new))
-    lines = [f"removed  {name}" for name in before.keys() - after.keys()]
-    lines += [f"added    {name}" for name in after.keys() - before.keys()]
-    for name in before.keys() & after.keys():
-        keys = [k for k in after[name].case | before[name].case if before[name].case.get(k) != after[name].case.get(k)]
-        lines += [f"changed  {name}: {', '.join(sorted(keys))}"] if keys else []
-    say("".join(f"{line}\n" for line in sorted(lines)) or "the cases are the same\n")
-    raise typer.Exit(1 if lines else 0)
+        found = differences(old, new)
+    say("".join(f"{line}\n" for line in found) or "the packs are the same\n")
+    raise typer.Exit(1 if found else 0)
 
 
 @app.command("export")
 def export_command(
     to: Annotated[Path, typer.Argument(help="The file to write.")],
-    directory: Annotated[
-        Path | None, typer.Option(help="The pack's directory; the one that ships if left out.")
-    ] = None,
-    pack: PackName = "core",
+    directory: Annotated[Path | None, typer.Option(help="The pack's directory; one that ships if left out.")] = None,
+    pack: PackName = None,
 ) -> None:
     """Write the inputs alone as one JSON file, for a program that is to answer."""
     with errors():

@@ -1,28 +1,27 @@
-"""From recipes to files: the bytes of a pack, the same on every machine."""
+"""From recipes to files: the bytes of a pack, the same on every machine; and from files to what they should be."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from svref.golden.canonical import Json, encoded
+from svref.golden import canonical
+from svref.golden.canonical import Json, encoded, tensor
 from svref.golden.flags import NOTES
 from svref.golden.packs import Pack
 from svref.golden.power import power
 from svref.golden.recipes import Recipe
 from svref.golden.records import record
-from svref.golden.tree import FORMAT, index, schema_of
+from svref.golden.tree import FORMAT, blaming, common, index
 from svref.golden.vectors import Vector, Vectors
 from svref.inputs import Progress
-
-SCHEMAS = ("manifest", "group", "errata", "answers", "report")
 
 
 def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
     """Return every file of a pack by its path."""
     recipes = list(pack.recipes())
-    files = {f"schema/{name}.schema.json": encoded(schema_of(name)) for name in SCHEMAS}
+    files = common(pack.name)
     done = 0
     for (variant, group), some in groupby(recipes, lambda r: (r.variant, r.group)):
         cases = []
@@ -32,7 +31,6 @@ def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
             if progress is not None:
                 progress(done, len(recipes))
         files[f"groups/{variant}/{group}.json"] = encoded(_group(pack, variant, group, cases))
-    files["errata.json"] = encoded({"format": FORMAT, "pack": pack.name, "withdrawn": []})
     return {**files, **index(pack.name, pack.version, pack.purpose, files, len(recipes))}
 
 
@@ -44,6 +42,13 @@ def case(recipe: Recipe) -> dict[str, Json]:
     return {**made, "power": power(Vector.of(recipe.variant, recipe.group, made, _notes(recipe.flags)))}
 
 
+def id_of(recipe: Recipe) -> str:
+    """Return the id of the case of a recipe, without computing it."""
+    inputs = {name: tensor(values) for name, values in recipe.inputs.items()}
+    own = canonical.identity(recipe.variant, recipe.parameters, inputs)
+    return canonical.case_id(recipe.variant, recipe.group, own)
+
+
 def _group(pack: Pack, variant: str, group: str, cases: list[dict[str, Json]]) -> dict[str, Json]:
     notes = _notes(sorted({flag for case in cases for flag in case["flags"]}))
     return {"format": FORMAT, "pack": pack.name, "variant": variant, "group": group, "notes": notes, "cases": cases}
@@ -53,15 +58,16 @@ def _notes(flags: Iterable[str]) -> dict[str, Json]:
     return {flag: NOTES[flag]._asdict() for flag in flags}
 
 
-def wrong_certificates(vectors: Vectors, progress: Progress | None = None) -> list[str]:
-    """Return the ids of the cases that are not what `svref.exact` makes of their inputs, to the last bit."""
-    wrong = []
+def differences(vectors: Vectors, progress: Progress | None = None) -> Iterator[tuple[Vector, set[str]]]:
+    """Yield the cases that are not, to the last bit, what this svref makes of their inputs, and which keys differ."""
     for i, vector in enumerate(vectors):
-        if json.loads(encoded(case(_recipe(vector)))) != vector.case:
-            wrong.append(vector.id)
+        with blaming(f"{vectors.root / vector.file}, case {vector.id}"):
+            again = json.loads(encoded(case(_recipe(vector))))
+        keys = {key for key in again | vector.case if again.get(key) != vector.case.get(key)}
+        if keys:
+            yield vector, keys
         if progress is not None:
             progress(i + 1, len(vectors))
-    return wrong
 
 
 def _recipe(vector: Vector) -> Recipe:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from svref.inputs import BoolArray
+
 Json = Any
 NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 WHOLE = (2.0**53, 1e21)  # RFC 8785 writes such numbers without a point, and parsers of integers may not hold them
@@ -27,7 +29,7 @@ def _canonical(value: Json) -> bytes:
     try:
         import rfc8785  # reading needs no extra
     except ImportError as error:
-        raise ImportError("vectors are written with rfc8785: pip install 'svref[golden]'") from error
+        raise ImportError("vectors are written and verified with rfc8785: pip install 'svref[golden]'") from error
     return bytes(rfc8785.dumps(value))
 
 
@@ -51,6 +53,8 @@ def tensor(values: ArrayLike, lo: ArrayLike | None = None) -> dict[str, Json]:
 
 def array(made: Mapping[str, Json], part: str = "data") -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return a tensor's numbers, or its second parts, as an array that nobody can write into."""
+    if len(made[part]) != math.prod(made["shape"]):
+        raise ValueError(f"{part} must have {math.prod(made['shape'])} numbers, as its shape; got {len(made[part])}.")
     numbers = np.array([float(v) for v in made[part]], dtype=np.float64).reshape(made["shape"])
     numbers.flags.writeable = False
     return numbers
@@ -61,25 +65,37 @@ def case_id(variant: str, group: str, identity: Json) -> str:
     return f"{variant}-{group}-{hashlib.sha256(_canonical(identity)).hexdigest()[:8]}"
 
 
-def tensors(inputs: Mapping[str, Json], expected: Mapping[str, Json]) -> dict[str, Json]:
-    """Return all tensors of a case by "inputs.<name>" and "expected.<name>"."""
-    numbers = {name: made for name, made in expected.items() if isinstance(made, dict)}
-    return {**{f"inputs.{k}": v for k, v in inputs.items()}, **{f"expected.{k}": v for k, v in numbers.items()}}
+def identity(variant: str, parameters: Mapping[str, float], inputs: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what makes a case what it is: its id is made of it."""
+    return {"variant": variant, "parameters": dict(parameters), "inputs": dict(inputs)}
 
 
-def content_digest(tensors: Mapping[str, Mapping[str, Json]]) -> str:
-    """Return SHA-256 over name, shape and big-endian binary64 payload of each tensor, in the order of the names.
+def content_digest(case: Mapping[str, Json]) -> str:
+    """Return SHA-256 over the names, shapes and numbers of a case, in the order of the names, however they are stored.
 
-    It does not depend on how the tensors are stored.
+    A tensor is a line of name and shape, and its numbers as big-endian binary64; a mask is a line of its name and
+    number of rows, and a line of 0 and 1 for each.
     """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        made = tensors[name]
+    digest, named = hashlib.sha256(), _named(case)
+    for name in sorted(named):
+        made = named[name]
+        if isinstance(made, list):
+            digest.update("".join(f"{line}\n" for line in (f"{name} {len(made)}", *made)).encode())
+            continue
         for part in ("data", "lo"):
             if part in made:
                 digest.update(f"{name}.{part} {'x'.join(map(str, made['shape']))}\n".encode())
                 digest.update(b"".join(struct.pack(">d", float(v)) for v in made[part]))
     return digest.hexdigest()
+
+
+def _named(case: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the tensors and the mask of a case by name; those of another branch by its format, row and mask."""
+    found = {f"{part}.{name}": made for part in ("inputs", "expected") for name, made in case[part].items()}
+    for branch in case.get("branches", ()):
+        way = f"branches.{branch['dtype']}.{branch['row']}.{branch['mask']}"
+        found |= {f"{way}.{name}": made for name, made in branch["expected"].items()}
+    return found
 
 
 def file_digest(data: bytes) -> str:
@@ -120,3 +136,10 @@ def _up(value: float, digits: int) -> float:
 def bits(rows: Iterable[Sequence[bool]]) -> list[str]:
     """Return each row of a mask as a string of 0 and 1."""
     return ["".join("01"[bool(x)] for x in row) for row in rows]
+
+
+def flags(rows: Sequence[str]) -> BoolArray:
+    """Return strings of 0 and 1 as a mask."""
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(f"the rows of a mask must be of one length; got {', '.join(rows)}.")
+    return np.array([[bit == "1" for bit in row] for row in rows], dtype=bool)

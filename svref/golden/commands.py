@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from svref.golden import canonical
+from svref.golden import canonical, integrity
 from svref.golden.packs import PACKS
-from svref.golden.tree import FORMAT, VectorsError, check_free, write
-from svref.golden.vectors import SHIPPED, Vector, Vectors, Verification, load
+from svref.golden.places import Directory, is_large, root_of
+from svref.golden.tree import FAMILY, FORMAT, LARGE, VectorsError, parsed
+from svref.golden.vectors import Vector, Vectors, load, read
+from svref.golden.verification import Verification, recomputes
+from svref.golden.writing import check_free, write
 from svref.inputs import Progress
 
-LARGE = "large"
+EXPORT = {"format", "pack", "version", "cases"}  # the keys of an export
 
 
 def make(
@@ -24,7 +26,8 @@ def make(
     Parameters
     ----------
     directory : path
-        Where ``<pack>/manifest.json`` and the rest are written. A pack that is there is replaced as a whole.
+        Where ``<pack>/manifest.json`` and the rest are written. A pack of that name, also a damaged one, is replaced
+        as a whole.
     packs : sequence of str
         Of "seed", "core", "paper", "head", "large".
     progress : callable, optional
@@ -35,14 +38,14 @@ def make(
     ValueError
         For an unknown pack.
     VectorsError
-        If the directory of a pack holds other files; nothing is overwritten.
+        If the directory of a pack holds anything else; nothing is overwritten.
     ImportError
         Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
     for name in packs:
         if name not in (*PACKS, LARGE):
             raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}, {LARGE}.")
-        check_free(Path(directory) / name)
+        check_free(Path(directory) / name, name)
     for name in packs:
         _make(Path(directory) / name, name, progress)
 
@@ -56,20 +59,20 @@ def _make(directory: Path, name: str, progress: Progress | None) -> None:
     else:
         from svref.golden.building import build
 
-        write(directory, build(PACKS[name], progress))
+        write(directory, build(PACKS[name], progress), name)
 
 
 def verify(
-    directory: str | os.PathLike[str] | None = None, pack: str = "core", progress: Progress | None = None
+    directory: Directory | None = None, pack: str | None = None, progress: Progress | None = None
 ) -> Verification:
     """Check that a pack is whole, and compute every number again where python-flint is installed.
 
     Parameters
     ----------
     directory, pack
-        As `load` takes them.
+        As `load` takes them; the pack may be one of large cases.
     progress : callable, optional
-        Called with the number of cases done and their total.
+        Called with the number of cases done, or of rows of large cases, and their total.
 
     Returns
     -------
@@ -77,37 +80,49 @@ def verify(
 
     Raises
     ------
+    ValueError
+        As `load`.
     VectorsError
         If a file is missing or was changed, or a number is not the correctly rounded one.
+    ImportError
+        Without rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
-    if directory is not None and (Path(directory) / "large.json").is_file():
+    root = root_of(directory, pack)
+    if is_large(root):
         from svref.golden.large import verify_large
 
-        return verify_large(directory, progress)
-    return _verification(_checked(directory, pack), progress)
+        return verify_large(root, progress)
+    return _verified(root, progress)[1]
 
 
-def _checked(directory: str | os.PathLike[str] | None, pack: str) -> Vectors:
-    """Return a pack whose files follow their schemas, also if it ships."""
-    return load(SHIPPED / pack if directory is None else directory)
-
-
-def _verification(vectors: Vectors, progress: Progress | None) -> Verification:
-    """Return what there is to say of a pack that was read and is whole; raise as `verify`."""
-    recompute = importlib.util.find_spec("flint") is not None
-    if recompute:
-        from svref.golden.building import wrong_certificates
-
-        wrong = wrong_certificates(vectors, progress)
-        if wrong:
-            raise VectorsError(f"{len(wrong)} cases are not what svref.exact computes; the first is {wrong[0]}.")
+def _verified(root: Path, progress: Progress | None) -> tuple[Vectors, Verification]:
+    """Return a pack and what there is to say of it; raise as `verify`."""
+    tree, vectors = read(root)
+    integrity.check(tree, [vector.id for vector in vectors])
+    integrity.check_cases(tree, vectors.cases)
+    power = tuple(_of_other_power(vectors, progress)) if recomputes() else ()
     numbers = sum(v.size for vector in vectors for v in vector.expected.values())
-    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recompute)
+    return vectors, Verification(
+        vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputes(), power
+    )
 
 
-def lint(
-    directory: str | os.PathLike[str] | None = None, pack: str = "core", progress: Progress | None = None
-) -> list[str]:
+def _of_other_power(vectors: Vectors, progress: Progress | None) -> list[str]:
+    """Compute all cases again; return the ids of those that have another power, raise if anything else differs."""
+    from svref.golden.building import differences
+
+    found = list(differences(vectors, progress))
+    wrong = [(vector, keys - {"power"}) for vector, keys in found if keys != {"power"}]
+    if wrong:
+        first, keys = wrong[0]
+        raise VectorsError(
+            f"{len(wrong)} cases are not what svref.exact computes; the first is {vectors.root / first.file}, "
+            f"case {first.id}, in {', '.join(sorted(keys))}. Get the pack again."
+        )
+    return [vector.id for vector, _ in found]
+
+
+def lint(directory: Directory | None = None, pack: str | None = None, progress: Progress | None = None) -> list[str]:
     """Return what is wrong with a pack as a product: nothing, for one that may be published.
 
     Parameters
@@ -118,44 +133,81 @@ def lint(
     Returns
     -------
     list of str
-        A sentence for each case without power, and for each deviation that no case of the core pack exposes.
+        A sentence if power is not what this svref gives, for each case without power, and for each deviation that no
+        case of the core pack exposes.
 
     Raises
     ------
     VectorsError
+        As `verify`, and if a pack of a version that this svref makes lacks one of its cases, or has another.
+    ValueError, ImportError
         As `verify`.
     """
     from svref.golden.power import unexposed
 
-    vectors = _checked(directory, pack)
-    found = _verification(vectors, progress)
-    wrong = [] if found.recomputed else ["no number was computed again: python-flint is not installed"]
+    root = root_of(directory, pack)
+    if is_large(root):
+        return _lint_large(root, progress)
+    vectors, found = _verified(root, progress)
+    wrong = [*_not_recomputed(found), *found.remarks]
+    if found.recomputed and vectors.name in PACKS and PACKS[vectors.name].version == vectors.version:
+        from svref.golden.building import id_of
+
+        integrity.check_complete(root, [v.id for v in vectors], map(id_of, PACKS[vectors.name].recipes()))
     wrong += [f"{v.id} exposes no deviation" for v in vectors if v.result == "valid" and not _exposes(v)]
     return wrong + (unexposed(vectors) if vectors.name == "core" else [])
+
+
+def _lint_large(root: Path, progress: Progress | None) -> list[str]:
+    from svref.golden.large import RECIPES, load_large, verify_large
+    from svref.golden.large.pack import VERSION
+
+    found = verify_large(root, progress)
+    if found.version == VERSION:
+        integrity.check_complete(root, [case.id for case in load_large(root)], [recipe.id for recipe in RECIPES])
+    return _not_recomputed(found)
+
+
+def _not_recomputed(found: Verification) -> list[str]:
+    return [] if found.recomputed else ["no number was computed again: python-flint is not installed"]
 
 
 def _exposes(vector: Vector) -> bool:
     return any(names for found in vector.case["power"].values() for names in found.values())
 
 
-def export(path: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None, pack: str = "core") -> int:
+def export(path: str | os.PathLike[str], directory: Directory | None = None, pack: str | None = None) -> int:
     """Write the inputs of a pack, without what comes out, as one canonical JSON file; return the number of cases.
 
     Parameters
     ----------
     path : path
-        The file; one that is there is replaced as a whole.
+        The file; an older export that is there is replaced as a whole.
     directory, pack
         As `load` takes them.
 
     Raises
     ------
+    ValueError
+        As `load`, and if there is something else than an export at that path.
     VectorsError
         If the pack is damaged.
     """
     vectors = load(directory, pack)
+    to = Path(path).resolve()
+    if to.exists() and not _is_export(to):
+        raise ValueError(f"{path} must be a new file or an older export, and is something else; nothing was written.")
     kept = ("id", "level", "parameters", "inputs")
     cases = [{"variant": v.variant, "group": v.group, **{k: v.case[k] for k in kept}} for v in vectors]
     inputs = {"format": FORMAT, "pack": vectors.name, "version": vectors.version, "cases": cases}
-    canonical.write(Path(path), canonical.encoded(inputs))
+    canonical.write(to, canonical.encoded(inputs))
     return len(vectors)
+
+
+def _is_export(path: Path) -> bool:
+    """Return whether a file is what `export` writes, of whichever pack."""
+    try:
+        found = parsed(path.read_bytes(), path) if path.is_file() else None
+    except VectorsError:
+        return False
+    return isinstance(found, dict) and found.keys() == EXPORT and str(found["format"]).startswith(FAMILY)

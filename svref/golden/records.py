@@ -43,8 +43,8 @@ def _finished(
     recipe: Recipe, result: str, expected: dict[str, Json], scales: dict[str, Json], **more: Json
 ) -> dict[str, Json]:
     inputs = {name: tensor(values) for name, values in recipe.inputs.items()}
-    identity = {"variant": recipe.variant, "parameters": dict(recipe.parameters), "inputs": inputs}
-    return {
+    identity = canonical.identity(recipe.variant, recipe.parameters, inputs)
+    made = {
         "id": canonical.case_id(recipe.variant, recipe.group, identity),
         "level": recipe.level,
         "parameters": dict(recipe.parameters),
@@ -54,9 +54,9 @@ def _finished(
         "inputs": inputs,
         "expected": expected,
         "scales": scales,
-        "digest": canonical.content_digest(canonical.tensors(inputs, expected)),
         **more,
     }
+    return {**made, "digest": canonical.content_digest(made)}
 
 
 def _result(made: dict[str, Json]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from svref.golden import canonical, tree
+from svref.golden import canonical, tree, wellformed
 from svref.golden.canonical import Json
-from svref.golden.tree import VectorsError
+from svref.golden.places import SHIPPED as SHIPPED
+from svref.golden.places import Directory, is_large, root_named, root_of
+from svref.golden.places import shipped as shipped
+from svref.golden.tree import Tree
 from svref.inputs import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
-SHIPPED = Path(__file__).parent / "vectors"
 Arrays = Mapping[str, FloatArray]
 
 
@@ -77,6 +79,11 @@ class Vector:
         return VARIANTS[self.variant].factory(**self.parameters)
 
     @property
+    def file(self) -> str:
+        """The path of its file in the pack."""
+        return f"groups/{self.variant}/{self.group}.json"
+
+    @property
     def labels(self) -> IntArray:
         """The target classes, shape (B,)."""
         return self.inputs["labels"].astype(np.intp)
@@ -86,17 +93,25 @@ class Vector:
         """Return a case of a group file, with what the notes say of its flags."""
         certified = {name: v for name, v in case["expected"].items() if isinstance(v, dict) and "lo" in v}
         inputs = {name: canonical.array(v) for name, v in case["inputs"].items()}
+        wellformed.check_whole("labels", inputs["labels"])
         return cls(
             case["id"], variant, group, case["level"], case["parameters"], tuple(case["flags"]), case["result"],
             dtypes=tuple(case["dtypes"]),
             inputs={**inputs, "labels": inputs["labels"].astype(np.intp)},
             expected={name: canonical.array(v) for name, v in certified.items()},
             rest={name: canonical.array(v, "lo") for name, v in certified.items()},
-            mask=np.array([[bit == "1" for bit in row] for row in case["expected"].get("mask", [])], dtype=bool),
+            mask=canonical.flags(case["expected"].get("mask", ())),
             scales={name: canonical.array(v) for name, v in case["scales"].items()},
             case=case,
-            purpose=" ".join(notes[flag]["tests"] for flag in case["flags"]),
+            purpose=_purpose(case["flags"], notes),
         )  # fmt: skip
+
+
+def _purpose(flags: Iterable[str], notes: Mapping[str, Mapping[str, str]]) -> str:
+    for flag in flags:
+        if flag not in notes:
+            raise ValueError(f"the notes must say what each flag tests; there is none on {flag!r}.")
+    return " ".join(notes[flag]["tests"] for flag in flags)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +128,8 @@ class Vectors:
         All cases, in the order of the files.
     notes : mapping
         What each flag tests, what failing it means, and where to read on.
+    root : Path
+        Where it was read from.
     """
 
     name: str
@@ -121,6 +138,7 @@ class Vectors:
     digest: str
     cases: tuple[Vector, ...] = field(repr=False)
     notes: Mapping[str, Mapping[str, str]] = field(repr=False)
+    root: Path = field(repr=False, default=Path())
 
     def __iter__(self) -> Iterator[Vector]:
         return iter(self.cases)
@@ -135,41 +153,15 @@ class Vectors:
         raise KeyError(f"no case {case_id!r} in pack {self.name} {self.version}")
 
 
-@dataclass(frozen=True)
-class Verification:
-    """What `verify` found out.
-
-    Parameters
-    ----------
-    name, version, digest : str
-        The pack, and SHA-256 of its manifest.
-    cases, numbers : int
-        How many cases and certified numbers it holds.
-    recomputed : bool
-        Whether every number was computed again; False where python-flint is not installed, and digests were checked.
-    """
-
-    name: str
-    version: str
-    digest: str
-    cases: int
-    numbers: int
-    recomputed: bool
-
-    def __str__(self) -> str:
-        how = "recomputed to the last bit" if self.recomputed else "digests alone: python-flint is not installed"
-        return f"{self.name} {self.version}  {self.cases:,} cases, {self.numbers:,} numbers, {how}  {self.digest[:12]}"
-
-
-def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") -> Vectors:
+def load(directory: Directory | None = None, pack: str | None = None) -> Vectors:
     """Return a pack of golden vectors.
 
     Parameters
     ----------
     directory : path, optional
-        The pack's directory, the one with its manifest.json; None is the pack that ships with svref.
-    pack : str, default "core"
-        Which of those that ship: "core", "paper" or "seed".
+        The pack's directory, the one with its manifest.json; None is a pack that ships with svref.
+    pack : str, optional
+        Which of those that ship: "core", the default, "paper" or "seed".
 
     Returns
     -------
@@ -178,6 +170,8 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
 
     Raises
     ------
+    ValueError
+        If no pack of that name ships, both are given, or the pack is one of large cases.
     VectorsError
         If a file is missing, was changed, follows no schema or is of another format.
 
@@ -189,50 +183,66 @@ def load(directory: str | os.PathLike[str] | None = None, pack: str = "core") ->
     >>> print(tie.mask[0], tie.inputs["cosines"][0])
     [False False False False] [-0.75      0.984375  0.609375 -0.5     ]
     """
-    if directory is None:
-        if not (SHIPPED / pack).is_dir():
-            raise ValueError(f"the packs that ship are {', '.join(shipped())}; got {pack!r}.")
-        return _shipped(pack)
-    root = Path(directory)
-    manifest, files = tree.read(root)
-    tree.check_schemas(manifest, files)
-    return _vectors(root, manifest, files)
-
-
-def shipped() -> list[str]:
-    """Return the names of the packs that ship."""
-    return sorted(p.name for p in SHIPPED.iterdir() if p.is_dir())
+    root = root_of(directory, pack)
+    return _shipped(root) if directory is None else read(root)[1]
 
 
 @cache
-def _shipped(pack: str) -> Vectors:
-    """Return a pack that ships; its files were checked against their schemas when it was made."""
-    return _vectors(SHIPPED / pack, *tree.read(SHIPPED / pack))
+def _shipped(root: Path) -> Vectors:
+    """Return a pack that ships; all but its bytes was checked when it was made."""
+    return _vectors(tree.read(root))
 
 
-def _vectors(root: Path, manifest: Mapping[str, Json], files: Mapping[str, bytes]) -> Vectors:
-    cases, notes, seen = [], {}, set()
-    for name, group in tree.groups(files):
-        notes.update(group["notes"])
-        for case in group["cases"]:
-            if case["id"] in seen:
-                raise VectorsError(f"{root / name}: the id {case['id']} occurs twice.")
-            seen.add(case["id"])
-            _check_digest(f"{root / name}, case {case['id']}", case)
-            cases.append(Vector.of(group["variant"], group["group"], case, group["notes"]))
-    digest = canonical.file_digest((root / "manifest.json").read_bytes())
-    return Vectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, tuple(cases), notes)
+def read(root: Path) -> tuple[Tree, Vectors]:
+    """Return the files and the cases of a pack that anybody may have made; large cases are refused."""
+    if is_large(root):
+        raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
+    found = tree.read(root)
+    with suppress(ImportError):  # reading needs no extra
+        tree.check_schemas(found)
+    vectors = _vectors(found)
+    wellformed.check(found, vectors.cases)
+    return found, vectors
 
 
-def find(case_id: str) -> Vector:
-    """Return the case of that id from the packs that ship; a ValueError says where ids are listed."""
-    for pack in shipped():
-        for vector in load(pack=pack):
+def _vectors(found: Tree) -> Vectors:
+    cases: list[Vector] = []
+    notes: dict[str, Mapping[str, str]] = {}
+    for name, group in found.groups():
+        with tree.blaming(found.root / name):
+            notes.update(group["notes"])
+            cases += [_vector(found.root / name, group, case) for case in group["cases"]]
+    digest, manifest = canonical.file_digest(found.sealed), found.manifest
+    return Vectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, tuple(cases), notes, found.root)
+
+
+def _vector(file: Path, group: Mapping[str, Json], case: dict[str, Any]) -> Vector:
+    with tree.blaming(f"{file}, case {case['id']}"):
+        return Vector.of(group["variant"], group["group"], case, group["notes"])
+
+
+def find(case_id: str, pack: str | None = None) -> Vector:
+    """Return the case of that id.
+
+    Parameters
+    ----------
+    case_id : str
+        As a report or ``svref golden list`` names it.
+    pack : str, optional
+        Where: a pack that ships, by its name, or a pack's directory; None is all that ship.
+
+    Raises
+    ------
+    ValueError
+        If there is no such case; the message says where ids are listed.
+    """
+    for root in [SHIPPED / name for name in shipped()] if pack is None else [root_named(pack)]:
+        for vector in _shipped(root) if root.parent == SHIPPED else read(root)[1]:
             if vector.id == case_id:
                 return vector
-    raise ValueError(f"no pack that ships has a case {case_id!r}; see svref golden list, with --pack paper or seed.")
-
-
-def _check_digest(where: str, case: Mapping[str, Json]) -> None:
-    if canonical.content_digest(canonical.tensors(case["inputs"], case["expected"])) != case["digest"]:
-        raise VectorsError(f"{where}: the numbers were changed; their digest is another. Get the pack again.")
+    if pack is not None:
+        raise ValueError(f"the pack {pack} has no case {case_id!r}; see svref golden list {pack}.")
+    raise ValueError(
+        f"no pack that ships has a case {case_id!r}; see svref golden list, with --pack paper or seed. "
+        "A pack of your own is named by --pack DIRECTORY."
+    )

@@ -139,6 +139,16 @@ class LargeCase:
     decisive: Mapping[str, BoolArray] = field(repr=False)
 
     @property
+    def variant(self) -> str:
+        """The name in `VARIANTS`."""
+        return self.recipe.variant
+
+    @property
+    def group(self) -> str:
+        """The shape, as in the id."""
+        return self.recipe.group
+
+    @property
     def loss(self) -> SVXSoftmax:
         """The loss the case is about."""
         return self.recipe.loss

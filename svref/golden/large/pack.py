@@ -2,38 +2,36 @@
 
 <pack>/large.json            recipes of the inputs, their digests, which rows are decisive
 <pack>/large.safetensors     certified losses, targets, projections and values, and their condition scales
-<pack>/manifest.json, SHA256SUMS, schema/    as in every pack
+<pack>/manifest.json, SHA256SUMS, errata.json, schema/    as in every pack
 """
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 try:
     import safetensors.numpy as safetensors
-    from safetensors import SafetensorError
 except ImportError as error:
     raise ImportError("svref.golden.large needs safetensors: pip install 'svref[large]'") from error
 
 import numpy as np
 
-from svref.golden import tree
+from svref.golden import integrity, tree, writing
 from svref.golden.canonical import encoded, file_digest
 from svref.golden.large import store
 from svref.golden.large.case import LargeCase
 from svref.golden.large.recipe import LargeRecipe
-from svref.golden.tree import FORMAT, VectorsError
-from svref.golden.vectors import Verification
+from svref.golden.places import root_of
+from svref.golden.tree import FORMAT, LARGE, MANIFEST, Tree, VectorsError, blaming
+from svref.golden.verification import Verification, recomputes
 from svref.inputs import Progress, check_progress
 
-NAME, VERSION = "large", "1.0.0"
+VERSION = "1.0.0"
 PURPOSE = "Gradients of many classes, by certified projections; inputs are integer recipes."
-SCHEMAS = ("manifest", "large")
 
 PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "sv-softmax": {"s": 32.0, "t": 1.25},
@@ -109,14 +107,15 @@ def make_large(
         Without python-flint: pip install 'svref[exact]'.
     """
     check_progress(progress)
+    writing.check_free(Path(directory), LARGE)
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
     cases = [certify(recipe, shown) for recipe, shown in zip(recipes, _shares(recipes, progress), strict=True)]
     tensors = {name: np.ascontiguousarray(x, "<f8") for case in cases for name, x in store.tensors(case).items()}
-    files = {f"schema/{name}.schema.json": encoded(tree.schema_of(name)) for name in SCHEMAS}
-    files["large.json"] = encoded({"format": FORMAT, "pack": NAME, "cases": [store.described(case) for case in cases]})
+    files = tree.common(LARGE)
+    files["large.json"] = encoded({"format": FORMAT, "pack": LARGE, "cases": [store.described(case) for case in cases]})
     files["large.safetensors"] = safetensors.save(tensors)
-    tree.write(Path(directory), {**files, **tree.index(NAME, VERSION, PURPOSE, files, len(cases))})
+    writing.write(Path(directory), {**files, **tree.index(LARGE, VERSION, PURPOSE, files, len(cases))}, LARGE)
 
 
 def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
@@ -132,20 +131,33 @@ def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
     VectorsError
         If a file is missing, was changed, follows no schema or is of another format; the message names it.
     """
-    root = Path(directory)
-    manifest, files = tree.read(root)
-    if not {"large.json", "large.safetensors"} <= set(files):
-        raise VectorsError(f"{root} is the pack {manifest['pack']!r}, without large cases. Read it with golden.load.")
-    content = json.loads(files["large.json"])
-    tree.validate("manifest", manifest, str(root / "manifest.json"))
-    tree.validate("large", content, str(root / "large.json"))
-    try:
-        tensors = safetensors.load(files["large.safetensors"])
-    except SafetensorError as error:
-        raise VectorsError(f"{root / 'large.safetensors'} is no safetensors file: {error}.") from error
-    cases = tuple(store.read_case(root, made, tensors) for made in content["cases"])
-    digest = file_digest((root / "manifest.json").read_bytes())
-    return LargeVectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, cases)
+    return _load(root_of(directory))[1]
+
+
+def _load(root: Path) -> tuple[Tree, LargeVectors]:
+    """Return the files and the cases of a pack of large cases."""
+    found = tree.read(root)
+    _check_kind(found)
+    with suppress(ImportError):  # reading needs no extra but safetensors
+        tree.check_schemas(found)
+    tensors, content = store.read_tensors(root, found.files[store.TENSORS]), found.json(store.CASES)
+    with blaming(root / store.CASES):
+        cases = tuple(store.read_case(root, made, tensors) for made in content["cases"])
+    tree.check_count(found, len(cases))
+    store.check_names(root, cases, tensors)
+    manifest, digest = found.manifest, file_digest(found.sealed)
+    return found, LargeVectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, cases)
+
+
+def _check_kind(found: Tree) -> None:
+    """Raise unless a pack is called large, and has the two files of its cases."""
+    name, missing = found.manifest["pack"], [name for name in store.FILES if name not in found.files]
+    if name != LARGE and len(missing) == len(store.FILES):
+        raise VectorsError(f"{found.root} is the pack {name!r}, without large cases. Read it with golden.load.")
+    if name != LARGE:
+        raise VectorsError(f"{found.root / MANIFEST} must call a pack of large cases {LARGE!r}, not {name!r}.")
+    if missing:
+        raise VectorsError(f"{found.root / missing[0]} must be part of the pack, and is not. Get the pack again.")
 
 
 def verify_large(directory: str | os.PathLike[str], progress: Progress | None = None) -> Verification:
@@ -168,14 +180,15 @@ def verify_large(directory: str | os.PathLike[str], progress: Progress | None = 
         If the pack is damaged, an input is not what its digest says, or a number is not the correctly rounded one.
     """
     check_progress(progress)
-    vectors = load_large(directory)
-    recompute = importlib.util.find_spec("flint") is not None
+    found, vectors = _load(root_of(directory))
+    integrity.check(found, [case.id for case in vectors])
     shares = _shares([case.recipe for case in vectors], progress)
     for case, shown in zip(vectors, shares, strict=True):
-        if not (_is_certified(case, shown) if recompute else case.recipe.digests() == case.digests):
-            raise VectorsError(f"{case.id} is not what comes out of its recipe.")
+        wrong = _not_certified(case, shown) if recomputes() else _not_regenerated(case)
+        if wrong:
+            raise VectorsError(f"{found.root}, case {case.id}: {', '.join(wrong)} is not what comes out of its recipe.")
     numbers = sum(x.size for case in vectors for x in case.expected.values())
-    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recompute)
+    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputes())
 
 
 def _shares(recipes: Sequence[LargeRecipe], progress: Progress | None) -> Iterator[Progress]:
@@ -191,12 +204,17 @@ def _shares(recipes: Sequence[LargeRecipe], progress: Progress | None) -> Iterat
         before += recipe.rows
 
 
-def _is_certified(case: LargeCase, progress: Progress) -> bool:
-    """Return whether every number of a case is what comes out of its recipe, to the last bit."""
+def _not_regenerated(case: LargeCase) -> list[str]:
+    """Return the inputs that are not what their digests say."""
+    return [name for name, digest in case.recipe.digests().items() if case.digests[name] != digest]
+
+
+def _not_certified(case: LargeCase, progress: Progress) -> list[str]:
+    """Return what is not, to the last bit, what comes out of a case's recipe."""
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
-    again = certify(case.recipe, progress)
-    return store.described(again) == store.described(case) and all(
-        np.array_equal(made, there)
-        for made, there in zip(store.tensors(again).values(), store.tensors(case).values(), strict=True)
-    )
+    with blaming(case.id):
+        again = certify(case.recipe, progress)
+    said, stored = store.described(case), store.tensors(case)
+    wrong = [name for name, made in store.described(again).items() if made != said[name]]
+    return wrong + [n for n, made in store.tensors(again).items() if not np.array_equal(made, stored[n])]

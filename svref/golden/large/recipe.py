@@ -134,9 +134,14 @@ class LargeRecipe:
         return VARIANTS[self.variant].factory(**self.parameters)
 
     @property
+    def group(self) -> str:
+        """The shape, rows x classes."""
+        return f"{self.rows}x{self.classes}"
+
+    @property
     def id(self) -> str:
         """The variant, the shape, and eight digits of the recipe's digest."""
-        return canonical.case_id(self.variant, f"{self.rows}x{self.classes}", self.to_json())
+        return canonical.case_id(self.variant, self.group, self.to_json())
 
     @property
     def span(self) -> Range:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy as safetensors
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from svref.formats import FORMATS
 from svref.golden import canonical
 from svref.golden.canonical import Json
 from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
 from svref.golden.large.recipe import LargeRecipe
-from svref.golden.tree import VectorsError
+from svref.golden.tree import VectorsError, blaming
 from svref.inputs import FloatArray
+
+FILES = CASES, TENSORS = "large.json", "large.safetensors"
 
 
 def described(case: LargeCase) -> dict[str, Json]:
@@ -30,13 +36,38 @@ def tensors(case: LargeCase) -> dict[str, FloatArray]:
     return {f"{case.id}/{name}{suffix}": x for suffix, arrays in parts for name, x in arrays.items()}
 
 
+def read_tensors(root: Path, data: bytes) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a file; raise unless it holds nothing else, and no negative zero."""
+    where = root / TENSORS
+    try:
+        found = safetensors.load(data)
+    except SafetensorError as error:
+        raise VectorsError(f"{where} is no safetensors file: {error}. Get the pack again.") from error
+    if "__metadata__" in json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]]):
+        raise VectorsError(f"{where} must hold tensors alone, but has metadata. Get the pack again.")
+    for name, numbers in found.items():
+        if np.any(np.signbit(numbers) & (numbers == 0)):
+            raise VectorsError(f"{where}: {name} must have no negative zero. Get the pack again.")
+    return found
+
+
+def check_names(root: Path, cases: Sequence[LargeCase], stored: Mapping[str, NDArray[Any]]) -> None:
+    """Raise unless no case occurs twice, and no tensor is of none of them."""
+    ids = [case.id for case in cases]
+    for i, name in enumerate(ids):
+        if name in ids[:i]:
+            raise VectorsError(f"{root / CASES}: the id {name} occurs twice. Get the pack again.")
+    own = {name for case in cases for name in tensors(case)}
+    for name in sorted(stored.keys() - own):
+        raise VectorsError(f"{root / TENSORS}: {name} is of no case. Get the pack again.")
+
+
 def read_case(root: Path, made: Mapping[str, Any], stored: Mapping[str, NDArray[Any]]) -> LargeCase:
     """Return a case as it was read; raise unless its recipe, its id and its tensors belong together."""
-    where = f"{root / 'large.json'}, case {made['id']}"
-    try:
+    where = f"{root / CASES}, case {made['id']}"
+    with blaming(where):
         recipe = LargeRecipe.from_json(made["recipe"])
-    except ValueError as error:
-        raise VectorsError(f"{where}: {error}") from error
+        _ = recipe.loss  # raises where a parameter is unknown or out of range
     if recipe.id != made["id"]:
         raise VectorsError(f"{where}: the recipe was changed; its id is {recipe.id}. Get the pack again.")
     decisive = {name: np.array([bit == "1" for bit in made["decisive"][name]]) for name in FORMATS}
@@ -58,5 +89,5 @@ def _tensor(root: Path, name: str, shape: tuple[int, ...], stored: Mapping[str, 
     array = stored.get(name)
     if array is None or array.dtype != np.float64 or array.shape != shape:
         found = "nothing" if array is None else f"{array.dtype}, shape {array.shape}"
-        raise VectorsError(f"{root / 'large.safetensors'}: {name} must be float64, of shape {shape}; found {found}.")
+        raise VectorsError(f"{root / TENSORS}: {name} must be float64, of shape {shape}; found {found}.")
     return array
