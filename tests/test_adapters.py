@@ -306,6 +306,51 @@ def test_a_candidate_for_float32_alone_is_found_out_in_float32(torch: Any) -> No
         check(loss, "sv-am-softmax", dtype="float64", pack="paper")
 
 
+def test_a_framework_that_only_the_answer_fails_in_is_chosen_so_that_cases_say_so(
+    torch: Any, jax: Any, tensorflow: Any
+) -> None:
+    name = "sv-am-softmax"
+    right, by_jax, by_tf = (
+        torch_by_one_hot(torch, name),
+        jax_by_log_softmax(jax, name),
+        tf_by_logsumexp(tensorflow, name),
+    )
+    numpy_s = candidate(name, "acos", "log_softmax")
+    for function, framework, message in (
+        (lambda c, y, **p: right(c, y, **p).detach(), "torch", "the losses are detached"),
+        (lambda c, y, **p: right(c, y, **p)[:, None], "torch", "Drop the last axis."),
+        (lambda c, y, **p: right(c, y, **p).sum().item(), "torch", "must return a tensor of losses; got float"),
+        (lambda c, y, **p: by_jax(c, y, **p)[:, None], "jax", "Drop the last axis."),
+        (lambda c, y, **p: by_tf(c, y, **p)[:, None], "tensorflow", "Drop the last axis."),
+        (lambda c, y, **p: list(numpy_s(c, y, **p)), "numpy", "must return the tuple (losses, grad_cosines); got list"),
+        (lambda c, y, **p: None, "numpy", "must return the tuple (losses, grad_cosines); got NoneType"),
+    ):
+        report = check(function, name, pack="paper", case=HARD[name])
+        assert report.verdict == "ERROR"
+        assert report.header["framework"].startswith(framework)
+        assert message in report.mishaps[0].message
+
+
+def test_a_candidate_that_hangs_everywhere_is_not_taken_for_numpy(torch: Any) -> None:
+    def hangs(cosines: Any, labels: Any, **p: float) -> Any:
+        while True:
+            pass
+
+    assert detect(hangs, "cosine", PARAMETERS, timeout=0.02) != "numpy"
+
+
+@pytest.mark.framework
+def test_a_scalar_of_an_array_namespace_has_its_own_gradient(strict: Any) -> None:
+    def mean(cosines: Any, labels: Any, **p: float) -> tuple[Any, Any]:
+        losses, gradient = namespace(strict, "sv-am-softmax")(
+            cosines, labels, cotangent=strict.ones_like(cosines[:, 0]), **p
+        )
+        return strict.mean(losses), gradient / labels.shape[0]
+
+    for dtype in DTYPES:
+        check(mean, "sv-am-softmax", dtype=dtype, framework="array-api:array_api_strict").raise_if_wrong()
+
+
 def test_a_decorated_tensorflow_candidate_is_right(tensorflow: Any) -> None:
     @tensorflow.function
     def sv_am(cosines: Any, labels: Any, *, s: float, m: float, t: float) -> Any:

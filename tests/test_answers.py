@@ -173,8 +173,63 @@ def test_what_does_not_follow_the_schema_is_refused_with_its_file(inputs: Path, 
         judged(tmp_path, content)
 
 
+def test_answers_to_another_pack_or_major_version_are_refused_with_both(inputs: Path, tmp_path: Path) -> None:
+    content = program(inputs)
+    version = content["version"]
+    for other in ({"pack": "paper"}, {"version": "9.0.0"}):
+        named = rf"they are judged by, core {version}; .*answers\.json answers {other.get('pack', 'core')} "
+        with pytest.raises(CandidateError, match=named + other.get("version", version)):
+            judged(tmp_path, {**content, **other})
+    assert judged(tmp_path, {**content, "version": f"{version.split('.')[0]}.99.0"}).ok
+
+
+def test_answers_to_no_case_are_counted_as_a_remark(inputs: Path, tmp_path: Path) -> None:
+    content = program(inputs)
+    content["answers"] |= {"sv-am-softmax-typo-00000000": {"loss": [1.0]}, "nonsense": {"loss": [1.0]}}
+    report = judged(tmp_path, content)
+    assert report.ok
+    assert report.remarks == {"answers what is no case of the pack, first sv-am-softmax-typo-00000000": 2}
+    assert "2 cases: the candidate answers what is no case of the pack, first sv-am-softmax-typo-" in str(report)
+    assert judged(tmp_path, program(inputs)).remarks == {}
+
+
+def test_a_case_that_stands_twice_in_one_file_is_refused(inputs: Path, tmp_path: Path) -> None:
+    content = program(inputs)
+    case = next(iter(content["answers"]))
+    text = json.dumps(content).replace('"answers": {', f'"answers": {{"{case}": {{"unsupported": "x"}}, ', 1)
+    with pytest.raises(CandidateError, match=rf"holds no answers: '{case}' must stand once in an object"):
+        judged(tmp_path, text)
+
+
+@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity"])
+def test_a_bare_nan_or_infinity_is_refused(inputs: Path, tmp_path: Path, literal: str) -> None:
+    content = program(inputs)
+    next(a for a in content["answers"].values() if "loss" in a)["loss"][0] = float(literal)
+    with pytest.raises(
+        CandidateError, match=f'holds no answers: JSON has no number {literal}; write the string "{literal}"'
+    ):
+        judged(tmp_path, content)
+
+
+def test_a_number_beyond_all_floats_is_wrong_and_no_crash(inputs: Path, tmp_path: Path) -> None:
+    content = program(inputs)
+    case = next(c for c, a in content["answers"].items() if "loss" in a)
+    content["answers"][case]["loss"][0] = 10**400
+    assert [(f.case, f.index) for f in judged(tmp_path, content).failures] == [(case, (0,))]
+
+
+def test_an_answer_to_an_invalid_input_is_no_refusal_whatever_it_holds(inputs: Path, tmp_path: Path) -> None:
+    content = program(inputs)
+    refused = [case for case, answer in content["answers"].items() if "error" in answer]
+    content["answers"] |= {refused[0]: {"loss": [1.0] * 99}, refused[1]: {"unsupported": "later"}}
+    report = judged(tmp_path, content, strict=True)
+    assert report.verdict == "FAIL-AS(invalid-input-accepted)"
+    assert (report.invalid, report.refused) == (7, 5)
+    assert [finding.case for finding in report.findings] == [refused[0]]
+
+
 def test_what_is_no_json_or_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CandidateError, match=r"has no \*\.json of format svref-answers/1"):
+    with pytest.raises(CandidateError, match=r" holds no answers: it has no \*\.json of format svref-answers/1"):
         check(str(tmp_path), NAME)
     with pytest.raises(CandidateError, match=r"answers\.json holds no answers: "):
         judged(tmp_path, '{"format": "svref-ans')

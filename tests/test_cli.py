@@ -56,7 +56,30 @@ def test_explain_reads_golden_vectors_by_their_ids() -> None:
     [
         (
             ("check", "nowhere.py:f", "--loss", "softmax"),
-            "svref: nowhere.py cannot be imported: FileNotFoundError: no file nowhere.py",
+            "svref: nowhere.py cannot be imported: FileNotFoundError: no file nowhere.py; the .py files of ",
+        ),
+        (
+            ("check", str(EXAMPLES / "textbok.py:sv_am"), "--loss", "softmax"),
+            f"svref: {EXAMPLES / 'textbok.py'} cannot be imported: FileNotFoundError: no file {EXAMPLES / 'textbok.py'}; "
+            f"the .py files of {EXAMPLES} are: easy_margin.py, textbook.py, textbook_torch.py.",
+        ),
+        (
+            ("check", "no/such/f.py:f", "--loss", "softmax"),
+            "svref: no/such/f.py cannot be imported: FileNotFoundError: no file no/such/f.py; there is no folder no/such.",
+        ),
+        (
+            ("check", "notes.txt:f", "--loss", "softmax"),
+            "svref: notes.txt cannot be imported: ModuleNotFoundError: No module named 'notes'; "
+            "a candidate is path/file.py:name, package.module:name, or a folder or file.json of answers.",
+        ),
+        (
+            ("check", "", "--loss", "softmax"),
+            "svref: a candidate is path/file.py:name, package.module:name, or a folder or file.json of answers; got ''.",
+        ),
+        (("check", str(EXAMPLES), "--loss", "softmax"), f"svref: {EXAMPLES} holds no answers: it has no *.json"),
+        (
+            ("check", RIGHT, "--loss", "sv-am-softmax", "--strict", "--no-invalid"),
+            "svref: strict judges the inputs that must raise, so that they must be asked; got invalid=False.",
         ),
         (("check", RIGHT, "--loss", "sv-am"), "svref: loss must be one of softmax, am-softmax"),
         (
@@ -79,7 +102,19 @@ def test_explain_reads_golden_vectors_by_their_ids() -> None:
         (("check", RIGHT, "--loss", "sv-am-softmax", "--dialect", "no"), "svref: dialect must be one of"),
         (("check", RIGHT, "--loss", "sv-am-softmax", "--framework", "no"), "svref: framework must be one of numpy"),
         (("check", "nowhere/", "--loss", "sv-am-softmax"), "svref: nowhere/ cannot be imported"),
-        (("diagnose", RIGHT, "--loss", "sv-am-softmax", "--with", "m"), "svref: --with takes name=value"),
+        *(
+            (
+                ("diagnose", RIGHT, "--loss", "sv-am-softmax", "--with", word),
+                f"svref: --with takes name=value with a decimal number, such as m=0.35; got {word!r}",
+            )
+            for word in ("m", "=1", "s=", "s=abc", "s=nan", "s=inf", "s=1e999", "s=0x10")
+        ),
+        (
+            ("diagnose", RIGHT, "--loss", "sv-am-softmax", "--with", "m1=3"),
+            "svref: parameters of sv-am-softmax are s, m, t; got m1.",
+        ),
+        (("diagnose", RIGHT, "--loss", "sv-am-softmax", "--with", "s=-1"), "svref: s must be "),
+        (("diagnose", str(EXAMPLES), "--loss", "softmax"), "svref: svref diagnose asks a function; answers from files"),
         (("explain", "--row", "7"), "svref: row must be from 0 to 2; got 7."),
     ],
 )
@@ -97,12 +132,27 @@ def test_a_report_that_is_a_folder_is_refused_before_any_work(tmp_path: Path) ->
     assert result.stderr == f"svref: --report needs a file in an existing folder; got {tmp_path}\n"
 
 
-@pytest.mark.parametrize("body", ["raise SystemExit(0)", "def f(cosines, labels, *, s, m, t): raise SystemExit(0)"])
-def test_a_candidate_that_exits_is_not_called_right(body: str, tmp_path: Path) -> None:
-    (tmp_path / "leaves.py").write_text(body, encoding="utf-8")
-    result = run("check", f"{tmp_path / 'leaves.py'}:f", "--loss", "sv-am-softmax")
+@pytest.mark.parametrize("command", ["check", "diagnose"])
+@pytest.mark.parametrize("leaves", ["raise SystemExit(0)", "os._exit(0)"])
+@pytest.mark.parametrize("body", ["{}", "def f(cosines, labels, *, s, m, t): {}"])
+def test_a_candidate_that_exits_is_not_called_right(command: str, leaves: str, body: str, tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text(f"import os\n{body.format(leaves)}\n", encoding="utf-8")
+    result = run(command, f"{tmp_path / 'leaves.py'}:f", "--loss", "sv-am-softmax")
     assert result.returncode == 2
-    assert "SystemExit" in result.stdout + result.stderr
+    assert leaves.split("(")[0].split()[-1] in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_invalid_input_that_was_accepted_is_reproduced_by_the_line_that_says_so() -> None:
+    options = ("--loss", "sv-am-softmax", "--dtype", "float32", "--strict", "--timeout", "100")
+    report = run("check", RIGHT, *options).stdout
+    command = report.splitlines()[-1].removeprefix("reproduce ").strip()
+    assert command.startswith("svref check ")
+    assert "--timeout 100.0 --strict --case sv-am-softmax-error-" in command
+    again = run(*command.split()[1:])
+    assert again.returncode == 1
+    assert "FAIL  is  invalid-input-accepted" in again.stdout
+    assert run(*command.replace("--strict ", "").split()[1:]).returncode == 1
 
 
 def test_a_fault_inside_is_never_the_verdict_wrong() -> None:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from textbook import sv_am
 
+import svref
+from svref import golden
 from svref.conformance import Report, check, controls, running
 from svref.judge import judge
 
@@ -26,8 +28,9 @@ def test_a_control_that_passes_makes_the_run_an_error(control: str) -> None:
     harmless = {**controls.CONTROLS, control: lambda got, expected, size: got}
     with mock.patch.object(controls, "CONTROLS", harmless):
         report = check(sv_am, NAME)
-    assert (report.verdict, report.blind, report.ok) == ("ERROR", (control,), False)
-    assert f"ERROR  the check cannot see this candidate: it passed with {control}" in str(report)
+    named = tuple(f"{control} in {output}" for output in ("loss", "grad_cosines"))
+    assert (report.verdict, report.blind, report.ok) == ("ERROR", named, False)
+    assert f"ERROR  the check cannot see this candidate: it passed with {control} in loss" in str(report)
     with pytest.raises(AssertionError, match="cannot see this candidate"):
         report.raise_if_wrong()
 
@@ -39,7 +42,24 @@ def test_a_judge_that_lets_everything_pass_is_an_error_and_not_a_pass() -> None:
     with mock.patch.object(running, "judge", lenient), mock.patch("svref.conformance.trial.judge", lenient):
         report = check(sv_am, NAME)
     assert report.verdict == "ERROR"
-    assert set(report.blind) == set(controls.CONTROLS)
+    assert {name.split(" in ")[0] for name in report.blind} == set(controls.CONTROLS)
+
+
+def test_a_judge_that_is_blind_to_one_output_is_found_though_the_others_are_seen() -> None:
+    def blind_to_gradients(reference: Any, outputs: Any) -> Any:
+        return judge(reference, {n: v if n == "loss" else _right(reference, n) for n, v in outputs.items()})
+
+    with mock.patch("svref.conformance.trial.judge", blind_to_gradients):
+        report = check(sv_am, NAME)
+    assert report.verdict == "ERROR"
+    assert report.blind == tuple(f"{control} in grad_cosines" for control in controls.CONTROLS)
+
+
+def test_an_output_that_is_right_by_zeros_alone_has_no_opposite_and_is_not_spoiled() -> None:
+    cases = [v for v in golden.load() if v.variant == "am-softmax" and v.level == "cosine"]
+    one_class = next(v.id for v in cases if v.inputs["cosines"].shape[1] == 1)
+    report = check(lambda cosines, labels, *, s, m: (cosines[:, 0] * 0, cosines * 0), "am-softmax", case=one_class)
+    assert (report.verdict, report.blind) == ("PASS", ())
 
 
 def _right(reference: Any, name: str) -> np.ndarray:
@@ -81,6 +101,35 @@ def test_an_element_that_is_right_the_first_time_alone_is_found() -> None:
     report = check(counted(lambda calls, rows: 1.0 if calls < many + 10 else 2.0), NAME)
     assert not report.failures
     assert report.verdict == "FAIL-AS(hidden-state)"
+
+
+def test_every_case_is_asked_again_not_only_the_first_of_a_group() -> None:
+    last = [v for v in golden.load() if v.variant == NAME and v.group == "basic" and v.level == "cosine"][-1]
+    seen: list[int] = []
+
+    def tires(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        losses, gradient = sv_am(cosines, labels, **p)
+        if np.array_equal(cosines, last.inputs["cosines"]) and p == last.parameters:
+            seen.append(1)
+        return losses * (2 if len(seen) == 2 else 1), gradient
+
+    report = check(tires, NAME, reduction="none")
+    assert (report.verdict, report.findings[0].case) == ("FAIL-AS(hidden-state)", last.id)
+
+
+@pytest.mark.parametrize("junk", [None, "x", 1j, [[1, 2], [3]]], ids=str)
+def test_a_second_call_that_gives_no_numbers_is_a_finding_and_no_crash(junk: Any) -> None:
+    calls: dict[bytes, int] = {}
+
+    def wears_out(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        key = cosines.tobytes() + bytes(str(p), "ascii")
+        calls[key] = calls.get(key, 0) + 1
+        losses, gradient = sv_am(cosines, labels, **p)
+        return (losses if calls[key] == 1 else junk), gradient
+
+    report = check(wears_out, NAME, framework="numpy", reduction="none")
+    assert report.verdict == "FAIL-AS(hidden-state)"
+    assert report.findings[0].text.startswith("the second call ")
 
 
 def test_a_mean_that_leaks_into_the_rows_is_found_by_one_row_alone() -> None:
@@ -167,3 +216,51 @@ def test_invalid_inputs_are_counted_and_judged_where_that_is_asked_for() -> None
     assert strict.verdict == "FAIL-AS(invalid-input-accepted)"
     assert len(strict.findings) == strict.invalid - strict.refused
     assert "the input is invalid and must raise" in str(strict)
+
+
+INVALID = next(v.id for v in golden.load() if v.variant == NAME and v.level == "cosine" and v.result == "error")
+
+
+@pytest.mark.parametrize("junk", [None, 3.0, "x", (None, None), [], {"losses": 0}], ids=str)
+def test_junk_is_no_refusal(junk: Any) -> None:
+    def careless(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        try:
+            svref.sv_am_softmax(**p).value(cosines, labels)
+        except (ValueError, TypeError):
+            return junk
+        return sv_am(cosines, labels, **p)
+
+    report = check(careless, NAME)
+    assert (report.invalid, report.refused) == (7, 0)
+    assert check(careless, NAME, strict=True).verdict == "FAIL-AS(invalid-input-accepted)"
+
+
+def test_an_exception_is_a_refusal() -> None:
+    def careful(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        svref.sv_am_softmax(**p).value(cosines, labels)
+        return sv_am(cosines, labels, **p)
+
+    report = check(careful, NAME, strict=True)
+    assert (report.verdict, report.invalid, report.refused) == ("PASS", 7, 7)
+
+
+def test_an_invalid_input_that_is_named_is_judged_alone() -> None:
+    for strict in (False, True):
+        report = check(lambda cosines, labels, **p: (cosines[:, 0], cosines), NAME, case=INVALID, strict=strict)
+        assert (report.verdict, report.invalid) == ("FAIL-AS(invalid-input-accepted)", 1)
+
+
+def test_invalid_inputs_are_left_unasked_on_request() -> None:
+    labels_seen: list[int] = []
+
+    def native(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        labels_seen.extend(labels - cosines.shape[1])
+        return sv_am(cosines, labels, **p)
+
+    report = check(native, NAME, invalid=False)
+    assert (report.verdict, report.invalid, report.refused) == ("PASS", 0, 0)
+    assert max(labels_seen) < 0
+    with pytest.raises(ValueError, match="strict judges the inputs that must raise, so that they must be asked"):
+        check(native, NAME, invalid=False, strict=True)
+    with pytest.raises(ValueError, match="has no case"):
+        check(native, NAME, invalid=False, case=INVALID)

@@ -460,7 +460,9 @@ def test_the_heads_losses_are_those_of_their_cosines_written_out() -> None:
         "weights-not-normalised": unit_x @ W.T,
         "embeddings-not-normalised": X @ unit_w.T,
         "wrong-axis-normalised": unit_x @ (W / np.linalg.norm(W, axis=0)).T,
-        "eps-in-norm": X / (np.linalg.norm(X, axis=1, keepdims=True) + 1e-7) @ (W / (np.linalg.norm(W, axis=1, keepdims=True) + 1e-7)).T,
+        "eps-in-norm": X
+        / (np.linalg.norm(X, axis=1, keepdims=True) + 1e-7)
+        @ (W / (np.linalg.norm(W, axis=1, keepdims=True) + 1e-7)).T,
         "radial-gradient-kept": unit_x @ unit_w.T,
     }
     for name, c in products.items():

@@ -185,6 +185,54 @@ def test_a_head_with_a_reduced_loss_is_right(torch: Any, reduction: str) -> None
     assert report.counts[2].passed > 0
 
 
+REDUCED = {"sum": np.sum, "mean": np.mean}
+
+
+def by_numpy(reduction: str, of: str | None = None, named: bool = False) -> Callable[..., Any]:
+    """A NumPy candidate that reduces its losses, with the gradient of the same scalar or of another."""
+
+    def candidate(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        losses, gradient = SV_AM(cosines, labels, **p)
+        gradient = gradient / len(labels) if (of or reduction) == "mean" else gradient
+        loss = REDUCED[reduction](losses)
+        return {"loss": loss, "grad_cosines": gradient} if named else (loss, gradient)
+
+    return candidate
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["tuple", "dict"])
+@pytest.mark.parametrize("declared", [False, True], ids=["found out", "declared"])
+@pytest.mark.parametrize("reduction", REDUCED)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_gradient_beside_a_scalar_is_the_scalar_s(reduction: str, dtype: str, declared: bool, named: bool) -> None:
+    right = by_numpy(reduction, named=named)
+    check(right, "sv-am-softmax", dtype=dtype, reduction=reduction if declared else None).raise_if_wrong()
+
+
+@pytest.mark.parametrize(("reduction", "of"), [("mean", "sum"), ("sum", "mean")])
+def test_a_scalar_with_the_gradient_of_another_is_wrong(reduction: str, of: str) -> None:
+    report = check(by_numpy(reduction, of), "sv-am-softmax")
+    assert report.verdict.startswith("FAIL")
+    assert {f.quantity for f in report.failures} == {"grad_cosines"}
+
+
+@pytest.mark.parametrize("reduction", REDUCED)
+def test_a_numpy_head_with_a_reduced_loss_is_right(reduction: str) -> None:
+    def head(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> ARRAYS:
+        losses, *gradients = head_of("sv-am-softmax", HEADS["head_by_units"])(embeddings, weights, labels, **p)
+        return REDUCED[reduction](losses), *(g / (len(labels) if reduction == "mean" else 1) for g in gradients)
+
+    report = check(head, "sv-am-softmax")
+    report.raise_if_wrong()
+    assert report.counts[2].passed > 0
+
+
+def test_a_column_of_losses_is_told_to_drop_its_axis(torch: Any) -> None:
+    report = check(lambda c, y, **p: sv_am_of(torch, c, y, p)[:, None], "sv-am-softmax")
+    assert report.verdict == "ERROR"
+    assert report.mishaps[0].message.endswith("got shape (4, 1). Drop the last axis.")
+
+
 def test_a_scalar_declared_as_rows_is_told_so(torch: Any) -> None:
     report = check(reduced(torch, "mean"), "sv-am-softmax", reduction="none")
     assert report.verdict == "ERROR"

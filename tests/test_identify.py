@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from formulations import FORMULATIONS, candidate
 
 import svref
 from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax
+from svref.conformance import CandidateError
 from svref.conformance.identify import Finding, Run, identify
 from svref.deviations import DEVIATIONS
 from svref.margins import EasyMargin
@@ -31,6 +33,11 @@ CANNOT = {
     ("ignored-cotangent", "float64"): "a run has no cotangent to ignore",
     ("ignored-cotangent", "float32"): "a run has no cotangent to ignore",
     ("precision-downcast-float32", "float32"): "float32 is what it is asked for",
+    **{
+        (f"no-max-subtraction-quotient{end}", dtype): "it overflows as no-max-subtraction does, whose name is given"
+        for end in ("", "-float64")
+        for dtype in ("float64", "float32")
+    },
 }
 SUITED = {  # the losses a mistake shows in, where it is not all that it applies to
     "margin-on-all-classes": ["arc-softmax", "sv-am-softmax"],  # in am-softmax, c_k - m and c_y - m is no margin at all
@@ -297,6 +304,100 @@ def test_one_bad_row_costs_only_its_own_question() -> None:
     findings = identify(run, loss)
     assert [finding.question for finding in disagreements(findings)] == ["the loss at c_y = ±1"]
     assert about("the gradient at c_y = ±1", findings).evidence == "ZeroDivisionError: sin θ"
+
+
+def clamped(cosines: np.ndarray, labels: np.ndarray, end: float, **parameters: float) -> tuple[np.ndarray, np.ndarray]:
+    """Arc-Softmax whose target alone is clamped, so that its gradient is 0 beyond the clamp."""
+    own, inside = (np.arange(len(labels)), labels), cosines.copy()
+    inside[own] = np.clip(cosines[own], -end, end)
+    losses, gradient = candidate("arc-softmax", "acos", "log_sum_exp")(inside, labels, **parameters)
+    gradient[own] *= np.abs(cosines[own]) <= end
+    return losses, gradient
+
+
+@pytest.mark.parametrize(("dtype", "end"), [("float64", 1 - 1e-7), ("float64", 1 - 1e-12), ("float32", 1 - 1e-7)])
+def test_a_clamp_of_the_target_alone_is_seen_beside_the_poles(dtype: str, end: float) -> None:
+    findings = identify(lambda c, y: clamped(c, y, c.dtype.type(end), s=S, m=0.5), LOSSES["arc-softmax"], dtype)
+    assert [finding.deviation for finding in disagreements(findings)] == ["clamp-of-target-kills-gradient"]
+    finding = about("the gradient at c_y = ±1", findings)
+    assert finding.evidence.startswith("df/dc_y = 0 one ulp below 1, 0 above -1; paper: ")
+
+
+def test_zero_at_the_poles_alone_is_a_policy() -> None:
+    findings = identify(lambda c, y: clamped(c, y, np.nextafter(1.0, 0.0), s=S, m=0.5), LOSSES["arc-softmax"])
+    assert about("the gradient at c_y = ±1", findings).answer == "a policy"
+
+
+# ---- what cannot be asked: diagnose says so, where identify would find nothing ------------------------------------
+
+
+def sv_am(change: Callable[[np.ndarray, np.ndarray], object]) -> Callable[..., object]:
+    """A right candidate whose losses and gradient are changed."""
+
+    def function(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> object:
+        return change(*candidate("sv-am-softmax", "acos", "log_sum_exp")(cosines, labels, s=s, m=m, t=t))
+
+    return function
+
+
+def raised(error: BaseException) -> None:
+    raise error
+
+
+UNUSABLE = {
+    "raised KeyError: 'x' (called with arrays of numpy": lambda losses, gradient: raised(KeyError("x")),
+    "raised SystemExit: 0": lambda losses, gradient: raised(SystemExit(0)),
+    "raised GeneratorExit": lambda losses, gradient: raised(GeneratorExit()),
+    "a candidate without autograd must return the tuple (losses, grad_cosines); got NoneType": lambda *_: None,
+    "all 48 are NaN or infinite": lambda losses, gradient: (losses * np.nan, gradient),
+    "loss must have the dtype of the inputs, float64; got float16": lambda losses, gradient: (
+        losses.astype(np.float16),
+        gradient.astype(np.float16),
+    ),
+    "grad_cosines must have the dtype of the inputs, float64; got float32": lambda losses, gradient: (
+        losses,
+        gradient.astype(np.float32),
+    ),
+    "loss must be real numbers; got dtype complex128": lambda losses, gradient: (losses + 0j, gradient),
+    "loss must be real numbers; got dtype <U32": lambda losses, gradient: (losses.astype(str), gradient),
+    "loss must be real numbers; got dtype object": lambda losses, gradient: (losses.astype(object), gradient),
+    "loss must have shape (48,); got shape (48, 1). Drop the last axis.": lambda losses, gradient: (
+        losses[:, None],
+        gradient,
+    ),
+}
+
+
+@pytest.mark.parametrize("message", UNUSABLE)
+def test_what_has_no_losses_to_read_cannot_be_diagnosed(message: str) -> None:
+    start = "svref diagnose needs losses of ordinary rows, and there are none: "
+    with pytest.raises(CandidateError, match=re.escape(start + message)):
+        svref.diagnose(sv_am(UNUSABLE[message]), "sv-am-softmax")
+
+
+def test_a_candidate_of_single_rows_can_be_diagnosed() -> None:
+    def one(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float) -> object:
+        if len(labels) > 1:
+            raise ValueError("one row")
+        return candidate("am-softmax", "acos", "log_sum_exp")(cosines, labels, s=s, m=m)
+
+    found = svref.diagnose(one, "am-softmax")
+    assert "raised ValueError: one row" in about("digits", found.findings).evidence
+
+
+@pytest.mark.parametrize("reduce", [np.sum, np.mean])
+def test_a_reduced_loss_is_asked_row_by_row(reduce: Callable[[np.ndarray], np.ndarray]) -> None:
+    def reduced(losses: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return reduce(losses), gradient / (len(losses) if reduce is np.mean else 1)
+
+    assert svref.diagnose(sv_am(reduced), "sv-am-softmax").ok
+
+
+def test_parameters_that_the_variant_has_not_are_refused() -> None:
+    with pytest.raises(ValueError, match="parameters of sv-am-softmax are s, m, t; got m1"):
+        svref.diagnose(sv_am(lambda *right: right), "sv-am-softmax", parameters={"m1": 3})
+    with pytest.raises(ValueError, match="t must be at least 1"):
+        svref.diagnose(sv_am(lambda *right: right), "sv-am-softmax", parameters={"t": 0.2})
 
 
 def test_what_a_candidate_does_above_one_is_told_and_not_judged() -> None:

@@ -52,6 +52,7 @@ def check_command(
     case_id: Annotated[str | None, typer.Option("--case", help="Judge this case alone.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
+    no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
@@ -60,7 +61,8 @@ def check_command(
 
     A candidate is f(cosines, labels, *, s, ...) or f(embeddings, weights, labels, *, s, ...) with the variant's
     parameters as keywords. In PyTorch, JAX and TensorFlow it returns the losses; in NumPy, and any namespace of the
-    array API, the losses and the gradients of their sum (or of Σ cotangent_b L_b, if it takes cotangent=).
+    array API, the losses and the gradients of their sum (or of Σ cotangent_b L_b, if it takes cotangent=), or a sum or
+    mean with its gradients.
     """
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         fail(f"--report needs a file in an existing folder; got {report}")
@@ -68,7 +70,7 @@ def check_command(
         result = check(
             candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
             reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
-            timeout=timeout, strict=strict, progress=progress,
+            timeout=timeout, strict=strict, invalid=not no_invalid, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")
     if report is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -26,17 +27,24 @@ def diagnose_command(
 
     Exit code 0: as the paper; 1: it departs; 2: it cannot be asked.
     """
-    given = {}
-    for word in parameter or []:
-        name, _, value = word.partition("=")
-        if name not in {p for v in VARIANTS.values() for p in v.parameters} or not value:
-            fail(f"--with takes name=value, such as m=0.35; got {word!r}")
-        given[name] = float(value) if "." in value or "e" in value else int(value)
     from svref.conformance import diagnose
 
+    given = dict(map(_assigned, parameter or []))
     with errors():
         found = diagnose(
             candidate, loss, dtype=dtype.value, framework=framework, device=device, timeout=timeout, parameters=given
         )
     say(f"{found}\n")
     raise typer.Exit(0 if found.ok else 1)
+
+
+def _assigned(word: str) -> tuple[str, float]:
+    """Return the name and the number of name=value."""
+    name, _, text = word.partition("=")
+    try:
+        value = int(text) if text.lstrip("+-").isdecimal() else float(text)
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        fail(f"--with takes name=value with a decimal number, such as m=0.35; got {word!r}")
+    return name, value

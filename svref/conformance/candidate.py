@@ -14,10 +14,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from svref.conformance.contained import first_line, quietly
 from svref.inputs import FloatArray, IntArray
 
 Function = Callable[..., Any]
 Level = Literal["cosine", "head"]
+FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
+MOST_LISTED = 12
 GRADIENTS: Mapping[Level, tuple[str, ...]] = {
     "cosine": ("grad_cosines",),
     "head": ("grad_embeddings", "grad_weights"),
@@ -28,8 +31,16 @@ class CandidateError(Exception):
     """The candidate cannot be judged: it is missing, has the wrong signature, raises, or answers with no numbers."""
 
 
+class ForeignError(CandidateError):
+    """What came back is not of the framework whose tensors went in."""
+
+
 class UnsupportedError(Exception):
     """The candidate says that it cannot do this; it is counted, and is not a pass."""
+
+
+class RefusedError(Exception):
+    """The program that wrote an answer raised an error there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,21 +125,34 @@ STAGES = ("cosines", "margin_cosine", "mask", "relative_logits")
 
 
 def load(path: str) -> Function:
-    """Return the function at "path/file.py:name" or "package.module:name"."""
+    """Return the function at "path/file.py:name" or "package.module:name"; what its import prints is lost."""
     place, _, name = path.rpartition(":")
     if not place:
         place, name = path, ""
+    if not place:
+        raise CandidateError(f"a candidate is {FORMS}; got {path!r}.")
     try:
-        module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
-    except (Exception, SystemExit) as error:
-        raise CandidateError(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
+        with quietly():
+            module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        hint = "" if place.endswith(".py") else f"; a candidate is {FORMS}"
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise CandidateError(f"{place} cannot be imported: {said}{hint}.") from error
     function = getattr(module, name, None) if name else None
     if not callable(function):
-        offered = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
-        missing = f"{place} has no function {name!r}" if name else "a candidate is path/file.py:name"
-        what = f", it has {name} = {function!r:.60}" if name and function is not None else ""
-        raise CandidateError(f"{missing}{what}; the functions of {place} are: {offered}.")
+        raise CandidateError(_no_function(place, name, module))
     return function
+
+
+def _no_function(place: str, name: str, module: Any) -> str:
+    """Return what a module has in place of a function of that name."""
+    found = getattr(module, name, None) if name else None
+    offered = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
+    missing = f"{place} has no function {name!r}" if name else "a candidate is path/file.py:name"
+    what = f", it has {name} = {found!r:.60}" if found is not None else ""
+    return f"{missing}{what}; the functions of {place} are: {offered}."
 
 
 def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
@@ -186,7 +210,7 @@ def _module(name: str) -> Any:
 def _module_of_file(path: Path) -> Any:
     """Import a file, whose neighbours it may import, then and later."""
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
+        raise FileNotFoundError(f"no file {path}; {_files_beside(path)}")
     name = f"svref_candidate_{path.stem}"  # not the stem alone, which may be that of a library
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -196,6 +220,16 @@ def _module_of_file(path: Path) -> Any:
     sys.modules[name] = module  # dataclasses and pickles look their module up
     spec.loader.exec_module(module)
     return module
+
+
+def _files_beside(path: Path) -> str:
+    """Return which Python files there are in the folder of one that is missing."""
+    folder = path.parent.resolve()
+    if not folder.is_dir():
+        return f"there is no folder {path.parent}"
+    files = sorted(file.name for file in folder.glob("*.py"))
+    more = f" and {len(files) - MOST_LISTED} more" if len(files) > MOST_LISTED else ""
+    return f"the .py files of {folder} are: {', '.join(files[:MOST_LISTED]) or 'none'}{more}"
 
 
 def _search_first(folder: Path) -> None:

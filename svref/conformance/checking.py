@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from svref import inputs
 from svref._version import __version__
 from svref.conformance import reference
+from svref.conformance.adapters import AnswersAdapter
 from svref.conformance.adapters.arrays import plain
 from svref.conformance.candidate import Call
 from svref.conformance.options import (
@@ -24,11 +25,13 @@ from svref.conformance.options import (
     pack_of,
     variant_of,
 )
+from svref.conformance.outputs import check_outputs
 from svref.conformance.report import Report
 from svref.conformance.reporting import report_of
-from svref.conformance.running import FACTORS, Plan, Progress, Run, check_outputs, run
+from svref.conformance.running import FACTORS, Plan, Progress, Run, run
 from svref.conformance.trial import Trial
 from svref.dialects import dialect as dialect_of
+from svref.golden.vectors import Vectors
 from svref.judge import judge
 from svref.loss import SVXSoftmax
 
@@ -47,6 +50,7 @@ def check(
     case: str | None = None,
     timeout: float | None = None,
     strict: bool = False,
+    invalid: bool = True,
     progress: Progress = iter,
 ) -> Report:
     """Judge an implementation of a variant on the golden vectors of that variant.
@@ -57,9 +61,10 @@ def check(
         ``f(cosines, labels, *, s, ...)`` or ``f(embeddings, weights, labels, *, s, ...)`` with the variant's
         parameters as keywords; where to find it, "path/file.py:name" or "package.module:name"; or a directory or file
         of answers, format svref-answers/1. Without autograd it returns (losses (B,), gradient (B, C)), or the losses
-        and the gradients by embeddings and weights, of Σ cotangent_b L_b if it names ``cotangent=``, else of the sum.
-        With autograd (PyTorch, JAX, TensorFlow) it returns per-sample losses, or their sum or mean. Either may return
-        a dict with "loss" and the quantities on the way: cosines, margin_cosine, mask, relative_logits.
+        and the gradients by embeddings and weights, of Σ cotangent_b L_b if it names ``cotangent=``, else of the sum;
+        or a sum or mean of the losses and the gradients of that. With autograd (PyTorch, JAX, TensorFlow) it returns
+        per-sample losses, or their sum or mean. Either may return a dict with "loss" and the quantities on the way:
+        cosines, margin_cosine, mask, relative_logits.
     loss : str
         The variant's name, a key of `VARIANTS`.
     pack : str, default "core"
@@ -77,11 +82,14 @@ def check(
     dialect : str, optional
         Judge a port of public code instead of the paper: a key of `DIALECTS`.
     case : str, optional
-        The id of the only case to judge.
+        The id of the only case to judge; one whose inputs must raise is judged by that.
     timeout : float, optional
         Seconds after which a call counts as hung.
     strict : bool, default False
         Whether inputs that must raise are judged too.
+    invalid : bool, default True
+        Whether inputs that must raise are asked at all; native code may write out of bounds for a label that is no
+        class.
     progress : callable, optional
         Wraps the sequence of cases, for a progress bar.
 
@@ -102,22 +110,34 @@ def check(
     entry, kind = variant_of(loss), dtype_of(dtype)
     if reduction is not None and reduction not in FACTORS:
         raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
+    if strict and not invalid:
+        raise ValueError("strict judges the inputs that must raise, so that they must be asked; got invalid=False.")
     vectors = pack_of(pack)
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
-    used = format_named(compute or kind.name)
+    remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     spoken = dialect_of(dialect) if dialect else None
-    plan = Plan(guard, level, kind, used, spoken, live=not is_answers(candidate), ignores=ignores)
-    cases, left_out = cases_of(vectors, entry, plan, case)
+    plan = Plan(
+        guard, level, kind, format_named(compute or kind.name), spoken, live=not is_answers(candidate), ignores=ignores
+    )
+    cases, left_out = cases_of(vectors, entry, plan, case, invalid)
     found = run(plan, cases, reduction, progress)
-    header = {
-        "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
-        "candidate": candidate_name(candidate), "loss": entry.name, "dialect": spoken.name if spoken else "",
-        "framework": guard.adapter.description, "dtype": kind.name, "compute": used, "cases": len(cases),
-        "left_out": left_out,
-    }  # fmt: skip
+    found.remarks |= remarks
+    header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
-               "reduction": reduction, "dialect": dialect}  # fmt: skip
+               "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
+               "no-invalid": not invalid}  # fmt: skip
+    strict |= all(vector.result == "error" for vector in cases)
     return report_of(found, header, command_of(candidate, entry.name, options), entry, strict, guard.printed)
+
+
+def _header(plan: Plan, vectors: Vectors, candidate: str, loss: str, cases: int, left_out: int) -> dict[str, Any]:
+    """Return what is judged, by what, and how much of it."""
+    return {
+        "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
+        "candidate": candidate, "loss": loss, "dialect": plan.dialect.name if plan.dialect else "",
+        "framework": plan.guard.adapter.description, "dtype": plan.dtype.name, "compute": plan.compute,
+        "cases": cases, "left_out": left_out,
+    }  # fmt: skip
 
 
 def check_values(

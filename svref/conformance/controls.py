@@ -6,6 +6,7 @@ this candidate, and its verdict would mean nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.conformance.adapters.arrays import aligned
-from svref.conformance.candidate import GRADIENTS, Answer, Call
+from svref.conformance.candidate import Answer, Call, CandidateError
 from svref.conformance.guard import Guard, Mishap
+from svref.conformance.outputs import check_outputs, returned
 from svref.conformance.trial import Trial
 from svref.judge import Outputs, Quantity
 
@@ -42,24 +44,36 @@ class Finding:
 
 
 def blind(trials: Sequence[Trial]) -> list[str]:
-    """Return the names of the controls that nothing shows to be wrong; all, if nothing could be spoiled."""
-    return [name for name, spoil in CONTROLS.items() if not any(_seen(trial, spoil) for trial in trials)]
+    """Return the controls that no case shows to be wrong, output by output that passes where it says something."""
+    right = [trial for trial in trials if not trial.failed]
+    outputs = dict.fromkeys(
+        q.name for trial in right for q in trial.judgement.quantities if _firm(q).max(initial=0.0) > 0
+    )
+    return [
+        f"{control} in {name}"
+        for control, spoil in CONTROLS.items()
+        for name in outputs
+        if not any(_seen(trial, name, spoil) for trial in right)
+    ]
 
 
-def _seen(trial: Trial, spoil: Spoil) -> bool:
-    """Return whether spoiled outputs fail in an output that passed."""
+def _seen(trial: Trial, name: str, spoil: Spoil) -> bool:
+    """Return whether an output of that name fails once it is spoiled."""
     for quantity in trial.judgement.quantities:
-        if quantity.passed.any() and not quantity.wrong.any():
-            spoiled = {**trial.outputs, quantity.name: _spoiled(trial, quantity, spoil)}
-            if replace(trial, outputs=spoiled).against_own().wrong:
-                return True
+        if quantity.name == name and _firm(quantity).any():
+            spoiled = {**trial.outputs, name: _spoiled(trial, quantity, spoil)}
+            return replace(trial, outputs=spoiled).against_own().wrong
     return False
+
+
+def _firm(quantity: Quantity) -> NDArray[Any]:
+    """Return how large each element that passed must be; 0 where it says nothing, or is 0 and has no opposite."""
+    return np.where(quantity.passed, np.abs(quantity.expected), 0.0)
 
 
 def _spoiled(trial: Trial, quantity: Quantity, spoil: Spoil) -> NDArray[Any]:
     """Return an output with the element changed that is most certain to say something."""
-    values = np.array(trial.outputs[quantity.name])
-    firm = np.where(quantity.passed, np.abs(quantity.expected), -np.inf)
+    values, firm = np.array(trial.outputs[quantity.name]), _firm(quantity)
     at = np.unravel_index(int(np.argmax(firm)), firm.shape)
     values[at] = spoil(values[at], quantity.expected[at], firm[at])
     return values
@@ -73,12 +87,12 @@ CONTROLS: Mapping[str, Spoil] = {
 
 
 def remembers(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[Finding]:
-    """Return what shows when the first case of each group is asked again, and row by row."""
+    """Return what shows when every case is asked again, and the first of each group row by row."""
+    asked = (("hidden-state", _again, trials), ("rows-influence-each-other", _alone, _first_of_groups(trials)))
     found: list[Finding] = []
-    for trial in _first_of_groups(trials):
-        for name, check in (("hidden-state", _again), ("rows-influence-each-other", _alone)):
-            text = "" if any(f.name == name for f in found) else check(guard, calls[trial.id], trial)
-            found += [Finding(name, trial.id, text)] if text else []
+    for name, check, some in asked:
+        texts = ((trial.id, check(guard, calls[trial.id], trial)) for trial in some)
+        found += itertools.islice((Finding(name, case, text) for case, text in texts if text), 1)
     return found
 
 
@@ -88,7 +102,7 @@ def _first_of_groups(trials: Sequence[Trial]) -> list[Trial]:
 
 def _again(guard: Guard, call: Call, trial: Trial) -> str:
     """Return how the same call differs from the first time, beyond rounding; "" if it does not."""
-    outputs = _asked(guard, call, trial, trial.factor)
+    outputs = _asked(guard, call, trial.factor)
     if isinstance(outputs, str):
         return f"the second call {outputs}"
     return _differs(trial, outputs, "the second call")
@@ -98,7 +112,7 @@ def _alone(guard: Guard, call: Call, trial: Trial) -> str:
     """Return how a row alone differs from the row in its batch; "" if it does not."""
     b = int(np.argmax(np.abs(call.cotangent)))
     reduced = trial.factor is not None  # of one row, to its own loss
-    outputs = _asked(guard, call.rows(slice(b, b + 1)), trial, 1.0 if reduced else None)
+    outputs = _asked(guard, call.rows(slice(b, b + 1)), 1.0 if reduced else None)
     if isinstance(outputs, str):
         return f"row {b} alone {outputs}"
     of_batch = ("grad_weights", "loss") if reduced else ("grad_weights",)
@@ -108,22 +122,20 @@ def _alone(guard: Guard, call: Call, trial: Trial) -> str:
     return _differs(trial, whole, f"row {b} alone")
 
 
-def _asked(guard: Guard, call: Call, trial: Trial, factor: float | None) -> Outputs | str:
+def _asked(guard: Guard, call: Call, factor: float | None) -> Outputs | str:
     """Return the outputs of another call, or why there are none."""
     answer = guard(call)
     if isinstance(answer, Mishap):
         return answer.message
-    return _misshapen(answer, call, trial) or aligned(answer, call, factor)
+    return _unusable(answer, call, factor) or aligned(answer, call, factor)
 
 
-def _misshapen(answer: Answer, call: Call, trial: Trial) -> str:
-    """Return which output has not the shape it must have; "" if all have."""
-    of_losses = call.labels.shape if trial.factor is None else ()
-    shapes = (of_losses, *(a.shape for a in call.arrays))
-    returned = (answer.losses, *answer.gradients)
-    for name, values, shape in zip(("loss", *GRADIENTS[call.level]), returned, shapes, strict=True):
-        if values is not None and values.shape != shape:
-            return f"returns {name} of shape {values.shape}, where it must have {shape}"
+def _unusable(answer: Answer, call: Call, factor: float | None) -> str:
+    """Return why an answer is none; "" if it is one."""
+    try:
+        check_outputs(returned(answer, call), call, factor)
+    except CandidateError as error:
+        return f"is not answered: {error}"
     return ""
 
 
@@ -151,7 +163,7 @@ def counts_ignored(guard: Guard, call: Call, trial: Trial, ignore_index: int = -
     if isinstance(answer, Mishap):
         text = "" if answer.kind == "unsupported" else f"with ignore_index={ignore_index} it {answer.message}"
     else:
-        text = _misshapen(answer, asked, trial) or _counted(answer, asked, trial)
+        text = _unusable(answer, asked, trial.factor) or _counted(answer, asked, trial)
     return [Finding("ignored-rows-counted", call.id, text)] if text else []
 
 

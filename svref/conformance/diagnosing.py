@@ -13,8 +13,11 @@ from svref._version import __version__
 from svref.conformance.candidate import Answer, Call, CandidateError
 from svref.conformance.guard import Guard, Mishap
 from svref.conformance.identify import Finding, Run, identify
-from svref.conformance.options import candidate_name, dtype_of, guarded, variant_of
+from svref.conformance.identify.behaviour import ordinary_rows
+from svref.conformance.options import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.outputs import check_dtypes, check_outputs, returned
 from svref.inputs import FloatArray, IntArray
+from svref.variants import Variant
 
 ASKED = {"s": 8.0, "t": 1.25}  # a scale at which losses keep their digits, and a strength that is exact
 STEEP = 64.0  # where caps and overflow show
@@ -96,15 +99,17 @@ def diagnose(
     ValueError
         If the variant, a parameter or the dtype is unknown.
     CandidateError
-        If the candidate cannot be found or called, or is one of embeddings and weights.
+        If the candidate cannot be found or called, is one of embeddings and weights, or has no losses of ordinary
+        rows: it raises, hangs, or returns what is no losses and gradient of the dtype it was given, or NaN alone.
     """
     entry, kind = variant_of(loss), dtype_of(dtype)
+    asked = _parameters(entry, parameters or {})
+    if is_answers(candidate):
+        raise CandidateError("svref diagnose asks a function; answers from files are for svref check.")
     guard, level, _ = guarded(candidate, entry, framework, device, kind, timeout)
     if level != "cosine":
         raise CandidateError("svref diagnose asks candidates on (cosines, labels); give it the loss inside the head.")
-    usual = {name: ASKED.get(name, default) for name, default in entry.parameters.items()}
-    usual |= {"m": 0.25} if entry.name in DYADIC_MARGINS else {}
-    asked = {**usual, **(parameters or {})}
+    _check_usable(_run(guard, asked), kind)
     findings = identify(_run(guard, asked), entry.factory(**asked), kind)
     steep = {**asked, "s": STEEP}
     of_steep = {f.question: f for f in identify(_run(guard, steep), entry.factory(**steep), kind)}
@@ -117,13 +122,47 @@ def diagnose(
     return Identification(header, merged)
 
 
+def _parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:
+    """Return the parameters that a candidate is called with; a ValueError names those that the variant has."""
+    for name in given:
+        if name not in entry.parameters:
+            raise ValueError(f"parameters of {entry.name} are {', '.join(entry.parameters)}; got {name}.")
+    usual = {name: ASKED.get(name, default) for name, default in entry.parameters.items()}
+    usual |= {"m": 0.25} if entry.name in DYADIC_MARGINS else {}
+    asked = {**usual, **given}
+    entry.factory(**asked)  # says which values they may have
+    return asked
+
+
+def _check_usable(run: Run, kind: np.dtype[Any]) -> None:
+    """Raise a CandidateError if a candidate has no losses of ordinary rows, neither together nor one alone."""
+    cosines, labels = ordinary_rows()
+    c = cosines.astype(kind)
+    said = [_refusal(run, c[:count], labels[:count]) for count in (len(labels), 1)]
+    if all(said):
+        raise CandidateError(f"svref diagnose needs losses of ordinary rows, and there are none: {said[0]}")
+
+
+def _refusal(run: Run, cosines: FloatArray, labels: IntArray) -> str:
+    """Return why there are no losses; "" if there are."""
+    try:
+        losses, _ = run(cosines, labels)
+    except CandidateError as error:
+        return str(error)
+    return "" if np.isfinite(losses).any() else f"all {len(losses)} are NaN or infinite."
+
+
 def _run(guard: Guard, parameters: Mapping[str, float]) -> Run:
     """Return the candidate with its parameters bound; one that reduces is asked row by row."""
 
     def answer(cosines: FloatArray, labels: IntArray) -> Answer:
-        found = guard(Call("", (cosines,), labels, np.ones(len(labels)), parameters))
+        call = Call("", (cosines,), labels, np.ones(len(labels)), parameters)
+        found = guard(call)
         if isinstance(found, Mishap):
             raise CandidateError(found.message)
+        outputs = returned(found, call)
+        check_outputs(outputs, call, None if found.losses.ndim else 1.0)
+        check_dtypes(outputs, call)
         return found
 
     def run(cosines: FloatArray, labels: IntArray) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -131,10 +170,8 @@ def _run(guard: Guard, parameters: Mapping[str, float]) -> Run:
         if whole.losses.ndim:
             return whole.losses, whole.gradients[0]
         rows = [answer(cosines[b : b + 1], labels[b : b + 1]) for b in range(len(labels))]
-        gradients = [row.gradients[0] for row in rows]
-        together = (
-            None if any(g is None for g in gradients) else np.concatenate([g for g in gradients if g is not None])
-        )
-        return np.array([row.losses for row in rows]), together
+        gradients = [g for g in (row.gradients[0] for row in rows) if g is not None]
+        together = np.concatenate(gradients) if len(gradients) == len(rows) else None
+        return np.array([row.losses.reshape(()) for row in rows]), together
 
     return run

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
-import io
 import sysconfig
 import threading
 import traceback
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from svref.conformance.candidate import Adapter, Answer, Call, CandidateError, UnsupportedError
+from svref.conformance.candidate import Adapter, Answer, Call, CandidateError, RefusedError, UnsupportedError
+from svref.conformance.contained import Counter, first_line, quietly
 
 PACKAGE = Path(__file__).parent.parent
 LIBRARIES = (
@@ -79,18 +74,31 @@ class Guard:
 
     def __call__(self, call: Call) -> Answer | Mishap:
         """Return the answer to a call, or why there is none."""
+        counter = Counter()
         try:
-            with quietly(self):
+            with quietly() as counter:
                 return within(self.timeout, self.adapter, call)
-        except HungError as error:
-            return Mishap(call.id, "hung", str(error))
-        except (UnsupportedError, NotImplementedError) as error:
-            return Mishap(call.id, "unsupported", str(error) or type(error).__name__)
-        except CandidateError as error:
-            return Mishap(call.id, "unusable", str(error))
-        except (Exception, SystemExit) as error:
-            said = f"raised {type(error).__name__}: {first_line(error)} (called with arrays of {self._description})"
-            return Mishap(call.id, "raised", said, _trace(error))
+        except KeyboardInterrupt:  # the user's
+            raise
+        except BaseException as error:  # whatever it is, the other cases are asked
+            return self._mishap(call, error)
+        finally:
+            self.printed += counter.characters
+
+    def _mishap(self, call: Call, error: BaseException) -> Mishap:
+        """Return what an exception says of the candidate."""
+        told, name = first_line(error), type(error).__name__
+        match error:
+            case HungError():
+                return Mishap(call.id, "hung", told)
+            case UnsupportedError() | NotImplementedError():
+                return Mishap(call.id, "unsupported", told or name)
+            case RefusedError():
+                return Mishap(call.id, "raised", told)
+            case CandidateError():
+                return Mishap(call.id, "unusable", told)
+        said = f"raised {name}: {told} (called with arrays of {self._description})"
+        return Mishap(call.id, "raised", said, _trace(error))
 
     @property
     def _description(self) -> str:
@@ -98,19 +106,6 @@ class Guard:
             return self.adapter.description
         except CandidateError:
             return "its framework"
-
-
-@contextmanager
-def quietly(counter: Guard | None = None) -> Iterator[None]:
-    """Keep what is printed from the screen, and the caller's filters, which are not the candidate's, from it."""
-    sink = _Counted()
-    try:
-        with redirect_stdout(sink), redirect_stderr(sink), np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        if counter is not None:
-            counter.printed += sink.count
 
 
 def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:
@@ -135,23 +130,6 @@ def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:
     if isinstance(box[0], BaseException):
         raise box[0]
     return box[0]
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, but for a dump that follows."""
-    text = str(error).strip()
-    return (text.splitlines() or [""])[0][:300]
-
-
-class _Counted(io.TextIOBase):
-    """What is printed, forgotten but for its length."""
-
-    count = 0
-
-    def write(self, text: str) -> int:
-        """Count the characters."""
-        self.count += len(text)
-        return len(text)
 
 
 class _Stopped(SystemExit):

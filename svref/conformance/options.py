@@ -36,24 +36,31 @@ def guarded(
         return Guard(answers.read(Path(str(candidate)))), None, False
     function = load(candidate) if isinstance(candidate, str) else candidate
     level = level_of(function, entry.parameters)
-    made = adapters.adapter(function, framework, level, entry.parameters, device, kind)
+    made = adapters.adapter(function, framework, level, entry.parameters, device, kind, timeout)
     return Guard(made, timeout), level, names(function, "ignore_index")
 
 
 def is_answers(candidate: Callable[..., Any] | str) -> bool:
     """Return whether a candidate is a directory or a file of answers."""
-    return isinstance(candidate, str) and (Path(candidate).is_dir() or candidate.endswith(".json"))
+    if not isinstance(candidate, str) or not candidate:  # "" is the current folder to a path
+        return False
+    return Path(candidate).is_dir() or candidate.endswith(".json")
 
 
-def cases_of(vectors: Vectors, entry: Variant, plan: Plan, case: str | None) -> tuple[list[Vector], int]:
-    """Return the cases to judge, and how many are left out because the dtype does not hold their inputs."""
+def cases_of(
+    vectors: Vectors, entry: Variant, plan: Plan, case: str | None, invalid: bool = True
+) -> tuple[list[Vector], int]:
+    """Return the cases to judge, and how many are left out because the dtype does not hold their inputs.
+
+    Those whose inputs must raise are among them if `invalid`, beside others or where one is asked for by its name.
+    """
     known = [v for v in vectors if v.variant == entry.name and plan.level in (None, v.level)]
-    if plan.dialect is not None:
+    if plan.dialect is not None or not invalid:
         known = [v for v in known if v.result != "error"]
     if case is not None:
         known = [v for v in known if v.id == case]
     cases = [v for v in known if plan.dtype.name in v.dtypes]
-    if not any(v.result != "error" for v in cases):
+    if not any(v.result != "error" or case for v in cases):
         what = f"no case {case!r} of" if case else "no cases of"
         raise ValueError(
             f"pack {vectors.name} has {what} {entry.name} for a candidate on {_TAKES[plan.level]} in {plan.dtype}; "
@@ -62,15 +69,17 @@ def cases_of(vectors: Vectors, entry: Variant, plan: Plan, case: str | None) -> 
     return cases, len(known) - len(cases)
 
 
-def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | None]) -> str:
-    """Return the command that does the same; "" for a function that has no path."""
+def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | float | bool | None]) -> str:
+    """Return the command that does the same; "" for a function that has no path. True is an option without a value."""
     if not isinstance(candidate, str):
         return ""
     defaults = {"pack": "core", "device": "cpu"}
     words = ["svref", "check", candidate, "--loss", loss]
     for name, value in options.items():
-        if value is not None and value != defaults.get(name):
-            words += [f"--{name}", value]
+        if isinstance(value, bool):
+            words += [f"--{name}"] * value
+        elif value not in (None, defaults.get(name)):
+            words += [f"--{name}", f"{value}"]
     return shlex.join(words)
 
 

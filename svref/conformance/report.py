@@ -56,10 +56,7 @@ class Failure:
     def __str__(self) -> str:
         place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         distance = f"error {units(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
-        return (
-            f"{self.quantity}{place} = {told(self.got, self.expected)}   [{self.loss}]\n"
-            f"  {self.note or distance}"
-        )
+        return f"{self.quantity}{place} = {told(self.got, self.expected)}   [{self.loss}]\n  {self.note or distance}"
 
 
 @dataclass(frozen=True)

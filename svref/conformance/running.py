@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from svref.conformance import reference
 from svref.conformance.adapters.arrays import aligned
-from svref.conformance.candidate import GRADIENTS, Answer, Call, CandidateError, Level
+from svref.conformance.candidate import Answer, Call, CandidateError, Level
 from svref.conformance.controls import Finding, blind, counts_ignored, remembers
 from svref.conformance.guard import Guard, Mishap
+from svref.conformance.outputs import check_outputs, check_stages, is_real, returned
 from svref.conformance.trial import Trial
 from svref.dialects import Dialect
 from svref.golden.reference import reference as of_vector
@@ -138,8 +139,7 @@ def _try(plan: Plan, vector: Vector, reduction: str, found: Run) -> None:
             found.mishaps.append(answer)
             return
         factor = FACTORS[reduction](len(call.labels))
-        returned = zip(("loss", *GRADIENTS[call.level]), (answer.losses, *answer.gradients), strict=True)
-        check_outputs({name: values for name, values in returned if values is not None}, call, factor)
+        check_outputs(returned(answer, call), call, factor)
         check_stages(answer.stages, call)
         outputs = _outputs(plan, call, answer, factor)
     except CandidateError as error:
@@ -173,33 +173,12 @@ def _outputs(plan: Plan, call: Call, answer: Answer, factor: float | None) -> di
         total = np.zeros(answer.gradients[1].shape)
         for b, weight in enumerate(call.cotangent):
             one = plan.guard(call.rows(slice(b, b + 1)))
-            if isinstance(one, Mishap) or one.gradients[1] is None or one.gradients[1].shape != total.shape:
+            gradient = None if isinstance(one, Mishap) else one.gradients[1]
+            if gradient is None or gradient.shape != total.shape or not is_real(gradient.dtype):
                 return outputs
-            total += weight * np.asarray(one.gradients[1], np.float64) if weight else 0.0
+            total += weight * np.asarray(gradient, np.float64) if weight else 0.0
         outputs["grad_weights"] = total.astype(answer.gradients[1].dtype)
     return outputs
-
-
-def check_outputs(outputs: dict[str, NDArray[Any]], call: Call, factor: float | None) -> None:
-    """Raise a CandidateError unless the outputs are numbers of the shapes they must have."""
-    shapes = dict(zip(GRADIENTS[call.level], (a.shape for a in call.arrays), strict=True))
-    rows = call.labels.shape if factor is None else ()
-    for name, values in outputs.items():
-        wanted = rows if name == "loss" else shapes[name]
-        if values.dtype.kind not in "fiu" and values.dtype.name != "bfloat16":
-            raise CandidateError(f"{name} must be real numbers; got dtype {values.dtype}.")
-        if values.shape != wanted:
-            hint = " Return them before any mean or sum." if name == "loss" and factor is None else ""
-            raise CandidateError(f"{name} must have shape {wanted}; got shape {values.shape}.{hint}")
-
-
-def check_stages(stages: Mapping[str, NDArray[Any]], call: Call) -> None:
-    """Raise a CandidateError unless the quantities on the way have the shapes they must have."""
-    rows, classes = len(call.labels), call.arrays[-1].shape[1 if call.level == "cosine" else 0]
-    for name, values in stages.items():
-        wanted = (rows,) if name == "margin_cosine" else (rows, classes)
-        if values.shape != wanted or values.dtype.kind not in "fiub":
-            raise CandidateError(f"{name} must be numbers of shape {wanted}; got {values.dtype} of {values.shape}.")
 
 
 def _reduction(plan: Plan, vectors: Sequence[Vector]) -> str:
@@ -212,19 +191,30 @@ def _reduction(plan: Plan, vectors: Sequence[Vector]) -> str:
             continue
         if whole.losses.ndim != 0:
             return "none"
-        alone = [plan.guard(call.rows(slice(b, b + 1))) for b in range(len(call.labels))]
-        losses = [float(a.losses) for a in alone if not isinstance(a, Mishap)]
-        if len(losses) == len(alone):
+        together, alone = (
+            _scalar(whole),
+            [_scalar(plan.guard(call.rows(slice(b, b + 1)))) for b in range(len(call.labels))],
+        )
+        losses = [loss for loss in alone if loss is not None]
+        if together is not None and len(losses) == len(alone):
             total, mean = sum(losses), sum(losses) / len(losses)
-            return "sum" if abs(float(whole.losses) - total) < abs(float(whole.losses) - mean) else "mean"
+            return "sum" if abs(together - total) < abs(together - mean) else "mean"
     return "none"
 
 
+def _scalar(answer: Answer | Mishap) -> float | None:
+    """Return the loss of an answer that has a single one, if it is a number."""
+    if isinstance(answer, Mishap) or answer.losses.size != 1 or not is_real(answer.losses.dtype):
+        return None
+    return float(answer.losses.reshape(()))
+
+
 def _try_invalid(plan: Plan, vector: Vector, found: Run) -> None:
-    """Ask what must raise; what the candidate computes instead is not judged."""
+    """Ask what must raise; whatever else comes back, or nothing, is no refusal."""
     found.invalid += 1
     answer = plan.guard(plan.call(vector))
-    if isinstance(answer, Mishap) and answer.kind in ("raised", "unusable"):
+    kind = answer.kind if isinstance(answer, Mishap) else ""
+    if kind == "raised":
         found.refused += 1
-    elif not isinstance(answer, Mishap):
+    elif kind != "unsupported":
         found.accepted.append(vector.id)

@@ -16,8 +16,17 @@ from numpy.typing import DTypeLike
 from svref.conformance.adapters.answers import AnswersAdapter
 from svref.conformance.adapters.arrays import ArrayAdapter
 from svref.conformance.adapters.frameworks import JaxAdapter, TensorFlowAdapter, TorchAdapter
-from svref.conformance.candidate import Adapter, Call, CandidateError, Function, Level
-from svref.conformance.guard import HungError, first_line, quietly, within
+from svref.conformance.candidate import (
+    Adapter,
+    Call,
+    CandidateError,
+    ForeignError,
+    Function,
+    Level,
+    UnsupportedError,
+)
+from svref.conformance.contained import first_line, quietly
+from svref.conformance.guard import HungError, within
 
 ARRAY_API = "array-api:"
 _MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
@@ -29,6 +38,15 @@ _MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
 }
 FRAMEWORKS = (*_MADE, f"{ARRAY_API}<module>")
 _FOUND_OUT = tuple(name for name in _MADE if name != "tf.function")  # eager TensorFlow runs the same code
+GRADED, UNGRADED, RAISED = 0, 1, 6
+_RANKS: tuple[tuple[type[BaseException], int], ...] = (
+    (HungError, 2),
+    (ForeignError, 4),  # it ran, but may be of any framework
+    (CandidateError, 3),
+    (UnsupportedError, 5),
+    (NotImplementedError, 5),
+    (BaseException, RAISED),
+)
 
 __all__ = ["FRAMEWORKS", "AnswersAdapter", "adapter", "detect"]
 
@@ -61,29 +79,35 @@ def detect(
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
 ) -> str:
-    """Return the framework a candidate is written in: the one whose arrays it takes on a row of its own.
+    """Return the framework a candidate is written in: the one whose arrays it takes best on a row of its own.
 
-    Those of JAX and TensorFlow take NumPy's too; but what they return by name has no gradients.
+    JAX and TensorFlow functions take NumPy's arrays too; but what they return by name has no gradients. Where no
+    framework gets losses with gradients, the one that came nearest is returned, so that each case says what is wrong.
     """
-    call, said, second = _probe(level, parameters, dtype), {}, []
+    call, found = _probe(level, parameters, dtype), dict[str, tuple[int, str]]()
     for name in _FOUND_OUT:
-        if name != "numpy" and name not in sys.modules:
-            continue  # a candidate that uses a framework has imported it, at the latest when it was called
-        try:
-            with quietly():
-                answer = within(timeout, _MADE[name](function, device), call)
-        except HungError:
-            second.append(name)
-        except (Exception, SystemExit) as error:
-            said[name] = f"{type(error).__name__}: {first_line(error)}"
-        else:
-            if any(gradient is not None for gradient in answer.gradients):
+        if name == "numpy" or name in sys.modules:  # one that a candidate uses is imported when it is called, at last
+            found[name] = _tried(_MADE[name](function, device), call, timeout)
+            if found[name][0] == GRADED:
                 return name
-            second.insert(0, name)
-    if second or list(said) == ["numpy"]:
-        return (second or ["numpy"])[0]  # judging it says the same, with the case
-    reasons = "; ".join(f"with {name} arrays {said[name]}" for name in reversed(said))  # numpy's says least
+    best = min(found, key=lambda name: (found[name][0], name == "numpy"))
+    if found[best][0] < RAISED or len(found) == 1:
+        return best
+    reasons = "; ".join(f"with {name} arrays {said}" for name, (_, said) in reversed(found.items()))
     raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
+
+
+def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
+    """Return how far a candidate gets with the arrays of a framework, 0 is best, and what it said."""
+    try:
+        with quietly():
+            answer = within(timeout, made, call)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        rank = next(rank for kind, rank in _RANKS if isinstance(error, kind))
+        return rank, f"{type(error).__name__}: {first_line(error)}"
+    return (GRADED if any(gradient is not None for gradient in answer.gradients) else UNGRADED), ""
 
 
 def _probe(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> Call:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svref.conformance.candidate import GRADIENTS, Answer, Call, CandidateError, UnsupportedError
+from svref.conformance.candidate import GRADIENTS, Answer, Call, CandidateError, RefusedError, UnsupportedError
+from svref.golden.vectors import Vectors
 
 FORMAT = "svref-answers/1"
 
@@ -28,11 +29,14 @@ class AnswersAdapter:
         The dtype of all answers.
     cases : mapping
         The answers by the id of the case.
+    packs : mapping
+        The pack and its version that each file says it answers.
     """
 
     producer: str
     dtype: str
     cases: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    packs: Mapping[str, tuple[str, str]] = field(repr=False)
 
     @property
     def description(self) -> str:
@@ -45,7 +49,7 @@ class AnswersAdapter:
         if found is None or "unsupported" in found:
             raise UnsupportedError("there is no answer" if found is None else str(found["unsupported"]))
         if "error" in found:
-            raise CandidateError(f"the answer is an error: {found['error']}")
+            raise RefusedError(f"the answer is an error: {found['error']}")
         if self.dtype != call.dtype.name:
             raise CandidateError(f"the answers are {self.dtype}, the check is for {call.dtype}; use --dtype.")
         shapes = [a.shape for a in call.arrays]
@@ -54,6 +58,18 @@ class AnswersAdapter:
         if losses is None:
             raise CandidateError("the answer has no loss.")
         return Answer(losses, tuple(gradients), call.cotangent)
+
+    def remarks(self, vectors: Vectors) -> dict[str, int]:
+        """Return a remark on answers to nothing; raise a CandidateError if they are to another pack than this one."""
+        for file, (pack, version) in self.packs.items():
+            if pack != vectors.name or version.split(".")[0] != vectors.version.split(".")[0]:
+                raise CandidateError(
+                    f"the answers must be to the pack they are judged by, {vectors.name} {vectors.version}; "
+                    f"{file} answers {pack} {version}: use --pack, or answer the cases that svref golden export writes."
+                )
+        known = {vector.id for vector in vectors}
+        unknown = [case for case in self.cases if case not in known]
+        return {f"answers what is no case of the pack, first {unknown[0]}": len(unknown)} if unknown else {}
 
     def _tensor(self, found: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
         if name not in found:
@@ -67,25 +83,46 @@ class AnswersAdapter:
 
 def read(path: Path) -> AnswersAdapter:
     """Return the answers of a file, or of all JSON files of a directory."""
-    from svref.golden.tree import VectorsError, validate  # needs an extra that live candidates do without
-
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
-        raise CandidateError(f"{path} has no *.json of format {FORMAT}.")
-    contents = []
-    for file in files:
-        try:
-            content = json.loads(file.read_bytes())
-            validate("answers", content, str(file))
-        except (OSError, ValueError, VectorsError) as error:
-            raise CandidateError(f"{file} holds no answers: {error}") from error
-        contents.append(content)
-    dtypes = sorted({content["dtype"] for content in contents})
+        raise CandidateError(f"{path} holds no answers: it has no *.json of format {FORMAT}.")
+    contents = {str(file): _content(file) for file in files}
+    dtypes = sorted({content["dtype"] for content in contents.values()})
     if len(dtypes) > 1:
         raise CandidateError(f"all answers must be of one dtype; got {', '.join(dtypes)}.")
-    given = [case for content in contents for case in content["answers"]]
+    given = [case for content in contents.values() for case in content["answers"]]
     if len(set(given)) < len(given):
         twice = next(case for case in given if given.count(case) > 1)
         raise CandidateError(f"{path} answers {twice} twice.")
-    cases = {case: answer for content in contents for case, answer in content["answers"].items()}
-    return AnswersAdapter(contents[0]["producer"], dtypes[0], cases)
+    return AnswersAdapter(
+        producer=next(iter(contents.values()))["producer"],
+        dtype=dtypes[0],
+        cases={case: answer for content in contents.values() for case, answer in content["answers"].items()},
+        packs={file: (content["pack"], content["version"]) for file, content in contents.items()},
+    )
+
+
+def _content(file: Path) -> Any:
+    """Return what a file holds, if that is answers."""
+    from svref.golden.tree import VectorsError, validate  # needs an extra that live candidates do without
+
+    try:
+        content = json.loads(file.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number, parse_int=float)
+        validate("answers", content, str(file))
+    except (OSError, ValueError, RecursionError, VectorsError) as error:
+        raise CandidateError(f"{file} holds no answers: {error}") from error
+    return content
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose keys are all different, of which JSON would keep the last one silently."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} must stand once in an object; it stands there twice.")
+        found[key] = value
+    return found
+
+
+def _no_number(literal: str) -> NoReturn:
+    raise ValueError(f'JSON has no number {literal}; write the string "{literal}".')

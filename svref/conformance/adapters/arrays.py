@@ -22,7 +22,7 @@ class ArrayAdapter:
     ----------
     function : callable
         Returns (losses, gradient), or (losses, gradient by embeddings, gradient by weights), or a dict of these and
-        of quantities on the way. A gradient that is None is unsupported.
+        of quantities on the way. The gradients of a scalar are its own. A gradient that is None is unsupported.
     namespace : str
         The module whose arrays it takes, "numpy" for example.
     """
@@ -43,8 +43,9 @@ class ArrayAdapter:
         extra = {"cotangent": xp.asarray(g.astype(call.dtype))} if names(self.function, "cotangent") else {}
         result = self.function(*given, **call.parameters, **extra)
         remarks = touched(call, given)
-        losses, gradients, stages = parted(result, call.level)
-        return Answer(plain(losses), tuple(None if v is None else plain(v) for v in gradients), g, stages, remarks)
+        returned, by, stages = parted(result, call.level)
+        losses, gradients = plain(returned), tuple(None if v is None else plain(v) for v in by)
+        return Answer(losses, gradients, g if losses.ndim else None, stages, remarks)
 
     @property
     def _module(self) -> Any:
@@ -94,7 +95,10 @@ def plain(values: Any) -> NDArray[Any]:
             raise CandidateError("NumPy has no bfloat16; return outputs in the dtype of the inputs.")
     if not hasattr(values, "__array__") and hasattr(values, "__dlpack__"):
         return np.from_dlpack(values)
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise CandidateError(f"outputs must be arrays of numbers; got a {type(values).__name__}: {error}") from error
 
 
 def aligned(answer: Answer, call: Call, factor: float | None = None) -> dict[str, NDArray[Any]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from svref.conformance.adapters.arrays import of_mapping, plain, touched
-from svref.conformance.candidate import Answer, Call, CandidateError, Function
+from svref.conformance.candidate import Answer, Call, CandidateError, ForeignError, Function
+from svref.conformance.outputs import hint_of
 from svref.inputs import FloatArray
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
@@ -36,11 +38,11 @@ class TorchAdapter:
     def run(self, call: Call) -> Answer:
         """Call the function on clones, into which code that works in place may write."""
         torch = framework("torch")
-        leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
-        labels = torch.tensor(call.labels, device=self.device)
-        given = [*(leaf.clone() for leaf in leaves), labels]
-        result = self.function(*given, **call.parameters)
-        losses, stages = losses_of(result, torch.Tensor, call)
+        with _own_settings(torch):
+            leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
+            labels = torch.tensor(call.labels, device=self.device)
+            given = [*(leaf.clone() for leaf in leaves), labels]
+            losses, stages = losses_of(self.function(*given, **call.parameters), torch.Tensor, call)
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
         cotangent = torch.as_tensor(weights_of(losses, call), dtype=losses.dtype, device=losses.device)
@@ -103,6 +105,17 @@ class TensorFlowAdapter:
         return framework("tensorflow").function(self.function) if self.compiled else self.function
 
 
+@contextmanager
+def _own_settings(torch: Any) -> Iterator[None]:
+    """Begin with gradients on, and end with the default dtype and the mode of gradients that there were."""
+    dtype = torch.get_default_dtype()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
 def framework(name: str) -> Any:
     """Import a framework, or say what to install."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -118,12 +131,12 @@ def losses_of(result: Any, tensor: type, call: Call) -> tuple[Any, dict[str, Any
     if isinstance(result, Mapping):
         result, stages = of_mapping(result)
     if not isinstance(result, tensor):
-        raise CandidateError(f"the candidate must return a tensor of losses; got {type(result).__name__}.")
+        raise ForeignError(f"the candidate must return a tensor of losses; got {type(result).__name__}.")
     shape = tuple(getattr(result, "shape", ()))
     if shape not in ((len(call.labels),), ()):
         raise CandidateError(
             f"the candidate must return per-sample losses of shape (B,) = ({len(call.labels)},), or their sum or mean; "
-            f"got shape {shape}."
+            f"got shape {shape}.{hint_of(shape, len(call.labels))}"
         )
     return result, stages
 

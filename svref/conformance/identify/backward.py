@@ -112,11 +112,27 @@ def _at_poles(subject: Subject, poles: Rows, answer: Answer, is_right: bool) -> 
     if _alike(got, right):
         return Finding(POLES, "the limit", evidence, True)
     if _is_policy(subject, got, right):
-        return Finding(POLES, "a policy", evidence, None)
+        return _beside_poles(subject) or Finding(POLES, "a policy", evidence, None)
     for name in AT_POLES:
         if _alike(got, _slope(subject.like(name), poles)):
-            return named(POLES, name, evidence)
+            return named(POLES, _clamp(subject) if name == "clamp-kills-gradient" else name, evidence)
     return Finding(POLES, "not the limit", evidence, False)
+
+
+def _beside_poles(subject: Subject) -> Finding | None:
+    """Return that the slope is 0 one ulp inside the range too, where a clamp ends and no policy does."""
+    inside = float(np.nextafter(subject.dtype.type(1), subject.dtype.type(0)))
+    rows = probes.rows([inside, -inside], [[0.9, 0.5, 0.125]] * 2)
+    got, right = _slope(subject, rows) + 0.0, _slope(subject.like(""), rows)
+    if not ((got == 0) & (right != 0)).any():
+        return None
+    evidence = f"df/dc_y = {got[0]:.6g} one ulp below 1, {got[1]:.6g} above -1; paper: {right[0]:.6g}, {right[1]:.6g}"
+    return named(POLES, _clamp(subject), evidence)
+
+
+def _clamp(subject: Subject) -> str:
+    """Return which clamp it is: of the target alone if a negative at 1 keeps its gradient."""
+    return "clamp-of-target-kills-gradient" if _negative_ends(subject).agrees else "clamp-kills-gradient"
 
 
 def _slope(subject: Subject, rows: Rows) -> FloatArray:

@@ -14,11 +14,11 @@ from svref.margins import Angle
 SCALE, BATCHES, STATE = "the scale s", "size of the batch", "state between calls"
 CAP, OVERFLOW, BEYOND, DIGITS = "cap of the loss", "overflow", "c_y one ulp above 1", "digits"
 BELOW_FLOAT32 = 2.0**-38  # added to a cosine, it is lost where it passes float32
-KNOWN_CAPS = {"eps-in-log": 20.72, "loss-capped": 69.08}
+KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 69.08}
 LARGEST_LOGIT = {"float64": 709.0, "float32": 88.0}  # of which exp is finite
 
 
-def _ordinary(shift: float = 0.0) -> Rows:
+def ordinary_rows(shift: float = 0.0) -> Rows:
     """Return a batch of targets and negatives of all kinds."""
     rng = np.random.default_rng(48)
     targets, negatives = rng.uniform(-0.9, 0.9, BATCH), rng.uniform(-0.9, 0.9, (BATCH, CLASSES - 1))
@@ -27,7 +27,7 @@ def _ordinary(shift: float = 0.0) -> Rows:
 
 def ordinary(subject: Subject) -> FloatArray:
     """Return the losses of an ordinary batch."""
-    return subject.ask(_ordinary()).losses
+    return subject.ask(ordinary_rows()).losses
 
 
 def _same(subject: Subject, one: FloatArray, other: FloatArray) -> bool:
@@ -43,7 +43,7 @@ def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
     """Return whether a float64 candidate sees what float32 would lose; nothing for a float32 one."""
     if subject.dtype == np.float32:
         return (), subject
-    one, other = subject.ask(_ordinary()).losses, subject.ask(_ordinary(BELOW_FLOAT32)).losses
+    one, other = subject.ask(ordinary_rows()).losses, subject.ask(ordinary_rows(BELOW_FLOAT32)).losses
     finite = np.isfinite(one) & np.isfinite(other)
     moved = int((one != other)[finite].sum())
     evidence = f"{moved} of {finite.sum()} losses move if cosines move by {BELOW_FLOAT32:.0e}"
@@ -55,12 +55,12 @@ def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
 
 
 def _why_not(subject: Subject) -> str:
-    return subject.ask(_ordinary()).said or "no loss is finite"
+    return subject.ask(ordinary_rows()).said or "no loss is finite"
 
 
 def batch(subject: Subject) -> tuple[Finding, Subject]:
     """Return whether a row's loss is the same alone and in a batch; other questions are asked without a mean or sum."""
-    rows, together = _ordinary(), ordinary(subject)[:4]
+    rows, together = ordinary_rows(), ordinary(subject)[:4]
     some = Rows(rows.cosines[:4], rows.labels[:4])
     alone = subject.ask(some, size=1).losses
     evidence = f"L = {together[0]:.6g} in a batch of {BATCH}, {alone[0]:.6g} alone"
@@ -186,7 +186,7 @@ def beyond_one(subject: Subject) -> Finding:
 
 def order(subject: Subject) -> tuple[Finding, Finding]:
     """Return whether the order of the rows and the order of the classes matter."""
-    rows, before = _ordinary(), ordinary(subject)
+    rows, before = ordinary_rows(), ordinary(subject)
     turned = subject.ask(Rows(rows.cosines[::-1], rows.labels[::-1])).losses[::-1]
     columns = np.array([2, 0, 3, 1])
     moved = subject.ask(Rows(rows.cosines[:, columns], np.argsort(columns)[rows.labels])).losses
