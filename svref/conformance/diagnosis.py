@@ -58,7 +58,7 @@ def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Diagno
     passing = [t for t in trials if not t.failed]
     if not failing:
         return ()
-    known = list(singles(entry))
+    known = [h for h in singles(entry) if h.may_tell(failing)]
     for hypotheses in (known, pairs(), losing(known), losing(narrowed())):
         found = [h for h in hypotheses if _complete(h, failing, passing)]
         if found:

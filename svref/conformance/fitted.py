@@ -65,7 +65,7 @@ def _any_annealing() -> Hypothesis:
         ways = [tuple(replace(right, tolerance=TOLD * right.tolerance) for right in way) for way in expected.ways]
         return replace(expected, ways=tuple(ways))
 
-    return replace(known, expects=expects)
+    return replace(known, expects=expects, fits=True)
 
 
 def annealed(trial: Trial) -> SVXSoftmax:
@@ -122,7 +122,7 @@ def _any_eps() -> Hypothesis:
         eps = float(np.exp(-trial.outputs["loss"][b]) - np.exp(-trial.right.ways[0][0].value[b]))
         return _sized(about, "", "", with_eps(eps)).expects(trial) if eps > 0 else None
 
-    return Hypothesis(f"{about.name}(any ε)", "L = -log(p_y + ε)", about.effect, about.seen, expects)
+    return Hypothesis(f"{about.name}(any ε)", "L = -log(p_y + ε)", about.effect, about.seen, expects, fits=True)
 
 
 def narrow(name: str, change: Change = lambda trial: trial.loss) -> Hypothesis:

@@ -39,6 +39,8 @@ class Hypothesis:
         Takes a trial and returns what would be right if the guess were; None where it says nothing.
     loss : callable or None
         Takes a trial and returns the loss that is computed, where it is one.
+    fits : bool
+        Whether an element of each case tells its size, so that another must agree.
     base : Hypothesis or None
         What this one loses numbers of; it must matter by itself.
     """
@@ -49,6 +51,7 @@ class Hypothesis:
     seen: tuple[str, ...]
     expects: Callable[[Trial], Reference | None] = field(repr=False)
     loss: Change | None = field(repr=False, default=None)
+    fits: bool = False
     base: Hypothesis | None = field(repr=False, default=None)
 
     def explains(self, trial: Trial) -> bool:
@@ -57,6 +60,11 @@ class Hypothesis:
             return False
         expected = self.expects(trial)
         return expected is not None and not trial.against(expected).wrong and _predicts_failure(trial, expected)
+
+    def may_tell(self, trials: Sequence[Trial]) -> bool:
+        """Return whether there are more wrong elements than sizes to fit."""
+        wrong = sum(int(q.wrong.sum()) for trial in trials for q in trial.judgement.quantities)
+        return wrong > len(trials) or not self.fits
 
     def matters(self, trials: Sequence[Trial]) -> bool:
         """Return whether the check would find anything wrong in some of the cases."""

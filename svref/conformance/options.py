@@ -79,7 +79,7 @@ def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str
         if isinstance(value, bool):
             words += [f"--{name}"] * value
         elif value not in (None, defaults.get(name)):
-            words += [f"--{name}", f"{value}"]
+            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
 
 

@@ -23,11 +23,10 @@ def report_of(
     run: Run, header: Mapping[str, Any], command: str, entry: Variant | None, strict: bool = False, printed: int = 0
 ) -> Report:
     """Return the report of a run; `entry` is the variant, whose parameters may have slipped."""
-    failures = [failure for trial in run.trials for failure in _failures(trial)]
-    failures.sort(key=lambda failure: -float(f"{failure.error:.3g}"))  # equally wrong: in the order of the cases
+    failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     diagnosis = explanations(run.trials, entry)
     findings = run.findings + [_accepted(case) for case in run.accepted if strict]
-    absent = _absent(run.trials) if command or header.get("vectors") else {}
+    missing, lacking = _absent(run.trials if header.get("vectors") else ())
     first = (failures[0].case if failures else "") or next((f.case for f in findings), "")
     return Report(
         header=dict(header),
@@ -41,14 +40,19 @@ def report_of(
         undecided=int(sum(t.right.undecided[t.right.judged].sum() for t in run.trials)),
         branches=int(sum((t.judgement.branch > 0).sum() for t in run.trials if not t.failed)),
         skipped=int(sum((~t.right.judged & _counted(t)).sum() for t in run.trials)),
-        missing=tuple(name for name, number in absent.items() if number == _asked(run.trials, name)),
-        lacking={name: number for name, number in absent.items() if number < _asked(run.trials, name)},
+        missing=missing,
+        lacking=lacking,
         refused=run.refused,
         invalid=run.invalid,
         remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
         cases=_verdicts(run),
         reproduce=f"{command} --case {first}" if command and first else "",
     )
+
+
+def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
+    """Return failures by their error; those that are as wrong stay in the order of the cases."""
+    return sorted(failures, key=lambda failure: -float(f"{failure.error:.3g}"))
 
 
 def _accepted(case: str) -> Finding:
@@ -89,14 +93,12 @@ def _count(name: str, quantities: list[Quantity]) -> Count:
     )
 
 
-def _absent(trials: Sequence[Trial]) -> dict[str, int]:
-    """Return the outputs that answers lack, and how many do."""
-    return dict(Counter(name for trial in trials for name in _lacks(trial)))
-
-
-def _asked(trials: Sequence[Trial], name: str) -> int:
-    """Return how many answers an output was asked of."""
-    return sum(name in ("loss", *GRADIENTS[trial.level]) for trial in trials)
+def _absent(trials: Sequence[Trial]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the outputs that no answer has; and those that some lack, with how many do."""
+    asked = Counter(name for trial in trials for name in ("loss", *GRADIENTS[trial.level]))
+    lacking = Counter(name for trial in trials for name in _lacks(trial))
+    missing = tuple(name for name, number in lacking.items() if number == asked[name])
+    return missing, {name: number for name, number in lacking.items() if name not in missing}
 
 
 def _lacks(trial: Trial) -> list[str]:
