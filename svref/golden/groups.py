@@ -135,33 +135,25 @@ def label(entry: Variant, name: str) -> Iterator[Recipe]:
 
 def head(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
-    unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
-    draw = Draw(f"{entry.name}/{name}")
     p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces ψ would tie with exact cosines
-    drawn_rows = [draw.row(4, -96, 96) for _ in range(8)]
+    draw = Draw(f"{entry.name}/{name}")
+    for flags, x, w, labels in _heads([draw.row(4, -96, 96) for _ in range(8)]):
+        inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))}
+        yield Recipe(entry.name, name, p, flags, inputs)
+
+
+def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, list[int]]]:
+    """Yield flags, embeddings, weights and labels."""
+    unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
+    yield ("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]
+    yield ("ScaledRows",), _scaled(drawn[:3], 4), _scaled(drawn[3:], 0.25), [0, 4, 2]
+    opposite = [-2 * v for v in unit[5]]
+    classes = [unit[0], opposite, unit[6], unit[9]]
+    yield ("ParallelRows", "MirroredRows"), [unit[0], unit[5], drawn[0]], classes, [0, 1, 2]
     near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0], [0.5, 0.25, 0.75, -0.125]]
     axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
-    opposite = [-2 * v for v in unit[5]]
-    batches = (
-        (("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]),
-        (("ScaledRows",), _scaled(drawn_rows[:3], 4), _scaled(drawn_rows[3:], 0.25), [0, 4, 2]),
-        (
-            ("ParallelRows", "MirroredRows"),
-            [unit[0], unit[5], drawn_rows[0]],
-            [unit[0], opposite, unit[6], unit[9]],
-            [0, 1, 2],
-        ),
-        (("NearParallelRows",), near_axes, axes, [0, 1, 2]),
-        (("TinyRows",), drawn_rows[:3], _scaled(drawn_rows[3:], 2.0**-12), [1, 3, 4]),
-    )
-    for flags, x, w, labels in batches:
-        yield Recipe(
-            entry.name,
-            name,
-            p,
-            flags,
-            {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))},
-        )
+    yield ("NearParallelRows",), near_axes, axes, [0, 1, 2]
+    yield ("TinyRows",), drawn[:3], _scaled(drawn[3:], 2.0**-12), [1, 3, 4]
 
 
 def error(entry: Variant, name: str) -> Iterator[Recipe]:
