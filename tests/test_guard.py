@@ -192,6 +192,7 @@ SHAPES = {
     "loss must have shape": lambda cosines, labels, losses, gradient: (losses[:, None], gradient),
     "grad_cosines must have shape": lambda cosines, labels, losses, gradient: (losses, gradient[:, 1:]),
     "must return the tuple (losses, grad_cosines); got list": lambda *_: [],
+    "must return the tuple (losses, grad_cosines); got a tuple of 3": lambda *_: (1.0, 2.0, 3.0),
     "loss must be real numbers; got dtype <U1": lambda cosines, labels, losses, gradient: (
         np.full(len(labels), "a"),
         gradient,

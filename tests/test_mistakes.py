@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from formulations import HEADS
+from formulations import HEADS, log_sum_exp
 
 from svref.conformance import check
 
@@ -85,15 +85,6 @@ def cos_m_theta(c: np.ndarray, m: int) -> Pair:
 
 def annealed(c: np.ndarray, m: int) -> Pair:
     return tuple((5 * plain + psi) / 6 for plain, psi in zip((c, np.ones_like(c)), sphere(c, m), strict=True))
-
-
-def log_sum_exp(z: np.ndarray, own: Pair) -> Pair:
-    peak = z.max(axis=1, keepdims=True)
-    e = np.exp(z - peak)
-    total = e.sum(axis=1, keepdims=True)
-    g = e / total
-    g[own] -= 1
-    return (peak + np.log(total))[:, 0] - z[own], g
 
 
 def unshifted(z: np.ndarray, own: Pair) -> Pair:

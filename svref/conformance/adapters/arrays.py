@@ -71,9 +71,10 @@ def parted(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str, N
     if isinstance(result, tuple) and len(result) == 2 and level == "head" and isinstance(result[1], tuple):
         result = (result[0], *result[1])
     if not isinstance(result, tuple) or len(result) != 1 + len(wanted):
+        what = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
         raise CandidateError(
-            f"a candidate without autograd must return the tuple (losses, {', '.join(wanted)}); "
-            f"got {type(result).__name__}. For autograd return a framework's tensor instead."
+            f"a candidate without autograd must return the tuple (losses, {', '.join(wanted)}); got {what}. "
+            "For autograd return a framework's tensor instead."
         )
     return result[0], result[1:], {}
 
