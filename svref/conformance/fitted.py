@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from svref.deviations.normalisation import through
 from svref.deviations.results import CLAMP, clamped, with_eps
 from svref.deviations.textbook import CosineRun
 from svref.formats import FORMATS, format_of
+from svref.inputs import FloatArray
 from svref.judge import Reference
 from svref.loss import SVXSoftmax
 from svref.margins import MultiplicativeAngle
@@ -78,30 +79,41 @@ def annealed(trial: Trial) -> SVXSoftmax:
         return loss
     step = loss.forward(trial.arrays[0], trial.labels)
     apart = np.abs(step.margin_cosine - step.target_cosine) * (trial.cotangent != 0)
-    b = int(np.argmax(apart))
-    by_loss = "grad_cosines" not in trial.outputs or trial.outputs["loss"][b] > 1
-    wanted, low, high, made = _lost(trial, b, by_loss), 0.0, 1.0, loss
+    row = _Row(trial, int(np.argmax(apart)))
+    low, high, made = 0.0, 1.0, replace(loss, margin=replace(margin, annealing=2.0**52))
+    if not row.lost_by(loss) >= row.lost >= row.lost_by(made):
+        return loss
     for _ in range(60):
         share = (low + high) / 2
         if share == 1:
             break
         made = replace(loss, margin=replace(margin, annealing=share / (1 - share)))
-        low, high = (low, share) if _lost(trial, b, by_loss, made) < wanted else (share, high)
+        low, high = (low, share) if row.lost_by(made) < row.lost else (share, high)
     return made
 
 
-def _lost(trial: Trial, b: int, by_loss: bool, loss: SVXSoftmax | None = None) -> float:
-    """Return what a row lost, in the outputs or by a loss.
+class _Row:
+    """One row of a trial and what it lost: its loss, or where that is small the gradients of its negatives.
 
-    It is its loss, or where that is small the gradients of its negatives, which keep their digits.
+    Those keep their digits where the loss has none left.
     """
-    outputs = trial.outputs
-    if loss is not None:
-        step = loss.forward(trial.arrays[0], trial.labels)
-        outputs = {"loss": step.loss, "grad_cosines": loss.backward(step, trial.cotangent).cosines}
-    if by_loss:
-        return float(outputs["loss"][b])
-    return float(np.abs(np.delete(outputs["grad_cosines"][b], trial.labels[b])).sum())
+
+    def __init__(self, trial: Trial, b: int) -> None:
+        rows = slice(b, b + 1)
+        self.cosines, self.labels, self.cotangent = trial.arrays[0][rows], trial.labels[rows], trial.cotangent[rows]
+        self.by_loss = "grad_cosines" not in trial.outputs or trial.outputs["loss"][b] > 1
+        self.lost = self._lost({name: values[rows] for name, values in trial.outputs.items()})
+
+    def lost_by(self, loss: SVXSoftmax) -> float:
+        """Return what the row loses by a loss."""
+        step = loss.forward(self.cosines, self.labels)
+        gradient = {} if self.by_loss else {"grad_cosines": loss.backward(step, self.cotangent).cosines}
+        return self._lost({"loss": step.loss} | gradient)
+
+    def _lost(self, outputs: Mapping[str, FloatArray]) -> float:
+        if self.by_loss:
+            return float(outputs["loss"][0])
+        return float(np.abs(np.delete(outputs["grad_cosines"][0], self.labels[0])).sum())
 
 
 def _sized(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
