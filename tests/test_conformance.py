@@ -62,6 +62,8 @@ def damaged(gradient: np.ndarray, mutant: str, own: tuple, p: np.ndarray) -> np.
         gradient[own] = 0
     if mutant == "negatives detached":
         gradient[p < p[own][:, None]] = 0
+    if mutant == "half as much again":
+        return gradient * gradient.dtype.type(1.5)
     if mutant == "one NaN":
         gradient[1, 2] = np.nan
     if mutant == "mean for sum":
@@ -71,6 +73,7 @@ def damaged(gradient: np.ndarray, mutant: str, own: tuple, p: np.ndarray) -> np.
 
 MUTANTS = [
     "sign flipped",
+    "half as much again",
     "s missing in the gradient",
     "missing s in h",
     "a tie is a support vector",

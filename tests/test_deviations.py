@@ -34,6 +34,7 @@ SMOOTH = [name for name, loss in LOSSES.items() if loss.s == 4]
 BACKWARD_ONLY = {
     "straight-through-angle", "slope-of-h-lost", "gradient-of-the-mean", "ignored-cotangent", "negatives-detached",
     "eps-in-loss-alone", "s-lost-in-gradient", "radial-gradient-kept", "weight-gradient-without-margin",
+    "gradient-sign-flipped", "one-hot-not-subtracted", "target-detached",
 }  # fmt: skip
 # What is wrong about a part that other losses lack, and has no meaning without it.
 ABOUT_A_PART = {"logits-are-angles", "sine-of-whole-row", "h-on-scaled-logits", "negatives-zeroed"}
@@ -357,6 +358,9 @@ def test_the_backward_mistakes_keep_the_losses_and_change_the_entries_they_say()
         "straight-through-angle": np.where(own, 1 / slope, 1),
         "slope-of-h-lost": np.where(mask, 1 / T, 1),
         "negatives-detached": own * 1.0,
+        "target-detached": ~own * 1.0,
+        "gradient-sign-flipped": np.full(own.shape, -1.0),
+        "one-hot-not-subtracted": np.where(own, 1 + 1 / np.expm1(-truth[0])[:, None], 1),
         "s-lost-in-gradient": np.full(own.shape, 1 / S),
         "gradient-of-the-mean": np.full(own.shape, 1 / 8),
         "ignored-cotangent": np.divide(1, COTANGENT, where=COTANGENT != 0, out=np.full(8, np.nan))[:, None],

@@ -200,6 +200,6 @@ def test_names_of_hypotheses_are_unique() -> None:
     assert len(set(of_pairs)) == len(of_pairs)
 
 
-@pytest.mark.parametrize("mutant", ["sign flipped", "target gradient dropped", "one NaN"])
+@pytest.mark.parametrize("mutant", ["half as much again", "one NaN"])
 def test_mistakes_without_a_name_fail_without_one(mutant: str) -> None:
     assert check(named(mutant), "sv-am-softmax", framework="numpy").verdict == "FAIL"

@@ -112,6 +112,16 @@ def no_negatives(losses: np.ndarray, gradient: np.ndarray, own: Pair, mask: np.n
     return losses, kept
 
 
+def no_target(losses: np.ndarray, gradient: np.ndarray, own: Pair, mask: np.ndarray) -> Pair:
+    gradient[own] = 0
+    return losses, gradient
+
+
+def no_one_hot(z: np.ndarray, own: Pair) -> Pair:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return log_sum_exp(z, own)[0], e / e.sum(axis=1, keepdims=True)
+
+
 LINES: dict[str, Callable[..., Any]] = {
     "clamp": lambda c: (c, 1),
     "margin": am,
@@ -165,6 +175,9 @@ MISTAKES: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     "cos-m-theta-without-psi": ("sv-a-softmax", {"margin": cos_m_theta}),
     "annealing-left-on": ("sv-a-softmax", {"margin": annealed}),
     "negatives-detached": ("sv-am-softmax", {"result": no_negatives}),
+    "target-detached": ("sv-am-softmax", {"result": no_target}),
+    "one-hot-not-subtracted": ("sv-arc-softmax", {"softmax": no_one_hot}),
+    "gradient-sign-flipped": ("sv-am-softmax", {"result": lambda losses, g, *_: (losses, -g)}),
     "slope-of-h-lost": ("sv-am-softmax", {"emphasis": lambda c, s, t: ((t - 1) * (c + 1), 0.0)}),
     "margin-ignored": ("sv-arc-softmax", {"margin": lambda c, m: (c, np.ones_like(c))}),
     "gradient-of-the-mean": ("sv-am-softmax", {"result": lambda losses, g, *_: (losses, g / len(losses))}),

@@ -22,7 +22,7 @@ from svref import golden
 from svref.conformance import check
 from svref.conformance.departure import ORDER
 from svref.conformance.hypotheses import LOSING, pairs, singles
-from svref.deviations import DEVIATIONS, heads, negatives, results, target
+from svref.deviations import DEVIATIONS, backward, heads, negatives, results, target
 from svref.golden import tree
 from svref.golden.power import matrix
 from svref.variants import VARIANTS
@@ -33,7 +33,7 @@ REPORT = ROOT / "docs" / "reference" / "report.md"
 CHECK = ROOT / "docs" / "how-to" / "check.md"
 DIAGNOSE = ROOT / "docs" / "how-to" / "diagnose.md"
 PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE)
-STAGES = {"target": target, "negatives": negatives, "results": results, "heads": heads}
+STAGES = {"target": target, "negatives": negatives, "results": results, "backward": backward, "heads": heads}
 VERDICTS = ("PASS", "PASS-BRANCH", "FAIL", "FAIL-AS", "VACUOUS", "UNSUPPORTED", "ERROR")
 SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref .*?)```", re.DOTALL)
 

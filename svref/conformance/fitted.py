@@ -10,8 +10,9 @@ import numpy as np
 from svref.conformance.hypothesis import Change, Hypothesis, of_change, of_loss, of_run
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
+from svref.deviations.backward import CLAMP, clamped
 from svref.deviations.normalisation import through
-from svref.deviations.results import CLAMP, clamped, with_eps
+from svref.deviations.results import with_eps
 from svref.deviations.textbook import CosineRun
 from svref.formats import FORMATS, format_of
 from svref.inputs import FloatArray

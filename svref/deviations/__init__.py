@@ -9,8 +9,8 @@ and from embeddings and weights likewise. Every entry is one small function, wri
     a changed result    what the right computation is fed, or what it returns
     a changed head      the way between the vectors and the cosines is wrong
 
-The entries stand by the stage they spoil: `target` (f), `negatives` (I and h), `results` (softmax, reduction, way
-back), `heads` (normalisation). A new one is one function in one of these files.
+The entries stand by what they spoil: `target` (f), `negatives` (I and h), `results` (softmax, reduction, digits),
+`backward` (the gradient alone), `heads` (normalisation). A new one is one function in one of these files.
 
 Catalogued but not here, because no run of (cosines, labels, cotangent) or (embeddings, weights, ...) can show them:
 
@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from svref.deviations import heads, negatives, results, target
+from svref.deviations import backward, heads, negatives, results, target
 from svref.deviations.kinds import Deviation
 
 __all__ = ["DEVIATIONS", "Deviation"]
@@ -39,7 +39,7 @@ __all__ = ["DEVIATIONS", "Deviation"]
 DEVIATIONS: Mapping[str, Deviation] = MappingProxyType(
     {
         entry.name: entry
-        for stage in (target, negatives, results, heads)
+        for stage in (target, negatives, results, backward, heads)
         for entry in vars(stage).values()
         if isinstance(entry, Deviation)
     }

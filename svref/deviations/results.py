@@ -1,4 +1,4 @@
-"""Deviations of stage 3 and around it: the scale, the softmax, the reduction, the way back, the number format."""
+"""Deviations of stage 3 and around it: the scale, the softmax, the reduction, the number format."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ import numpy as np
 
 from svref import stages
 from svref.deviations.kinds import Applies, changed_loss, changed_result
-from svref.deviations.textbook import CosineRun, Entropy, cross_entropy, from_logits, right, right_logits
+from svref.deviations.textbook import CosineRun, Entropy, Result, cross_entropy, from_logits, right, right_logits
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 
 EPS = 1e-9
 FLOOR = 1e-30
-CLAMP = 1 - 1e-7
 OVERFLOW = {"float32": 88.7, "float64": 709.7}  # exp of a larger number is infinite
 UNDERFLOW = {"float32": -103.9, "float64": -745.1}  # exp of a smaller one is 0
-
-Result = tuple[FloatArray, FloatArray]
-
 
 # ---- the logits and their softmax ------------------------------------------------------------------------------
 
@@ -126,7 +122,7 @@ def probability_clipped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatAr
     """Losses lie between 1e-7 and 16.1, and rows beyond, the hardest and the best, have no gradient."""
     losses, gradient = right(loss, c, y, g)
     p = np.exp(-losses)
-    clipped = np.clip(p, 1 - CLAMP, CLAMP)
+    clipped = np.clip(p, 1e-7, 1 - 1e-7)
     return -np.log(clipped), np.where((clipped == p)[:, None], gradient, 0.0)
 
 
@@ -170,72 +166,6 @@ def sum_for_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) ->
     """The sum is returned where the mean was asked for: losses and gradients B times too large."""
     losses, gradient = right(loss, c, y, g)
     return losses * len(y), gradient * len(y)
-
-
-@changed_result("∂L/∂c / B, L_b right")
-def gradient_of_the_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Losses are right for each row, the gradient is that of their mean: B times too small."""
-    losses, gradient = right(loss, c, y, g)
-    return losses, gradient / len(y)
-
-
-@changed_result("∂ Σ_b L_b/∂c in place of ∂ Σ_b g_b L_b/∂c")
-def ignored_cotangent(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """A hand-written backward leaves out what comes from above: wrong as soon as rows are weighted."""
-    return right(loss, c, y, np.ones(len(y)))
-
-
-# ---- the way back ----------------------------------------------------------------------------------------------
-
-
-@changed_result("∂L/∂c_k = 0, k ≠ y")
-def negatives_detached(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """The negatives are constants in the backward pass: their classes are never pushed away."""
-    losses, gradient = right(loss, c, y, g)
-    return losses, np.where(np.arange(c.shape[1]) == y[:, None], gradient, 0.0)
-
-
-@changed_result("∂L/∂c_k = p_k t^I_k, ∂L/∂c_y = -q f'", applies=lambda loss: loss.s != 1)
-def s_lost_in_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """A hand-written backward returns the derivative by s c: losses are right, gradients s times too small."""
-    losses, gradient = right(loss, c, y, g)
-    return losses, gradient / loss.s
-
-
-@changed_result("c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond", "speechbrain/speechbrain, AdditiveAngularMargin")
-def clamp_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Cosines within 1e-7 of ±1 have the gradient 0, and the target's logit moves by s sin m sqrt(2e-7)."""
-    return clamped(CLAMP, of_target=False)(loss, c, y, g)
-
-
-@changed_result(
-    "c_y := clip(c_y, -1 + 1e-7, 1 - 1e-7), ∂c_y/∂c_y = 0 beyond",
-    "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
-    "4uiiurz1/keras-arcface:metrics.py",
-)
-def clamp_of_target_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """As clamp-kills-gradient, but of the target alone: negatives at ±1 are as they should be."""
-    return clamped(CLAMP, of_target=True)(loss, c, y, g)
-
-
-def clamped(edge: float, of_target: bool) -> CosineRun:
-    """Return the computation on cosines, or the target's alone, that are clipped to ±edge and constant beyond."""
-
-    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        touched = np.arange(c.shape[1]) == y[:, None] if of_target else np.ones(c.shape, dtype=bool)
-        clipped = np.where(touched, np.clip(c, -edge, edge), c)
-        losses, gradient = right(loss, clipped, y, g)
-        return losses, np.where(clipped == c, gradient, 0.0)
-
-    return run
-
-
-@changed_result("c := clip(c, -1, 1), ∂c/∂c = 1/2 at ±1, 0 beyond", "jax.numpy.clip, in any head that uses it")
-def clip_halves_at_ends(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Cosines at ±1 have half their gradient, as a tie of minimum and maximum does in JAX."""
-    losses, gradient = right(loss, np.clip(c, -1, 1), y, g)
-    halved = np.where(np.abs(c) == 1, gradient / 2, gradient)
-    return losses, np.where(np.abs(c) > 1, 0.0, halved)
 
 
 # ---- the number format -----------------------------------------------------------------------------------------

@@ -26,14 +26,13 @@ class Logits(NamedTuple):
     slope: FloatArray
 
 
-CosineRun = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray], tuple[FloatArray, FloatArray]]
+Result = tuple[FloatArray, FloatArray]
+CosineRun = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray], Result]
 ToLogits = Callable[[Step], Logits]
-Entropy = Callable[[FloatArray, stages.Own], tuple[FloatArray, FloatArray]]
+Entropy = Callable[[FloatArray, stages.Own], Result]
 
 
-def right(
-    loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def right(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
     """Return the losses and the gradient of Σ cotangent_b L_b as svref computes them."""
     step = loss.forward(cosines, labels)
     return step.loss, loss.backward(step, cotangent).cosines
@@ -66,7 +65,7 @@ def but_labels(step: Step, mask: BoolArray) -> BoolArray:
     return mask
 
 
-def cross_entropy(z: FloatArray, own: stages.Own) -> tuple[FloatArray, FloatArray]:
+def cross_entropy(z: FloatArray, own: stages.Own) -> Result:
     """Return -log softmax(z)_y and its derivatives by z, relative to the target, so that nothing cancels."""
     r = z - z[own][:, None]
     r[own] = -np.inf
@@ -81,7 +80,7 @@ def cross_entropy(z: FloatArray, own: stages.Own) -> tuple[FloatArray, FloatArra
 def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun:
     """Return the computation of these logits and this entropy."""
 
-    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
         step = loss.forward(c, y)
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)

@@ -76,6 +76,9 @@ def _mistakes(subject: Subject, rows: Rows, answer: Answer, difference: FloatArr
     yield "straight-through-angle", np.where(own, without_slope, 1)
     yield "slope-of-h-lost", np.where(~own & (np.abs(ratio * t - 1) < np.abs(ratio - 1)), 1 / t, 1)
     yield "negatives-detached", np.where(own, one, 0)
+    yield "target-detached", np.where(own, 0, one)
+    yield "one-hot-not-subtracted", np.where(own, 1 + 1 / np.expm1(-answer.losses)[:, None], 1)
+    yield "gradient-sign-flipped", -one
     yield "s-lost-in-gradient", one / s
     yield "gradient-of-the-mean", one / BATCH
 
