@@ -55,7 +55,8 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * f[step.own.rows]
     zs = np.abs(z).max(axis=1) + step.s * figures.value
-    target = 1 + np.maximum(stages.target_error(a), stages.target_error(-a)) * zs
+    q = stages.target_error(a)
+    target = 1 + np.maximum(q, stages.target_error(-a)) * zs
     by_cosines = np.abs(gradient) * (1 + zs)[:, None]
     by_cosines[step.own] = (step.s * figures.by_cosine * target)[step.own.rows]
     logit_gradient = _by_logits(step)
@@ -63,7 +64,7 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     return Scales(
         loss=1 + zs,
         cosines=by_cosines,
-        s=(1 + zs) * np.abs(logit_gradient * z / step.s).sum(axis=1) + np.abs(f),
+        s=(1 + zs) * np.abs(logit_gradient * z / step.s).sum(axis=1) + np.abs(f) + q * figures.value,
         t=(1 + zs) * (step.probabilities * np.abs(by_t)).sum(axis=1),
         margin={name: step.s * figure * target for name, figure in figures.by_parameter.items()},
     )

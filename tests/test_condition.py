@@ -7,9 +7,10 @@ import formulations
 import numpy as np
 import oracle
 import pytest
-from rows import batch, spec_of
+import scipy.optimize
+from rows import MARGINS, MORE_MARGINS, batch, spec_of
 
-from svref import condition, exact
+from svref import SupportVectors, SVXSoftmax, condition, exact
 from svref.conformance import check
 from svref.margins import AdditiveAngle, AdditiveCosine, Angle, NoMargin
 from svref.shards import Shard
@@ -50,6 +51,16 @@ def test_no_right_formulation_is_rejected(name: str, margin: str, form: str, dty
     report = check(formulations.candidate(name, margin, form), name, dtype=dtype, framework="numpy")
     report.raise_if_wrong()
     assert report.skipped == 0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ["am", "arc", "a", "arc-wide", "arc-linear", "a-2", "combined", "combined-multiple"])
+def test_the_scale_of_the_gradient_by_s_dominates_where_f_vanishes(name: str, dtype: str) -> None:
+    margin = (MARGINS | MORE_MARGINS)[name]
+    root = scipy.optimize.brentq(lambda c: float(margin.value(Angle.from_cosine(c))), -1, 1, xtol=1e-16)
+    cosines = np.array([[root, 1e-12, 2e-12, -1e-12], [root - 1e-7, 1e-9, -3e-9, 1e-9]], dtype=dtype)
+    loss = SVXSoftmax(margin, SupportVectors(1.0), s=16.0)
+    assert accuracy.errors(loss, cosines, np.array([0, 0]))["ds"] <= DOMINATED
 
 
 def head_batch(regime: str, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
