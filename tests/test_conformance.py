@@ -422,6 +422,11 @@ def test_unknown_names_list_the_known_ones() -> None:
         check(named(""), "sv-am-softmax", pack=str(Path(__file__).parent))
     with pytest.raises(ValueError, match="compute must be one of float64, float32, float16, bfloat16; got 'int8'"):
         check(named(""), "sv-am-softmax", compute="int8")
+    with pytest.raises(ValueError, match="compute must be no wider than dtype, float32: outputs do not hold it; got"):
+        check(named(""), "sv-am-softmax", dtype="float32", compute="float64")
+    for timeout in (0.0, -1.0, np.nan):
+        with pytest.raises(ValueError, match="timeout must be a positive number of seconds; got"):
+            check(named(""), "sv-am-softmax", timeout=timeout)
     with pytest.raises(ValueError, match="reduction must be one of none, sum, mean; got 'median'"):
         check(named(""), "sv-am-softmax", reduction="median")
     with pytest.raises(ValueError, match="dialect"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -84,6 +86,40 @@ def counted(change: Callable[[int, int], float]) -> Callable[..., Any]:
         return losses * change(len(calls) - 1, len(labels)), gradient
 
     return candidate
+
+
+def test_a_repeated_call_without_an_answer_in_time_is_an_error_and_no_finding() -> None:
+    cases = len([v for v in golden.load() if v.variant == NAME and v.level == "cosine"])
+    calls: list[int] = []
+
+    def slow_when_asked_again(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        calls.append(1)
+        time.sleep(0.3 * (len(calls) == cases + 10))
+        return sv_am(cosines, labels, **p)
+
+    def slow_at_one_row(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        time.sleep(0.3 * (len(labels) == 1))
+        return sv_am(cosines, labels, **p)
+
+    for slow, told in ((slow_when_asked_again, "the second call"), (slow_at_one_row, " alone")):
+        report = check(slow, NAME, timeout=0.1, framework="numpy", reduction="none")
+        assert (report.verdict, report.findings) == ("ERROR", ())
+        assert report.mishaps[-1].kind == "hung"
+        assert f"{told}: no answer within 0.1 s" in report.mishaps[-1].message
+
+
+def test_state_is_reproduced_by_all_cases_since_one_alone_may_not_show_it(tmp_path: Path) -> None:
+    path = tmp_path / "stateful.py"
+    path.write_text(
+        "import numpy as np\nimport svref\ncalls = []\n\n"
+        "def f(cosines, labels, **p):\n"
+        "    calls.append(1)\n"
+        "    losses, gradient = svref.sv_am_softmax(**p).value_and_grad(cosines, labels, reduction='none')\n"
+        "    return losses * (2 if len(calls) > 60 else 1), gradient\n"
+    )
+    report = check(f"{path}:f", NAME)
+    assert report.verdict == "FAIL-AS(hidden-state)"
+    assert report.reproduce == f"svref check {path}:f --loss {NAME} --dtype float64"
 
 
 def test_annealing_that_counts_its_calls_is_hidden_state() -> None:

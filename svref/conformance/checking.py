@@ -18,8 +18,8 @@ from svref.conformance.options import (
     candidate_name,
     cases_of,
     command_of,
+    compute_of,
     dtype_of,
-    format_named,
     guarded,
     is_answers,
     pack_of,
@@ -72,7 +72,7 @@ def check(
     dtype : {"float64", "float32"}
         The dtype of inputs and outputs.
     compute : {"float64", "float32", "float16", "bfloat16"}, optional
-        The format the candidate computes in, which the tolerance is for; None is `dtype`.
+        The format the candidate computes in, no wider than `dtype`; the tolerance is for it. None is `dtype`.
     framework : str, optional
         "numpy", "torch", "jax", "tensorflow", "tf.function" or "array-api:<module>"; None: found out.
     device : str, default "cpu"
@@ -116,9 +116,7 @@ def check(
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     spoken = dialect_of(dialect) if dialect else None
-    plan = Plan(
-        guard, level, kind, format_named(compute or kind.name), spoken, live=not is_answers(candidate), ignores=ignores
-    )
+    plan = Plan(guard, level, kind, compute_of(compute, kind), spoken, live=not is_answers(candidate), ignores=ignores)
     cases, left_out = cases_of(vectors, entry, plan, case, invalid)
     found = run(plan, cases, reduction, progress)
     found.remarks |= remarks

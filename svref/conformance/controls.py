@@ -86,35 +86,40 @@ CONTROLS: Mapping[str, Spoil] = {
 }
 
 
-def remembers(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[Finding]:
-    """Return what shows when every case is asked again, and the first of each group row by row."""
+def remembers(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[Finding | Mishap]:
+    """Return what shows when every case is asked again, and the first of each group row by row.
+
+    A call without an answer in time says nothing of what it would have answered.
+    """
     asked = (("hidden-state", _again, trials), ("rows-influence-each-other", _alone, _first_of_groups(trials)))
-    found: list[Finding] = []
+    found: list[Finding | Mishap] = []
     for name, check, some in asked:
-        texts = ((trial.id, check(guard, calls[trial.id], trial)) for trial in some)
-        found += itertools.islice((Finding(name, case, text) for case, text in texts if text), 1)
+        answers = ((trial.id, check(guard, calls[trial.id], trial)) for trial in some)
+        found += itertools.islice((_finding(name, case, said) for case, said in answers if said), 1)
     return found
+
+
+def _finding(name: str, case: str, said: str | Mishap) -> Finding | Mishap:
+    return said if isinstance(said, Mishap) else Finding(name, case, said)
 
 
 def _first_of_groups(trials: Sequence[Trial]) -> list[Trial]:
     return list({trial.group: trial for trial in reversed(trials)}.values())[::-1]
 
 
-def _again(guard: Guard, call: Call, trial: Trial) -> str:
+def _again(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     """Return how the same call differs from the first time, beyond rounding; "" if it does not."""
-    outputs = _asked(guard, call, trial.factor)
-    if isinstance(outputs, str):
-        return f"the second call {outputs}"
-    return _differs(trial, outputs, "the second call")
+    outputs = _asked(guard, call, trial.factor, "the second call")
+    return outputs if isinstance(outputs, str | Mishap) else _differs(trial, outputs, "the second call")
 
 
-def _alone(guard: Guard, call: Call, trial: Trial) -> str:
+def _alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     """Return how a row alone differs from the row in its batch; "" if it does not."""
     b = int(np.argmax(np.abs(call.cotangent)))
     reduced = trial.factor is not None  # of one row, to its own loss
-    outputs = _asked(guard, call.rows(slice(b, b + 1)), 1.0 if reduced else None)
-    if isinstance(outputs, str):
-        return f"row {b} alone {outputs}"
+    outputs = _asked(guard, call.rows(slice(b, b + 1)), 1.0 if reduced else None, f"row {b} alone")
+    if isinstance(outputs, str | Mishap):
+        return outputs
     of_batch = ("grad_weights", "loss") if reduced else ("grad_weights",)
     whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs and name not in of_batch}
     for name, values in whole.items():
@@ -122,20 +127,27 @@ def _alone(guard: Guard, call: Call, trial: Trial) -> str:
     return _differs(trial, whole, f"row {b} alone")
 
 
-def _asked(guard: Guard, call: Call, factor: float | None) -> Outputs | str:
+def _asked(guard: Guard, call: Call, factor: float | None, what: str) -> Outputs | str | Mishap:
     """Return the outputs of another call, or why there are none."""
     answer = guard(call)
     if isinstance(answer, Mishap):
-        return answer.message
-    return _unusable(answer, call, factor) or aligned(answer, call, factor)
+        return _without_answer(answer, what)
+    return _unusable(answer, call, factor, what) or aligned(answer, call, factor)
 
 
-def _unusable(answer: Answer, call: Call, factor: float | None) -> str:
+def _without_answer(mishap: Mishap, what: str) -> str | Mishap:
+    """Return what a call that was answered before is found to do, or the mishap that shows nothing about it."""
+    if mishap.kind in ("hung", "unsupported"):
+        return replace(mishap, message=f"{what}: {mishap.message}")
+    return f"{what} {mishap.message}"
+
+
+def _unusable(answer: Answer, call: Call, factor: float | None, what: str) -> str:
     """Return why an answer is none; "" if it is one."""
     try:
         check_outputs(returned(answer, call), call, factor)
     except CandidateError as error:
-        return f"is not answered: {error}"
+        return f"{what} is not answered: {error}"
     return ""
 
 
@@ -154,17 +166,21 @@ def _differs(trial: Trial, outputs: Outputs, what: str) -> str:
     return ""
 
 
-def counts_ignored(guard: Guard, call: Call, trial: Trial, ignore_index: int = -100) -> list[Finding]:
+def counts_ignored(guard: Guard, call: Call, trial: Trial, ignore_index: int = -100) -> list[Finding | Mishap]:
     """Return whether a row with the ignored label counts: its loss and gradient must be 0, the others as before."""
     labels = call.labels.copy()
     labels[0] = ignore_index
     asked = Call(call.id, call.arrays, labels, call.cotangent, {**call.parameters, "ignore_index": ignore_index})
     answer = guard(asked)
-    if isinstance(answer, Mishap):
-        text = "" if answer.kind == "unsupported" else f"with ignore_index={ignore_index} it {answer.message}"
-    else:
-        text = _unusable(answer, asked, trial.factor) or _counted(answer, asked, trial)
-    return [Finding("ignored-rows-counted", call.id, text)] if text else []
+    said = _on_ignored(answer, asked, trial, f"with ignore_index={ignore_index} it")
+    return [_finding("ignored-rows-counted", call.id, said)] if said else []
+
+
+def _on_ignored(answer: Answer | Mishap, call: Call, trial: Trial, what: str) -> str | Mishap:
+    """Return what is wrong about an answer with an ignored row; "" if nothing is, or the candidate refuses."""
+    if not isinstance(answer, Mishap):
+        return _unusable(answer, call, trial.factor, what) or _counted(answer, call, trial)
+    return "" if answer.kind == "unsupported" else _without_answer(answer, what)
 
 
 def _counted(answer: Answer, call: Call, trial: Trial) -> str:

@@ -15,7 +15,7 @@ from svref.conformance.adapters import answers
 from svref.conformance.candidate import Level, level_of, load, names
 from svref.conformance.guard import Guard
 from svref.conformance.running import Plan
-from svref.formats import FORMATS
+from svref.formats import FORMATS, format_of
 from svref.golden.vectors import Vector, Vectors, shipped
 from svref.golden.vectors import load as load_vectors
 from svref.variants import VARIANTS, Variant
@@ -32,6 +32,8 @@ def guarded(
     timeout: float | None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return what calls the candidate, its level, and whether it takes ``ignore_index``."""
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
     if is_answers(candidate):
         return Guard(answers.read(Path(str(candidate)))), None, False
     function = load(candidate) if isinstance(candidate, str) else candidate
@@ -105,10 +107,14 @@ def dtype_of(dtype: DTypeLike) -> np.dtype[Any]:
     return known[name]
 
 
-def format_named(name: str) -> str:
-    """Return the name of a format; a ValueError lists them."""
+def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
+    """Return the format that is computed in, no wider than the dtype of the outputs; a ValueError lists them."""
+    if name is None:
+        return kind.name
     if name not in FORMATS:
         raise ValueError(f"compute must be one of {', '.join(FORMATS)}; got {name!r}.")
+    if format_of(name).digits > format_of(kind.name).digits:
+        raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
     return name
 
 

@@ -27,7 +27,7 @@ def report_of(
     diagnosis = explanations(run.trials, entry)
     findings = run.findings + [_accepted(case) for case in run.accepted if strict]
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
-    first = (failures[0].case if failures else "") or next((f.case for f in findings), "")
+    shown = [f.case for f in failures] + ["" if f.name == "hidden-state" else f.case for f in findings]
     return Report(
         header=dict(header),
         counts=tuple(_counts(run.trials)),
@@ -46,8 +46,15 @@ def report_of(
         invalid=run.invalid,
         remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
         cases=_verdicts(run),
-        reproduce=f"{command} --case {first}" if command and first else "",
+        reproduce=_reproduce(command, shown),
     )
+
+
+def _reproduce(command: str, cases: Sequence[str]) -> str:
+    """Return the command that shows the first of the cases; the case "" takes the calls of all others."""
+    if not command or not cases:
+        return ""
+    return f"{command} --case {cases[0]}" if cases[0] else command
 
 
 def _worst_first(failures: Iterable[Failure]) -> list[Failure]:

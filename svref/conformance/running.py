@@ -123,10 +123,12 @@ def run(plan: Plan, vectors: Sequence[Vector], reduction: str | None, progress: 
             _try(plan, vector, reduction, found)
     if plan.live and found.trials:
         calls = {v.id: plan.call(v) for v in numeric}
-        found.findings += remembers(plan.guard, calls, found.trials)
+        seen = remembers(plan.guard, calls, found.trials)
         if plan.ignores:
             trial = max(found.trials, key=lambda trial: len(trial.labels) > 1)  # the first with another row
-            found.findings += counts_ignored(plan.guard, calls[trial.id], trial)
+            seen += counts_ignored(plan.guard, calls[trial.id], trial)
+        found.findings += [one for one in seen if isinstance(one, Finding)]
+        found.mishaps += [one for one in seen if isinstance(one, Mishap)]
     found.blind += blind(found.trials) if found.trials else []
     return found
 
