@@ -273,6 +273,36 @@ def test_a_normalisation_that_is_left_out_or_wrong_is_named(
     assert check(head, "sv-am-softmax", dtype=dtype).verdict == f"FAIL-AS({deviation})"
 
 
+@pytest.mark.parametrize("eps", [1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("under_root", [False, True])
+def test_an_epsilon_beside_a_length_is_named_with_its_size_and_not_as_a_number_format(
+    under_root: bool, eps: float
+) -> None:
+    def longer(rows: np.ndarray) -> np.ndarray:
+        return np.sqrt(length(rows, 1) ** 2 + eps) if under_root else length(rows, 1) + eps
+
+    def back(rows: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        slope = length(rows, 1) / longer(rows) if under_root else 1.0
+        radial = (gradient * rows).sum(axis=1, keepdims=True) / longer(rows) * slope
+        return (gradient - radial * unit(rows, 1)) / longer(rows)
+
+    def head(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+        losses, dx, dw = bilinear(embeddings / longer(embeddings), weights / longer(weights), labels, p)
+        return losses, back(embeddings, dx), back(weights, dw)
+
+    size = f"{eps:g} under the root" if under_root else f"{eps:g}"
+    assert check(head, "sv-am-softmax").verdict == f"FAIL-AS(eps-in-norm({size}))"
+
+
+@pytest.mark.parametrize("relative", [1e-9, 1e-12])
+def test_an_error_far_below_that_of_float32_is_not_called_float32(relative: float) -> None:
+    def off(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Pair:
+        return tuple(values * (1 + relative) for values in textbook()(cosines, labels, **p))
+
+    report = check(off, "sv-am-softmax")
+    assert (report.verdict, report.diagnosis) == ("FAIL", ())
+
+
 def test_a_mistake_inside_a_head_is_named_as_outside_of_it() -> None:
     wrong = textbook(**MISTAKES["t-offset"][1])
     head = HEADS["head_by_units"]

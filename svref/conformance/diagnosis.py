@@ -58,7 +58,7 @@ def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Diagno
     passing = [t for t in trials if not t.failed]
     if not failing:
         return ()
-    known = [h for h in singles(entry) if h.may_tell(failing)]
+    known = list(singles(entry))
     for hypotheses in (known, pairs(), losing(known), losing(narrowed())):
         found = [h for h in hypotheses if _complete(h, failing, passing)]
         if found:
@@ -70,6 +70,8 @@ def _complete(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequenc
     """Return whether a hypothesis explains all; most are refuted by the first case."""
     if not all(hypothesis.explains(t) for t in failing) or any(hypothesis.contradicted(t) for t in passing):
         return False
+    if not hypothesis.may_tell(failing):
+        return False
     return hypothesis.base is None or hypothesis.base.matters(failing)
 
 
@@ -77,7 +79,7 @@ def _closest(
     known: Sequence[Hypothesis], failing: Sequence[Trial], passing: Sequence[Trial], entry: Variant | None
 ) -> tuple[Diagnosis, ...]:
     """Return the hypothesis that explains most failing cases, if those are more than half of them."""
-    matched = [sum(h.explains(trial) for trial in failing) for h in known]
+    matched = [sum(h.explains(trial) for trial in failing) if h.may_tell(failing) else 0 for h in known]
     best = int(np.argmax(matched))
     if 2 * matched[best] <= len(failing):
         return ()

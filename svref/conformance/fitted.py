@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from svref.conformance.hypothesis import Change, Hypothesis, of_change, of_loss,
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
 from svref.deviations.backward import CLAMP, clamped
+from svref.deviations.heads import with_norm_eps
 from svref.deviations.normalisation import through
 from svref.deviations.results import with_eps
 from svref.deviations.textbook import CosineRun
@@ -22,10 +23,12 @@ from svref.margins import MultiplicativeAngle
 
 ANNEALED = "annealing-left-on(any λ)"
 EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)
+NORM_EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 EDGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 HALF = 20  # digits; formats with fewer excuse any number, so that the losses must show them
 DOWNCAST = "precision-downcast"
 TOLD = 8.0  # times the tolerance, since the row that tells a size has an error of its own
+ROUNDED = 1 / 64  # of the tolerance: rounding comes as near as that somewhere; what stays below is a smaller error
 SHOWN = 0.5  # of the elements that a narrower format does not hold; a few wrong ones are another mistake
 
 
@@ -37,6 +40,7 @@ def fitted() -> Iterator[Hypothesis]:
     yield _any_eps()
     yield from _clamps("clamp-kills-gradient", "c")
     yield from _clamps("clamp-of-target-kills-gradient", "c_y")
+    yield from _norms()
     yield from (narrow(name) for name in FORMATS if name != "float64")
 
 
@@ -54,6 +58,17 @@ def _clamps(name: str, c: str) -> Iterator[Hypothesis]:
         for size, end in ((f"{edge:g}", 1 - edge), (f"{edge:g} in float32", float(np.float32(1 - edge)))):
             if end != CLAMP:  # that is the registry's
                 yield _sized(DEVIATIONS[name], size, formula, clamped(end, of_target=c == "c_y"))
+
+
+def _norms() -> Iterator[Hypothesis]:
+    """Yield lengths with every usual ε, added to the length or under the root."""
+    about = DEVIATIONS["eps-in-norm"]
+    for eps in NORM_EPSILONS:
+        if eps != 1e-7:  # that is the registry's
+            formula = f"x̂ = x/(|x| + {eps:g}), ŵ_k = w_k/(|w_k| + {eps:g})"
+            yield _named(replace(about, on_head=with_norm_eps(eps)), f"{eps:g}", formula)
+        formula = f"x̂ = x/sqrt(|x|² + {eps:g}), ŵ_k = w_k/sqrt(|w_k|² + {eps:g})"
+        yield _named(replace(about, on_head=with_norm_eps(eps, under_root=True)), f"{eps:g} under the root", formula)
 
 
 def _any_annealing() -> Hypothesis:
@@ -119,8 +134,11 @@ class _Row:
 
 def _sized(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
     """Return the hypothesis of a deviation with another size."""
-    written = replace(about, on_cosines=run, on_head=through(run))
-    return replace(of_run(written, lambda trial: trial.loss), name=f"{about.name}({size})", formula=formula)
+    return _named(replace(about, on_cosines=run, on_head=through(run)), size, formula)
+
+
+def _named(sized: Deviation, size: str, formula: str) -> Hypothesis:
+    return replace(of_run(sized, lambda trial: trial.loss), name=f"{sized.name}({size})", formula=formula)
 
 
 def _any_eps() -> Hypothesis:
@@ -149,8 +167,16 @@ def narrow(name: str, change: Change = lambda trial: trial.loss) -> Hypothesis:
         whole = of_loss(trial, change, trial.compute)
         return of_loss(trial, change, name) if whole is not None and _shows(trial, whole, name) else None
 
+    def shows(trials: Sequence[Trial]) -> bool:
+        expected = ((trial, of_loss(trial, change, name)) for trial in trials)
+        return any(
+            float(q.error[q.judged].max(initial=0.0)) > ROUNDED
+            for trial, reference in expected if reference is not None
+            for q in trial.against(reference).quantities
+        )  # fmt: skip
+
     about = DEVIATIONS["precision-downcast-float32"]
-    return Hypothesis(f"{DOWNCAST}-{name}", f"c := {name}(c)", about.effect, about.seen, expects)
+    return Hypothesis(f"{DOWNCAST}-{name}", f"c := {name}(c)", about.effect, about.seen, expects, shows=shows)
 
 
 def _shows(trial: Trial, whole: Reference, name: str) -> bool:

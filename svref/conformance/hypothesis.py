@@ -43,6 +43,8 @@ class Hypothesis:
         Whether an element of each case tells its size, so that another must agree.
     base : Hypothesis or None
         What this one loses numbers of; it must matter by itself.
+    shows : callable
+        Takes all failing trials; False if together they do not look like it, as one alone may.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Hypothesis:
     loss: Change | None = field(repr=False, default=None)
     fits: bool = False
     base: Hypothesis | None = field(repr=False, default=None)
+    shows: Callable[[Sequence[Trial]], bool] = field(repr=False, default=lambda trials: True)
 
     def explains(self, trial: Trial) -> bool:
         """Return whether a failing case is what the hypothesis says, and not also what is right."""
@@ -62,9 +65,9 @@ class Hypothesis:
         return expected is not None and not trial.against(expected).wrong and _predicts_failure(trial, expected)
 
     def may_tell(self, trials: Sequence[Trial]) -> bool:
-        """Return whether there are more wrong elements than sizes to fit."""
+        """Return whether there are more wrong elements than sizes to fit, and all together look like it."""
         wrong = sum(int(q.wrong.sum()) for trial in trials for q in trial.judgement.quantities)
-        return wrong > len(trials) or not self.fits
+        return (wrong > len(trials) or not self.fits) and self.shows(trials)
 
     def matters(self, trials: Sequence[Trial]) -> bool:
         """Return whether the check would find anything wrong in some of the cases."""

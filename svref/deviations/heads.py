@@ -9,7 +9,7 @@ import numpy as np
 from svref.deviations import normalisation as by
 from svref.deviations import which
 from svref.deviations.kinds import changed_head
-from svref.deviations.normalisation import through
+from svref.deviations.normalisation import HeadRun, through
 from svref.deviations.target import straight_through_angle
 from svref.deviations.textbook import right
 from svref.inputs import FloatArray, IntArray
@@ -60,7 +60,13 @@ def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: Int
 )
 def eps_in_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
     """Cosines are too small by 1e-7/|w| and 1e-7/|x|: much for short vectors, and float64 ends at seven digits."""
-    return through(right, by.by_length_plus_eps, by.by_length_plus_eps)(loss, x, w, y, g)
+    return with_norm_eps(1e-7)(loss, x, w, y, g)
+
+
+def with_norm_eps(eps: float, under_root: bool = False) -> HeadRun:
+    """Return the head that adds ε to the lengths it divides by, or to their squares."""
+    longer = by.by_length_plus(eps, under_root)
+    return through(right, longer, longer)
 
 
 @changed_head("∂L/∂x = Σ_k g_k ŵ_k/|x|, ∂L/∂w_k = Σ_b g_bk x̂_b/|w_k|")

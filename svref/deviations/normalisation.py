@@ -22,7 +22,6 @@ HeadRun = Callable[
     [SVXSoftmax, FloatArray, FloatArray, IntArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]
 ]
 ROUNDING = 2.0**-40  # a cosine of unit vectors may exceed 1 by less
-EPS = 1e-7
 TINY = 1e-12  # what frameworks divide by where a length is 0
 
 
@@ -44,13 +43,16 @@ def by_constant_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
     return rows / length, lambda g: g / length
 
 
-def by_length_plus_eps(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return v/(|v| + ε)."""
-    length = lengths(rows)
-    unit = rows / length
-    return rows / (
-        length + EPS
-    ), lambda g: (g - row_dot(g, unit)[:, None] * unit * length / (length + EPS)) / (length + EPS)
+def by_length_plus(eps: float, under_root: bool = False) -> Normaliser:
+    """Return v/(|v| + ε), or v/sqrt(|v|² + ε)."""
+
+    def normaliser(rows: FloatArray) -> tuple[FloatArray, Backward]:
+        length = lengths(rows)
+        unit, longer = rows / length, np.sqrt(length**2 + eps) if under_root else length + eps
+        share = length / longer * (length / longer if under_root else 1)
+        return rows / longer, lambda g: (g - row_dot(g, unit)[:, None] * unit * share) / longer
+
+    return normaliser
 
 
 def by_column(rows: FloatArray) -> tuple[FloatArray, Backward]:
