@@ -22,6 +22,7 @@ from svref.loss import SVXSoftmax
 from svref.margins import MultiplicativeAngle
 
 ANNEALED = "annealing-left-on(any λ)"
+ANY_SHARE = "f = (λ c_y + ψ)/(1 + λ)"
 EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)
 NORM_EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
 EDGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
@@ -73,7 +74,7 @@ def _norms() -> Iterator[Hypothesis]:
 
 def _any_annealing() -> Hypothesis:
     """Return the hypothesis of the annealing that one row tells; it is told in as many digits as the row has."""
-    known = of_change(ANNEALED, DEVIATIONS["annealing-left-on"], annealed)
+    known = of_change(ANNEALED, replace(DEVIATIONS["annealing-left-on"], formula=ANY_SHARE), annealed)
 
     def expects(trial: Trial) -> Reference | None:
         expected = known.expects(trial)

@@ -11,8 +11,17 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from svref.conformance.fitted import ANNEALED, DOWNCAST, annealed, clamps_in_float32, fitted, narrow
-from svref.conformance.hypothesis import Change, Hypothesis, change_of, losing_too, of_change, of_deviation, of_run
+from svref.conformance.fitted import ANNEALED, ANY_SHARE, DOWNCAST, annealed, clamps_in_float32, fitted, narrow
+from svref.conformance.hypothesis import (
+    Change,
+    Hypothesis,
+    change_of,
+    losing_too,
+    of_change,
+    of_deviation,
+    of_run,
+    told,
+)
 from svref.conformance.slips import slips
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
@@ -38,22 +47,22 @@ def singles(entry: Variant | None) -> Iterator[Hypothesis]:
 def pairs() -> Iterator[Hypothesis]:
     """Yield another loss computed with another mistake, the digits of float32 among them."""
     changes = [d for d in DEVIATIONS.values() if d.change is not None]
-    for first, second in itertools.permutations(changes, 2):
-        if first.name < second.name:
-            yield of_change(f"{first.name} with {second.name}", first, _both(first, second))
+    for first, second in itertools.combinations(sorted(changes, key=lambda d: d.name), 2):
+        yield replace(of_change(first.name, first, _both(first, second)), **told(first, second))
     runs = [d for d in DEVIATIONS.values() if d.change is None and not d.name.startswith(DOWNCAST)]
-    for name, change in [*((d.name, change_of(d)) for d in changes), (ANNEALED, annealed)]:
+    annealing = replace(DEVIATIONS["annealing-left-on"], name=ANNEALED, formula=ANY_SHARE)
+    for first, change in [*((d, change_of(d)) for d in changes), (annealing, annealed)]:
         for second in (*runs, *clamps_in_float32()):
-            yield replace(of_run(second, change), name=f"{name} with {second.name}")
+            yield replace(of_run(second, change), **told(first, second))
     yield from narrowed()
 
 
 def narrowed() -> Iterator[Hypothesis]:
     """Yield another loss, computed in the digits of float32."""
+    digits = DEVIATIONS[f"{DOWNCAST}-float32"]
     for first in DEVIATIONS.values():
         if first.change is not None:
-            digits = narrow("float32", change_of(first))
-            yield replace(digits, name=f"{first.name} with {digits.name}")
+            yield replace(narrow("float32", change_of(first)), **told(first, digits))
 
 
 def losing(hypotheses: Iterable[Hypothesis]) -> Iterator[Hypothesis]:

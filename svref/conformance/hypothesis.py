@@ -172,8 +172,17 @@ def losing_too(hypothesis: Hypothesis, overflow: Deviation) -> Hypothesis:
         ways = [tuple(map(partial(_lost_where, trial), way, values)) for way in expected.ways]
         return replace(expected, ways=tuple(ways))
 
-    name = f"{hypothesis.name} with {overflow.name}"
-    return replace(hypothesis, name=name, expects=expects, base=hypothesis)
+    return replace(hypothesis, **told(hypothesis, overflow), expects=expects, base=hypothesis)
+
+
+def told(first: Hypothesis | Deviation, second: Deviation) -> dict[str, Any]:
+    """Return what a hypothesis of both says of itself."""
+    return {
+        "name": f"{first.name} with {second.name}",
+        "formula": f"{first.formula}; {second.formula}",
+        "effect": f"{first.effect} {second.effect}",
+        "seen": tuple(dict.fromkeys(first.seen + second.seen)),
+    }
 
 
 def _lost_where(trial: Trial, right: Right, values: FloatArray) -> Right:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,7 @@ def _closest(diagnosis: Diagnosis) -> str:
 
 def _explanation(diagnosis: Diagnosis) -> Iterator[str]:
     yield f"      {diagnosis.formula}; seen in {diagnosis.seen[0]}"
-    yield f"      {diagnosis.effect}"
+    yield from (f"      {line}" for line in textwrap.wrap(diagnosis.effect, 114))
     if diagnosis.dialects:
         yield f"      if you meant to follow that code:  --dialect {diagnosis.dialects[0]}"
 

@@ -65,7 +65,7 @@ def ignored_cotangent(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArra
 
 @changed_result("c := clip(c, -1 + 1e-7, 1 - 1e-7), ∂c/∂c = 0 beyond", "speechbrain/speechbrain, AdditiveAngularMargin")
 def clamp_kills_gradient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Cosines within 1e-7 of ±1 have the gradient 0, and the target's logit moves by s sin m sqrt(2e-7)."""
+    """Cosines beyond the clamp have the gradient 0, and at a pole the target's logit moves: by s sin m sqrt(2 ε)."""
     return clamped(CLAMP, of_target=False)(loss, c, y, g)
 
 

@@ -59,7 +59,7 @@ def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: Int
     "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py",
 )
 def eps_in_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """Cosines are too small by 1e-7/|w| and 1e-7/|x|: much for short vectors, and float64 ends at seven digits."""
+    """Cosines are too small by shares ε/|w| and ε/|x|: much for short vectors, and no digits of float64 beyond ε."""
     return with_norm_eps(1e-7)(loss, x, w, y, g)
 
 
