@@ -339,6 +339,15 @@ def test_a_candidate_that_hangs_everywhere_is_not_taken_for_numpy(torch: Any) ->
     assert detect(hangs, "cosine", PARAMETERS, timeout=0.02) != "numpy"
 
 
+def test_the_framework_of_code_that_needs_two_rows_is_found_out() -> None:
+    def over_the_batch(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        if len(labels) < 2:
+            raise ValueError("expected more than 1 value per channel")
+        return np.zeros(len(labels)), np.zeros_like(cosines)
+
+    assert detect(over_the_batch, "cosine", PARAMETERS) == "numpy"
+
+
 @pytest.mark.framework
 def test_a_scalar_of_an_array_namespace_has_its_own_gradient(strict: Any) -> None:
     def mean(cosines: Any, labels: Any, **p: float) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import svref
 from svref import golden
 from svref.conformance import CandidateError, Report, check
 from svref.conformance.candidate import GRADIENTS
+from svref.golden import VectorsError
+from svref.golden.tree import validate
 
 NAME = "sv-am-softmax"
 Edit = Callable[[dict[str, Any]], None]
@@ -160,9 +163,28 @@ REFUSED: dict[str, Edit] = {
     r"does not follow the answers schema at \$\.format": lambda c: c.update(format="svref-answers/2"),
     r"does not follow the answers schema at \$\.dtype": lambda c: c.update(dtype="float16"),
     r"'producer' is a required property": lambda c: c.pop("producer"),
-    r"does not follow the answers schema at \$\.answers\.x": lambda c: c["answers"].update(x={"losses": [1.0]}),
-    r"does not follow the answers schema at \$\.answers\.y": lambda c: c["answers"].update(y={"loss": ["nan"]}),
+    r"does not follow the answers schema at \$\.answers: \[\[0\.0, 0\.0, .{,200}$": lambda c: c.update(
+        answers=[[0] * 999] * 9
+    ),
 }
+KEYS = "keys are loss and grad_cosines, or loss, grad_embeddings and grad_weights; or error or unsupported alone."
+NUMBERS = '"NaN", "Infinity", "-Infinity"; got'
+LONG = [[0.125] * 999] * 999
+WRONG: dict[str, Any] = {  # what is told of an answer, and the answer
+    f"has unknown key 'losses'; {KEYS}": {"losses": [1.0]},
+    f"has unknown key 'grad_cosine'; {KEYS}": {"loss": [1.0], "grad_cosine": LONG},
+    f"has unknown key 'time'; {KEYS}": {"loss": [1.0], "grad_cosines": [1.0], "time": 3},
+    f"has beside 'error' the key 'loss'; {KEYS}": {"loss": [1.0], "error": "why"},
+    f"has beside 'error' the key 'unsupported'; {KEYS}": {"unsupported": "why", "error": "why"},
+    f"has no key 'loss'; {KEYS}": {"grad_cosines": [1.0]},
+    "must be an object; got [[0.125, 0.125, ": LONG,
+    "must have a list of numbers in 'loss'; got 1.0.": {"loss": 1},
+    "must have a list of numbers in 'grad_weights'; got {'data': [[": {"loss": [], "grad_weights": {"data": LONG}},
+    f"must have numbers in 'grad_cosines', row by row in one list, or {NUMBERS} [0.125, ": {"loss": [1.0], "grad_cosines": LONG},
+    f"must have numbers in 'loss', row by row in one list, or {NUMBERS} 'nan' at 1.": {"loss": [1.0, "nan"]},
+    f"must have numbers in 'loss', row by row in one list, or {NUMBERS} True at 0.": {"loss": [True]},
+    "must say why in 'unsupported', as a text; got [[0.125, ": {"unsupported": LONG},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("message", REFUSED)
@@ -171,6 +193,31 @@ def test_what_does_not_follow_the_schema_is_refused_with_its_file(inputs: Path, 
     REFUSED[message](content)
     with pytest.raises(CandidateError, match=r"answers\.json holds no answers: .*" + message):
         judged(tmp_path, content)
+
+
+@pytest.mark.parametrize("told", WRONG)
+def test_what_is_wrong_in_an_answer_is_told_with_case_and_key_in_one_line(
+    inputs: Path, tmp_path: Path, told: str
+) -> None:
+    content = program(inputs)
+    case = next(iter(content["answers"]))
+    content["answers"][case] = WRONG[told]
+    with pytest.raises(CandidateError, match=re.escape(f"answers.json holds no answers: answer of {case} {told}")) as e:
+        judged(tmp_path, content)
+    assert len(str(e.value)) < 300 + len(str(tmp_path))
+
+
+def test_names_of_any_length_are_told_shortened(inputs: Path, tmp_path: Path) -> None:
+    for answers in ({"x" * 9999: {}}, {"x": {"loss": [1.0], "y" * 9999: []}}, {"x": {"loss": ["z" * 9999]}}):
+        with pytest.raises(CandidateError, match=r"answer of x.* has no key|unknown key 'yy|got 'zz") as e:
+            judged(tmp_path, {**program(inputs), "answers": answers})
+        assert len(str(e.value)) < 400 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("told", WRONG)
+def test_the_schema_refuses_what_is_told_in_words(inputs: Path, told: str) -> None:
+    with pytest.raises(VectorsError, match=r"does not follow the answers schema at \$\.answers"):
+        validate("answers", {**program(inputs), "answers": {"x": WRONG[told]}}, "x")
 
 
 def test_answers_to_another_pack_or_major_version_are_refused_with_both(inputs: Path, tmp_path: Path) -> None:

@@ -368,6 +368,20 @@ def test_a_candidate_without_a_parameter_is_told_how_it_is_called() -> None:
         check(lambda cosines, labels, *, s, m: None, "sv-am-softmax")
 
 
+def test_a_head_by_other_names_and_one_that_owns_its_weights_are_told_what_to_do() -> None:
+    with pytest.raises(CandidateError, match="must name its first arguments embeddings and weights; got x, w, labels"):
+        check(lambda x, w, labels, *, s, m, t: None, "sv-am-softmax")
+
+    class Head:
+        def forward(self, x: object, labels: object) -> None:
+            pass
+
+        __call__ = forward
+
+    with pytest.raises(CandidateError, match=r"m, t=?.*A module that owns its weights is called through torch\.func"):
+        check(Head(), "sv-am-softmax")
+
+
 BROKEN = {
     "must return the tuple (losses, grad_cosines); got ndarray": lambda cosines, labels, **p: np.zeros(3),
     "grad_cosines must have shape (4, 6); got shape (6,)": lambda cosines, labels, **p: (cosines[:, 0], cosines[0]),

@@ -108,6 +108,17 @@ def test_a_repeated_call_without_an_answer_in_time_is_an_error_and_no_finding() 
         assert f"{told}: no answer within 0.1 s" in report.mishaps[-1].message
 
 
+@pytest.mark.parametrize("refuses", [lambda loss: loss.squeeze(), lambda loss: 1 / (len(loss) - 1) * 0 + loss])
+def test_a_row_that_cannot_be_asked_alone_is_no_influence_of_other_rows(refuses: Callable[..., Any]) -> None:
+    def candidate(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        losses, gradient = sv_am(cosines, labels, **p)
+        return refuses(losses), gradient
+
+    report = check(candidate, NAME, framework="numpy")
+    assert (report.verdict, report.findings) == ("ERROR", ())
+    assert " alone" in report.mishaps[-1].message
+
+
 def test_state_is_reproduced_by_all_cases_since_one_alone_may_not_show_it(tmp_path: Path) -> None:
     path = tmp_path / "stateful.py"
     path.write_text(

@@ -292,6 +292,25 @@ def test_what_there_is_not_exits_2_with_what_there_is(arguments: tuple[str, ...]
     assert result.stderr.startswith(f"svref: {message}")
 
 
+def test_a_list_without_a_case_says_so_apart() -> None:
+    result = svref_command("golden", "list", "--variant", "softmax", "--group", "tie")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "svref: no case matches\n")
+
+
+@pytest.mark.parametrize("module", ["typer", "svref.cli.check", "svref.cli.tools"])
+def test_an_interrupt_while_the_command_is_loaded_is_silent(module: str) -> None:
+    script = (
+        "import sys, importlib.abc\n"
+        "class Interrupted(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == sys.argv[1]: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from svref.cli import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", script, module], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
 DIFFERENCES = {
     "changed  note Notebook: tests": edited(GROUP, lambda c: c["notes"]["Notebook"].update(tests="x")),
     "changed  the pack: version": lambda p: seal(p, {"version": "1.1.0"}),

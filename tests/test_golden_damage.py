@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from resealed import edited, replaced, seal
 
 from svref import golden
 from svref.golden import VectorsError, canonical, commands, tree
+from svref.golden.compare import differences, lines
+from svref.golden.large import load_large
 
 Damage = Callable[[Path], object]
 GROUP = "groups/sv-am-softmax/notebook.json"
@@ -253,8 +256,9 @@ def foreign(directory: Path) -> None:
     (directory / "manifest.json").write_text('{"name": "my application", "files": {}}')
 
 
+A_FILE = r"seed must be a directory, or nothing yet, and is a file; nothing was written\."
 IN_THE_WAY: dict[str, tuple[Damage, str]] = {
-    "a file": (lambda p: p.write_text("mine"), "seed"),
+    "a file": (lambda p: p.write_text("mine"), ""),
     "files": (lambda p: (p.mkdir(), (p / "precious.txt").write_text("mine")), r"precious\.txt"),
     "a manifest of something else": (foreign, r"manifest\.json"),
     "another pack": (lambda p: (golden.make(p.parent, ["seed"]), seal(p, {"pack": "core"})), "SHA256SUMS"),
@@ -268,9 +272,10 @@ IN_THE_WAY: dict[str, tuple[Damage, str]] = {
 @pytest.mark.parametrize("name", IN_THE_WAY)
 def test_make_overwrites_nothing_but_the_pack_of_that_name(name: str, tmp_path: Path) -> None:
     put, first = IN_THE_WAY[name]
+    told = f"or a pack 'seed' to be replaced, but holds other files, first {first}; " if first else A_FILE
     put(tmp_path / "seed")
     before = state(tmp_path)
-    with pytest.raises(VectorsError, match=f"or a pack 'seed' to be replaced, but holds other files, first {first}; "):
+    with pytest.raises(VectorsError, match=told):
         golden.make(tmp_path, ["seed"])
     assert state(tmp_path) == before
 
@@ -317,24 +322,93 @@ KILLED = (
 )
 
 
-@pytest.mark.parametrize("use", [golden.load, lambda p: golden.make(p.parent, ["seed"])])
 @pytest.mark.parametrize("at", ["seed", ".new"])
-def test_a_pack_outlives_a_kill_while_it_is_replaced(
-    at: str, use: Callable[[Path], object], whole: Path, pack: Path
-) -> None:
+def test_a_pack_outlives_a_kill_while_it_is_replaced(at: str, whole: Path, pack: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(pack.parent), at], check=False)
     assert len(list(pack.parent.iterdir())) == 2
     assert pack.exists() == (at == "seed")
-    use(pack)
+    golden.make(pack.parent, ["seed"])
     assert [p.name for p in pack.parent.iterdir()] == ["seed"]
     assert state(pack) == state(whole)
 
 
-def test_what_another_process_is_writing_is_left_alone(pack: Path) -> None:
+READERS = [golden.load, golden.verify, golden.lint, lines, load_large, lambda p: differences(p, p), lambda p: golden.find("x", str(p))]  # fmt: skip
+
+
+@pytest.mark.usefixtures("without_flint")
+@pytest.mark.parametrize("reader", READERS)
+def test_reading_changes_nothing_beside_a_pack(reader: Callable[[Path], object], pack: Path) -> None:
+    """A number of a process says nothing about another machine, which may be writing to the same drive."""
+    for name in (".seed.999999999.new", ".seed.999999999.old", f".seed.{os.getppid()}.new"):
+        shutil.copytree(pack, pack.with_name(name))
+    before = state(pack.parent)
+    with contextlib.suppress(VectorsError, ValueError):
+        reader(pack)
+    assert state(pack.parent) == before
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_pack_that_a_make_had_moved_away_is_told_and_not_moved_back(
+    reader: Callable[[Path], object], pack: Path
+) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(pack.parent), ".new"], check=False)
+    before = state(pack.parent)
+    told = r"seed is not there: a make was interrupted, or is not done, .* to \.seed\.\d+\.old\. Run make again\."
+    with pytest.raises(VectorsError, match=told):
+        reader(pack)
+    assert state(pack.parent) == before
+
+
+def test_where_there_was_never_a_pack_no_make_was_interrupted(tmp_path: Path) -> None:
+    (tmp_path / ".seed.999999999.new").mkdir()
+    for nowhere in (tmp_path / "seed", tmp_path / "gone" / "seed"):
+        with pytest.raises(VectorsError, match=r"seed is no pack of vectors: it has no manifest\.json"):
+            golden.load(nowhere)
+
+
+def test_make_leaves_alone_what_another_process_is_writing(pack: Path) -> None:
     busy = pack.with_name(f".seed.{os.getppid()}.new")
     busy.mkdir()
-    golden.load(pack)
+    golden.make(pack.parent, ["seed"])
     assert busy.exists()
+
+
+def never(*arguments: object) -> None:
+    raise AssertionError("something was computed")
+
+
+@pytest.mark.parametrize("packs", [["seed"], ["large"], ["seed", "core"]])
+def test_where_nothing_can_be_written_it_is_told_before_anything_is_made(
+    packs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_make", never)
+    (tmp_path / "file").write_text("mine")
+    for place in ("file", "file/below", "file/far/below"):
+        with pytest.raises(ValueError, match=rf"{packs[0]} cannot be made: .*/file must be a folder, and is a file\."):
+            golden.make(tmp_path / place, packs)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    for place in ("", "new", "new/er"):
+        with pytest.raises(ValueError, match=rf"{packs[0]} cannot be made: {tmp_path} must be a folder that may be"):
+            golden.make(tmp_path / place, packs)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_place_that_cannot_be_is_one_sentence_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "seed").write_text("mine")
+    for place, code, told in ((tmp_path / "seed", 2, "must be a folder, and is a file."), (tmp_path, 3, "is a file;")):
+        result = svref_command("golden", "make", place, "--pack", "seed")
+        assert (result.returncode, result.stdout, result.stderr.count("\n")) == (code, "", 1)
+        assert told in result.stderr
+        assert "Errno" not in result.stderr
+
+
+def test_a_pack_that_is_named_twice_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(commands, "_make", lambda directory, name, progress: made.append(name))
+    golden.make(tmp_path, ["seed", "core", "seed"])
+    assert made == ["seed", "core"]
+    result = svref_command("golden", "make", tmp_path, "--pack", "seed", "--pack", "seed")
+    assert result.stdout == f"written to {tmp_path / 'seed'}\n"
 
 
 def test_an_export_replaces_nothing_but_an_export(whole: Path, tmp_path: Path) -> None:
@@ -350,6 +424,15 @@ def test_an_export_replaces_nothing_but_an_export(whole: Path, tmp_path: Path) -
         golden.export(tmp_path, whole)
     to.unlink()
     assert golden.export(to, whole) == golden.export(to, whole) == 5
+
+
+@pytest.mark.parametrize("place", ["typo/inputs.json", "typo/dir/inputs.json", "file/inputs.json"])
+def test_an_export_makes_no_folder(place: str, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = svref_command("golden", "export", tmp_path / place, "--directory", whole)
+    told = f"svref: an export needs a file in an existing folder; got {tmp_path / place}. Nothing was written.\n"
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", told)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_every_schema_but_that_of_a_map_is_closed() -> None:

@@ -153,6 +153,11 @@ MISTAKES: dict[str, tuple[str, dict[str, Callable[..., Any]]]] = {
     ),
     "tail-plain": ("sv-arc-softmax", {"margin": with_tail(lambda c, m: (c, np.ones_like(c)))}),
     "tail-reflect": ("sv-arc-softmax", {"margin": with_tail(lambda c, m: (-2 - arc(c, m)[0], -arc(c, m)[1]))}),
+    "tail-parallel": (
+        "sv-arc-softmax",
+        {"margin": with_tail(lambda c, m: (c - (1 - np.cos(m)), np.ones_like(c)))},
+    ),
+    "tail-clipped": ("sv-arc-softmax", {"margin": with_tail(lambda c, m: (np.full_like(c, -1), np.zeros_like(c)))}),
     "easy-margin-above-0": ("sv-am-softmax", {"margin": eased(am, lambda m: 0.0)}),
     "easy-margin-above-m": ("sv-am-softmax", {"margin": eased(am, lambda m: m)}),
     "fixed-for-adaptive": ("sv-am-softmax", {"emphasis": lambda c, s, t: (np.full_like(c, t - 1), 0.0)}),
@@ -292,6 +297,30 @@ def test_an_epsilon_beside_a_length_is_named_with_its_size_and_not_as_a_number_f
 
     size = f"{eps:g} under the root" if under_root else f"{eps:g}"
     assert check(head, "sv-am-softmax").verdict == f"FAIL-AS(eps-in-norm({size}))"
+
+
+@pytest.mark.parametrize("name", ["m", "t"])
+def test_a_parameter_rounded_to_float32_is_named_where_the_pack_has_one_that_rounds(name: str) -> None:
+    def rounded(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Pair:
+        return textbook()(cosines, labels, **{**p, name: float(np.float32(p[name]))})
+
+    check(rounded, "sv-am-softmax").raise_if_wrong()
+    assert check(rounded, "sv-am-softmax", pack="paper").verdict == f"FAIL-AS({name}-in-float32)"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tail", ["tail-parallel", "tail-linear", "tail-plain", "tail-clipped", "tail-reflect"])
+def test_each_tail_is_told_from_the_others_in_a_head_too(tail: str, dtype: str) -> None:
+    wrong = textbook(**MISTAKES[tail][1])
+
+    def on_vectors(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
+        def on_cosines(cosines: np.ndarray) -> Pair:
+            limit = np.nextafter(cosines.dtype.type(1), cosines.dtype.type(0))
+            return wrong(np.clip(cosines, -limit, limit), labels, **p)
+
+        return HEADS["head_by_units"](embeddings, weights, on_cosines)
+
+    assert check(on_vectors, "sv-arc-softmax", dtype=dtype).verdict.startswith(f"FAIL-AS({tail}")
 
 
 @pytest.mark.parametrize("relative", [1e-9, 1e-12])

@@ -132,6 +132,18 @@ def without_worst(text: str) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_a_reader_does_not_read_it_does_not_need_and_it_says_so(kind: str) -> None:
+    cases = [case for file in groups(PACK) for case in json.loads(file.read_bytes())["cases"]]
+    for case in (c for c in cases if c["level"] == "cosine" and c["result"] != "error"):
+        assert set(case["decisive"]["float64"]) == {"1"}, case["id"]
+        assert all(branch["dtype"] != "float64" for branch in case["branches"]), case["id"]
+    head, page = source_of(kind).splitlines()[:5], (EXAMPLES.parent / "how-to" / "vectors.md").read_text("utf-8")
+    assert any("neither `decisive` nor `branches`" in line for line in head)
+    assert "reads neither `decisive` nor `branches`" in page
+    assert len(source_of(kind).splitlines()) < 150
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_of_a_reader_fails(mutant: str, kind: str, tmp_path: Path) -> None:
     said, says = MUTANTS[mutant][kind]

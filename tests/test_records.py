@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 from formulations import FORMULATIONS, HEADS, candidate
 
 import svref
-from svref import condition, golden
+from svref import condition, exact, golden
 from svref.conformance import check
 from svref.golden.reference import reference
 from svref.golden.vectors import Vector
-from svref.judge import judge
+from svref.judge import Outputs, Right, judge
 from svref.step import forward
 
 PACKS_READ = {name: golden.load(pack=name) for name in ("seed", "core", "paper")}
 ALL = [v for vectors in PACKS_READ.values() for v in vectors]
 NUMERIC = [v for v in ALL if v.result != "error"]
 DTYPES = ("float64", "float32")
+DOCS = Path(__file__).parent.parent / "docs"
 
 
 def test_every_cotangent_is_signed_and_holds_a_zero() -> None:
@@ -93,6 +97,58 @@ def test_textbook_heads_with_an_angle_pass(name: str, head: str, dtype: str) -> 
         return HEADS[head](embeddings, weights, lambda c: inner(np.clip(c, -1, 1), labels, **p))
 
     check(on_vectors, name, dtype=dtype).raise_if_wrong()
+
+
+def of_poles() -> Iterator[tuple[Vector, Right, tuple[int, ...], Outputs]]:
+    """Yield the entries at poles of core, first of each row, with all that is right beside them."""
+    for v in (v for v in PACKS_READ["core"] if v.result == "undefined"):
+        way = reference(v, "float64").ways[0]
+        for right in way:
+            for row in np.flatnonzero(right.policy.any(axis=-1)) if right.name != "loss" else ():
+                at = (int(row), int(np.flatnonzero(right.policy[row])[0]))
+                yield v, right, at, {r.name: r.value.copy() for r in way}
+
+
+def test_at_a_pole_the_rule_is_that_of_the_pages() -> None:
+    """NaN and 0 pass; if the limit is finite, infinities pass and values are judged; else one infinity is wrong."""
+    seen = {"finite": 0, "infinite": 0}
+    for v, right, at, outputs in of_poles():
+        name, limit = right.name, right.value[at]
+        beyond = limit + 2 * right.tolerance[at]
+        finite = {np.nan: False, 0.0: False, np.inf: False, -np.inf: False, limit: False, beyond: True}
+        infinite = {np.nan: False, 0.0: False, 1.0: False, -1e300: False, limit: False, -limit: True}
+        for value, wrong in (finite if np.isfinite(limit) else infinite).items():
+            outputs[name][at] = value
+            assert judge(reference(v, "float64"), outputs).wrong == wrong, (v.id, name, at, value)
+        seen["finite" if np.isfinite(limit) else "infinite"] += 1
+        assert v.level == "cosine" or np.isfinite(limit), "the pages say that it is finite in all heads of core"
+    assert min(seen.values()) > 5
+
+
+def test_the_pages_have_one_rule_for_poles() -> None:
+    rule = (
+        "NaN and 0 pass there. Where the expected value is finite, as in all heads of `core`, an infinity of either sign "
+        "passes too, and any other value is judged. Where it is infinite, any value passes but the infinity of the other sign."
+    )
+    for page in ("how-to/vectors.md", "reference/vectors.md", "reference/report.md"):
+        assert rule in " ".join((DOCS / page).read_text(encoding="utf-8").split()), page
+
+
+# ---- variants without t -----------------------------------------------------------------------------------------------
+
+
+def test_a_variant_without_t_has_what_the_adaptive_emphasis_at_1_has() -> None:
+    without = [v for v in NUMERIC if v.level == "cosine" and "t" not in v.parameters]
+    assert {v.variant for v in without} == {n for n, entry in svref.VARIANTS.items() if "t" not in entry.parameters}
+    assert sum(v.mask.any() for v in without) > 50
+    for v in without:
+        loss = svref.SVXSoftmax(v.loss.margin, svref.SupportVectors(1.0), s=v.parameters["s"])
+        truth = exact.evaluate(loss, v.inputs["cosines"], v.labels, v.inputs["cotangent"])
+        assert np.array_equal(truth.mask, v.mask), v.id
+        assert np.array_equal(truth.t.hi, v.expected["t"]), v.id
+    for page in ("how-to/vectors.md", "reference/vectors.md"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert "by t, and the mask, of the adaptive emphasis at t = 1" in text, page
 
 
 def test_at_a_pole_of_cosines_nothing_is_magnified() -> None:

@@ -1,6 +1,7 @@
 // SV-AM-Softmax in plain C++17, judged by svref's golden vectors. It uses nothing of svref but the files.
 //   g++ -std=c++17 -O2 -o sv_am docs/examples/sv_am.cpp && ./sv_am svref/golden/vectors/core
 // Exit code: 0 right, 1 wrong, 2 usage, 3 the vectors cannot be read. sv_am.mjs is the same program in JavaScript.
+// It reads neither `decisive` nor `branches`: no case of sv-am-softmax in core needs them in float64. Others do.
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
@@ -69,8 +70,7 @@ void judge(Count& count, const string& what, size_t k, double got, double data, 
     const bool right = error <= allowed, zero = got == 0 && data == 0;
     if (!right && count.wrong == 0)
         std::printf("first departure  %s[%zu] = %.17g, but should be %.17g\n", what.c_str(), k, got, data);
-    count.elements += 1;
-    count.wrong += !right;
+    count.elements += 1, count.wrong += !right;
     count.vacuous += right && !zero && allowed >= std::abs(data);  // such an element says nothing
     count.worst = std::max(count.worst, error == 0 ? 0 : error < INFINITY ? error / allowed : INFINITY);
 }

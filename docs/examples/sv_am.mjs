@@ -1,6 +1,7 @@
 // SV-AM-Softmax in plain JavaScript, judged by svref's golden vectors. It uses nothing of svref but the files.
 //   node docs/examples/sv_am.mjs svref/golden/vectors/core
 // Exit code: 0 right, 1 wrong, 2 usage, 3 the vectors cannot be read. sv_am.cpp is the same program in C++.
+// It reads neither `decisive` nor `branches`: no case of sv-am-softmax in core needs them in float64. Others do.
 import { readFileSync } from "node:fs";
 
 const { abs, exp, log, log1p, max } = Math;

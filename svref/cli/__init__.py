@@ -12,12 +12,17 @@ try:
 except ImportError:
     print("svref: the command line needs typer and rich: pip install 'svref[cli]'", file=sys.stderr)
     sys.exit(2)
+except KeyboardInterrupt:
+    sys.exit(130)  # as typer does once it runs
 
-from svref._version import __version__
-from svref.cli.check import check_command
-from svref.cli.diagnose import diagnose_command
-from svref.cli.golden import app as golden_app
-from svref.cli.tools import USAGE, errors, say
+try:
+    from svref._version import __version__
+    from svref.cli.check import check_command
+    from svref.cli.diagnose import diagnose_command
+    from svref.cli.golden import app as golden_app
+    from svref.cli.tools import USAGE, errors, say
+except KeyboardInterrupt:
+    sys.exit(130)
 
 NOTEBOOK = "sv-softmax-notebook-c076734e"
 
@@ -37,6 +42,8 @@ def main() -> None:
     """Run the command; what goes wrong inside is a usage error to a caller, never the verdict "wrong"."""
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception:
         traceback.print_exc()
         sys.exit(USAGE)

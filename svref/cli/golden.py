@@ -30,7 +30,7 @@ def make_command(
     with errors(), bar("making") as progress:
         from svref.golden import make
 
-        made = packs or ["seed", "core"]
+        made = list(dict.fromkeys(packs or ["seed", "core"]))
         make(directory, made, progress)
     say("".join(f"written to {directory / name}\n" for name in made))
 
@@ -79,11 +79,14 @@ def list_command(
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
 ) -> None:
-    """List the cases: id, level, result, and why each exists."""
+    """List the cases: id, level, result, and why each exists; that none matches is said apart, and exits with 0."""
     with errors():
         from svref.golden.compare import lines
 
-        say("".join(f"{line}\n" for line in lines(directory, pack, variant, group)))
+        found = lines(directory, pack, variant, group)
+    if not found:
+        typer.echo("svref: no case matches", err=True)
+    say("".join(f"{line}\n" for line in found))
 
 
 @app.command("diff")
@@ -102,7 +105,7 @@ def diff_command(
 
 @app.command("export")
 def export_command(
-    to: Annotated[Path, typer.Argument(help="The file to write.")],
+    to: Annotated[Path, typer.Argument(help="The file to write, in a folder that is there.")],
     directory: Annotated[Path | None, typer.Option(help="The pack's directory; one that ships if left out.")] = None,
     pack: PackName = None,
 ) -> None:

@@ -121,6 +121,8 @@ class Adapter(Protocol):
         """Return what the candidate makes of a call; raise a CandidateError if that is nothing to be judged."""
 
 
+OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 STAGES = ("cosines", "margin_cosine", "mask", "relative_logits")
 
 
@@ -164,11 +166,17 @@ def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
         )
     level: Level = "head" if _positional(function)[:2] == ["embeddings", "weights"] else "cosine"
     missing = [name for name in parameters if not takes(function, name)]
+    arrays = [name for name in _required(function) if name not in parameters]
+    if level == "cosine" and len(arrays) > 2 and not missing:
+        raise CandidateError(
+            f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
+        )
     if missing:
         wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
-        arrays = "embeddings, weights" if level == "head" else "cosines"
+        taken = "embeddings, weights" if level == "head" else "cosines"
+        owner = "" if inspect.isroutine(function) else f" {OWNER}"
         raise CandidateError(
-            f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted})."
+            f"the candidate takes no keyword {', '.join(missing)}; it is called f({taken}, labels, {wanted}).{owner}"
         )
     return level
 
@@ -188,17 +196,24 @@ def names(function: Function, keyword: str) -> bool:
 
 
 def _positional(function: Function) -> list[str]:
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [name for name, kind in _signature(function).items() if kind in positional]
+    return [name for name, kind in _signature(function).items() if kind in POSITIONAL]
+
+
+def _required(function: Function) -> list[str]:
+    """Return the positional arguments that have no default."""
+    return [n for n, p in _parameters(function).items() if p.kind in POSITIONAL and p.default is p.empty]
 
 
 def _signature(function: Function) -> dict[str, inspect._ParameterKind]:
+    return {name: parameter.kind for name, parameter in _parameters(function).items()}
+
+
+def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
     called = function if inspect.isroutine(function) else getattr(function, "forward", function)
     try:
-        parameters = inspect.signature(called).parameters
+        return inspect.signature(called).parameters
     except (TypeError, ValueError) as error:
         raise CandidateError(f"a candidate must be a function whose signature can be read; {error}") from error
-    return {name: parameter.kind for name, parameter in parameters.items()}
 
 
 def _module(name: str) -> Any:

@@ -118,7 +118,9 @@ def _alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     b = int(np.argmax(np.abs(call.cotangent)))
     reduced = trial.factor is not None  # of one row, to its own loss
     outputs = _asked(guard, call.rows(slice(b, b + 1)), 1.0 if reduced else None, f"row {b} alone")
-    if isinstance(outputs, str | Mishap):
+    if isinstance(outputs, str):  # what cannot be asked alone shows no influence of other rows
+        return Mishap(call.id, "unusable", outputs)
+    if isinstance(outputs, Mishap):
         return outputs
     of_batch = ("grad_weights", "loss") if reduced else ("grad_weights",)
     whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs and name not in of_batch}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from svref.conformance.fitted import DOWNCAST
 from svref.conformance.hypotheses import losing, narrowed, pairs, singles
 from svref.conformance.hypothesis import Hypothesis
 from svref.conformance.trial import Trial
@@ -78,12 +79,16 @@ def _complete(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequenc
 def _closest(
     known: Sequence[Hypothesis], failing: Sequence[Trial], passing: Sequence[Trial], entry: Variant | None
 ) -> tuple[Diagnosis, ...]:
-    """Return the hypothesis that explains most failing cases, if those are more than half of them."""
+    """Return the hypothesis that explains most failing cases, if those are more than half of them.
+
+    None that contradicts more cases than it explains, and no number format, which excuses any small error.
+    """
+    known = [h for h in known if not h.name.startswith(DOWNCAST)]
     matched = [sum(h.explains(trial) for trial in failing) if h.may_tell(failing) else 0 for h in known]
     best = int(np.argmax(matched))
-    if 2 * matched[best] <= len(failing):
-        return ()
     against = sum(known[best].contradicted(trial) for trial in passing)
+    if 2 * matched[best] <= len(failing) or against > matched[best]:
+        return ()
     return (_diagnosis(known[best], matched[best], against, failing, entry),)
 
 

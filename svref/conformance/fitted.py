@@ -169,15 +169,19 @@ def narrow(name: str, change: Change = lambda trial: trial.loss) -> Hypothesis:
         return of_loss(trial, change, name) if whole is not None and _shows(trial, whole, name) else None
 
     def shows(trials: Sequence[Trial]) -> bool:
-        expected = ((trial, of_loss(trial, change, name)) for trial in trials)
-        return any(
-            float(q.error[q.judged].max(initial=0.0)) > ROUNDED
-            for trial, reference in expected if reference is not None
-            for q in trial.against(reference).quantities
-        )  # fmt: skip
+        wrong = [q.got[q.wrong] for trial in trials for q in trial.judgement.quantities]
+        if all(_held(values, name).all() for values in wrong):
+            return True
+        expected = [(trial, of_loss(trial, change, name)) for trial in trials]
+        return any(_rounded(trial, reference) for trial, reference in expected if reference is not None)
 
     about = DEVIATIONS["precision-downcast-float32"]
     return Hypothesis(f"{DOWNCAST}-{name}", f"c := {name}(c)", about.effect, about.seen, expects, shows=shows)
+
+
+def _rounded(trial: Trial, reference: Reference) -> bool:
+    """Return whether an error is as large as rounding makes one somewhere."""
+    return any(float(q.error[q.judged].max(initial=0.0)) > ROUNDED for q in trial.against(reference).quantities)
 
 
 def _shows(trial: Trial, whole: Reference, name: str) -> bool:

@@ -98,7 +98,7 @@ class Guard:
             case CandidateError():
                 return Mishap(call.id, "unusable", told)
         said = f"raised {name}: {told} (called with arrays of {self._description})"
-        return Mishap(call.id, "raised", said, _trace(error))
+        return Mishap(call.id, "raised", said, frames_of(error))
 
     @property
     def _description(self) -> str:
@@ -141,7 +141,7 @@ def _stop(worker: threading.Thread) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(_Stopped))
 
 
-def _trace(error: BaseException) -> tuple[str, ...]:
+def frames_of(error: BaseException) -> tuple[str, ...]:
     """Return the last frames in the candidate's own code: neither svref's nor a library's, if there are."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if PACKAGE not in Path(f.filename).parents]
     own = [f for f in frames if not _of_library(f.filename)] or frames

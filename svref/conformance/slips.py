@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
+
 from svref.conformance.hypothesis import Hypothesis, of_loss
 from svref.conformance.trial import Trial
 from svref.loss import SVXSoftmax
@@ -19,6 +21,8 @@ def slips(entry: Variant) -> Iterator[Hypothesis]:
     """Yield what a variant becomes with parameters that are not those it was given."""
     for name, default in entry.parameters.items():
         yield _slip(entry, f"{name}-is-its-default", f"{name} := {default:g}", _with({name: default}))
+    for name in (name for name, default in entry.parameters.items() if type(default) is float):
+        yield _slip(entry, f"{name}-in-float32", f"{name} := float32({name})", _in_float32(name))
     yield _slip(entry, "s-is-1", "s := 1", _with({"s": 1.0}))
     if len(entry.parameters) > 1:
         told = ", ".join(f"{name} := {default:g}" for name, default in entry.parameters.items())
@@ -46,6 +50,10 @@ def _slip(entry: Variant, name: str, formula: str, parameters: Slip) -> Hypothes
 
 def _with(values: Mapping[str, float]) -> Slip:
     return lambda parameters: {**parameters, **values}
+
+
+def _in_float32(name: str) -> Slip:
+    return lambda parameters: {**parameters, name: float(np.float32(parameters[name]))}
 
 
 def _swapped(one: str, other: str) -> Slip:

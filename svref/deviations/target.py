@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -43,9 +44,12 @@ def margin_ignored(loss: SVXSoftmax) -> SVXSoftmax:
 )
 def sign_of_margin_flipped(step: Step) -> Logits:
     """The margin helps the target where it should hinder it: losses are too small, and fewer negatives hard."""
-    f, slope = _flipped(step.margin, step.angle)
-    beaten = step.cosines > f[:, None]
-    mask = step.mask if step.emphasis.boundary else but_labels(step, beaten)
+    return with_target(step, *_flipped(step.margin, step.angle))
+
+
+def with_target(step: Step, f: FloatArray, slope: FloatArray) -> Logits:
+    """Return the logits with another f and df/dc; f decides the mask, if it did."""
+    mask = step.mask if step.emphasis.boundary else but_labels(step, step.cosines > f[:, None])
     return emphasised(plain(step, f, slope), step, mask)
 
 
@@ -116,6 +120,37 @@ def tail_plain(loss: SVXSoftmax) -> SVXSoftmax:
 def tail_reflect(loss: SVXSoftmax) -> SVXSoftmax:
     """Far targets meet the smooth, monotone extension: larger losses, and slopes of the opposite sign."""
     return _tail(loss, "reflect")
+
+
+@changed_logits(
+    "f = c_y - 1 + cos m where θ + m > π",
+    "wenet-e2e/wespeaker:wespeaker/models/projections.py",
+    "modelscope/3D-Speaker:speakerlab/loss/margin_loss.py",
+    applies=which.adds_angle,
+)
+def tail_parallel(step: Step) -> Logits:
+    """Far targets have the slope 1 in place of a negative one, from -1 at θ + m = π, where f is continuous."""
+    return _beyond(step, lambda c, m: c - 1 + math.cos(m), 1.0)
+
+
+@changed_logits(
+    "f = -1 where θ + m > π",
+    "mk-minchul/AdaFace:head.py",
+    "ydwen/opensphere:model/head",
+    applies=which.adds_angle,
+)
+def tail_clipped(step: Step) -> Logits:
+    """Far targets have no gradient: θ + m is clipped to π."""
+    return _beyond(step, lambda c, m: np.full_like(c, -1.0), 0.0)
+
+
+def _beyond(step: Step, tail: Callable[[FloatArray, float], FloatArray], slope: float) -> Logits:
+    """Return the logits with another f and slope where θ + m > π, the mask by that f."""
+    c, f, slopes = step.target_cosine, step.margin_cosine, step.margin.by_cosine(step.angle)
+    if isinstance(step.margin, AdditiveAngle):
+        beyond = c < -math.cos(step.margin.m)
+        f, slopes = np.where(beyond, tail(c, step.margin.m), f), np.where(beyond, slope, slopes)
+    return with_target(step, f, slopes)
 
 
 @changed_loss("f = cos(m θ)", "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py")

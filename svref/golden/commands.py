@@ -29,24 +29,25 @@ def make(
         Where ``<pack>/manifest.json`` and the rest are written. A pack of that name, also a damaged one, is replaced
         as a whole.
     packs : sequence of str
-        Of "seed", "core", "paper", "head", "large".
+        Of "seed", "core", "paper", "head", "large"; one that is named twice is made once.
     progress : callable, optional
         Called with the number of cases done and the total of the pack.
 
     Raises
     ------
     ValueError
-        For an unknown pack.
+        For an unknown pack, and where nothing can be written.
     VectorsError
-        If the directory of a pack holds anything else; nothing is overwritten.
+        If the directory of a pack holds anything else, or is a file; nothing is overwritten.
     ImportError
         Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
-    for name in packs:
+    wanted = tuple(dict.fromkeys(packs))
+    for name in wanted:
         if name not in (*PACKS, LARGE):
             raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}, {LARGE}.")
         check_free(Path(directory) / name, name)
-    for name in packs:
+    for name in wanted:
         _make(Path(directory) / name, name, progress)
 
 
@@ -182,19 +183,20 @@ def export(path: str | os.PathLike[str], directory: Directory | None = None, pac
     Parameters
     ----------
     path : path
-        The file; an older export that is there is replaced as a whole.
+        The file, in a folder that is there; an older export is replaced as a whole.
     directory, pack
         As `load` takes them.
 
     Raises
     ------
     ValueError
-        As `load`, and if there is something else than an export at that path.
+        As `load`, and if there is something else than an export at that path, or no folder for it.
     VectorsError
         If the pack is damaged.
     """
-    vectors = load(directory, pack)
-    to = Path(path).resolve()
+    vectors, to = load(directory, pack), Path(path).resolve()
+    if not to.parent.is_dir():
+        raise ValueError(f"an export needs a file in an existing folder; got {path}. Nothing was written.")
     if to.exists() and not _is_export(to):
         raise ValueError(f"{path} must be a new file or an older export, and is something else; nothing was written.")
     kept = ("id", "level", "parameters", "inputs")

@@ -92,6 +92,10 @@ NOTES: dict[str, Note] = {
         "Embeddings 2^-12 and 2^-7 away from their classes.",
         "The angle is taken from a cosine that no longer knows it.",
     ),
+    "FarRows": Note(
+        "Embeddings far from their classes, at angles where θ + m > π.",
+        "The head has another tail, which a mirrored row alone cannot tell from others.",
+    ),
     "LabelTooLarge": Note("A label is C.", "An index out of range is read or wraps.", VECTORS),
     "LabelNegative": Note("A label is -1 without ignore_index.", "A negative index wraps to the last class.", VECTORS),
     "NotFinite": Note("A cosine is NaN, another infinite.", "Garbage comes out where an error was due.", VECTORS),

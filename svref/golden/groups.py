@@ -48,7 +48,7 @@ def tie(entry: Variant, name: str) -> Iterator[Recipe]:
     for s, pieces in ((4.0, 2), (32.0, 4)):
         p = parameters(entry, DYADIC, s, pieces)
         loss = entry.factory(**p)
-        targets = [c for c in _targets(loss) if _on_grid(c, loss)][:4]
+        targets = [c for c in _targets() if _on_grid(c, loss)][:4]
         if targets and entry.parameters.keys() >= {"t"}:
             negatives = [[-0.75, boundary(loss, c), -0.5] for c in targets]
             if len(targets) < 3:  # the third row has the cotangent 0
@@ -69,7 +69,7 @@ def near(entry: Variant, name: str) -> Iterator[Recipe]:
         off = boundary(loss, c) * GRID % 1
         return min(off, 1 - off) or 1.0, c
 
-    on_grid = sorted((c for c in _targets(loss) if abs(boundary(loss, c)) < 0.9), key=distance)[:4]
+    on_grid = sorted((c for c in _targets() if abs(boundary(loss, c)) < 0.9), key=distance)[:4]
     to_zero = sorted((c for c in _fine_targets() if boundary(loss, c) != 0), key=lambda c: abs(boundary(loss, c)))[:4]
     for targets, around in ((on_grid, _on_either_side), (to_zero, _eight_bits_either_side)):
         negatives = [[*around(boundary(loss, c)), -0.5] for c in targets]
@@ -153,6 +153,8 @@ def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, lis
     near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0], [0.5, 0.25, 0.75, -0.125]]
     axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
     yield ("NearParallelRows",), near_axes, axes, [0, 1, 2]
+    far = [[-0.5, -0.5, -0.5, -0.25], [-0.5, 0.5, -0.5, 0.375], drawn[0]]  # at cosines -0.971 and -0.993
+    yield ("FarRows",), [unit[0], unit[5], drawn[1]], far, [0, 1, 2]
     yield ("TinyRows",), drawn[:3], _scaled(drawn[3:], 2.0**-12), [1, 3, 4]
 
 
@@ -196,7 +198,7 @@ def boundary(loss: SVXSoftmax, c: float) -> float:
     return float(loss.margin.value(Angle.from_cosine([c]))[0])
 
 
-def _targets(loss: SVXSoftmax) -> list[float]:
+def _targets() -> list[float]:
     return [k / GRID for k in range(GRID - 2, GRID // 4, -2)]
 
 

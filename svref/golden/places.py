@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from svref.golden.tree import LARGE, manifest_of
-from svref.golden.writing import recover
+from svref.golden.writing import check_not_moved
 
 SHIPPED = Path(__file__).parent / "vectors"
 DEFAULT = "core"
@@ -29,7 +29,7 @@ def root_of(directory: Directory | None = None, pack: str | None = None) -> Path
         raise ValueError(f"give a directory or the name of a pack that ships, not both; got {directory} and {pack!r}.")
     if not os.fspath(directory):
         raise ValueError("the directory of a pack must have a name; got ''.")
-    recover(Path(directory))
+    check_not_moved(Path(directory))
     return Path(directory)
 
 

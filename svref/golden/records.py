@@ -32,7 +32,7 @@ JUDGED = ("float64", "float32")  # the formats whose undecided decisions have th
 
 
 def record(recipe: Recipe) -> dict[str, Json]:
-    """Return the case of a recipe as JSON, without its power, which depends on all others."""
+    """Return the case of a recipe as JSON, without its power, which depends on the registry of deviations."""
     if recipe.group == "error":
         return _finished(recipe, "error", {}, {})
     made = _cosine_case(recipe) if recipe.level == "cosine" else _head_case(recipe)

@@ -164,7 +164,13 @@ def validate(schema: str, content: Json, name: str) -> None:
     validator = jsonschema.Draft202012Validator(schema_of(schema))
     first = jsonschema.exceptions.best_match(validator.iter_errors(content))
     if first is not None:
-        raise VectorsError(f"{name} does not follow the {schema} schema at {first.json_path}: {first.message}")
+        why = shortened(first.message)  # which may quote all of what is wrong
+        raise VectorsError(f"{name} does not follow the {schema} schema at {shortened(first.json_path)}: {why}")
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """Return a text, without its middle if it is long."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2 - 5) :]}"
 
 
 def schema_of(name: str) -> Json:

@@ -37,7 +37,7 @@ class Vector:
     parameters : mapping
         Keyword arguments of the variant's factory.
     flags : tuple of str
-        Why the case exists; `Pack.notes` explains each.
+        Why the case exists; `Vectors.notes` explains each.
     result : {"valid", "accept_set", "undefined", "error"}
         "accept_set": a decision lies within rounding of its boundary, and its other branch is right too.
         "undefined": the gradient of a target at a pole is a matter of policy. "error": the inputs must raise.

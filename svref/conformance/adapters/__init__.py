@@ -26,7 +26,7 @@ from svref.conformance.candidate import (
     UnsupportedError,
 )
 from svref.conformance.contained import first_line, quietly
-from svref.conformance.guard import HungError, within
+from svref.conformance.guard import HungError, frames_of, within
 
 ARRAY_API = "array-api:"
 _MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
@@ -79,7 +79,7 @@ def detect(
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
 ) -> str:
-    """Return the framework a candidate is written in: the one whose arrays it takes best on a row of its own.
+    """Return the framework a candidate is written in: the one whose arrays it takes best on two rows of its own.
 
     JAX and TensorFlow functions take NumPy's arrays too; but what they return by name has no gradients. Where no
     framework gets losses with gradients, the one that came nearest is returned, so that each case says what is wrong.
@@ -106,12 +106,14 @@ def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
         raise
     except BaseException as error:
         rank = next(rank for kind, rank in _RANKS if isinstance(error, kind))
-        return rank, f"{type(error).__name__}: {first_line(error)}"
+        where = [frame.split(": ")[0] for frame in frames_of(error)[-1:]]
+        return rank, " at ".join([f"{type(error).__name__}: {first_line(error)}", *where])
     return (GRADED if any(gradient is not None for gradient in answer.gradients) else UNGRADED), ""
 
 
 def _probe(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> Call:
-    """Return a question about one row."""
-    cosines, rows = [np.array([[0.5, 0.25, -0.5]])], [np.array([[0.5, 0.25]]), np.eye(3, 2) + 0.25]
+    """Return a question about two rows, as one alone is refused by code that normalises over the batch."""
+    cosines = [np.array([[0.5, 0.25, -0.5], [-0.25, 0.125, 0.75]])]
+    rows = [np.array([[0.5, 0.25], [-0.25, 0.75]]), np.eye(3, 2) + 0.25]
     arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
-    return Call("", arrays, np.array([0]), np.ones(1), parameters)
+    return Call("", arrays, np.array([0, 2]), np.ones(2), parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.conformance.candidate import GRADIENTS, Answer, Call, CandidateError, RefusedError, UnsupportedError
+from svref.golden.tree import VectorsError, shortened, validate
 from svref.golden.vectors import Vectors
 
 FORMAT = "svref-answers/1"
+OUTPUTS = ("loss", *(name for names in GRADIENTS.values() for name in names))
+DECLINED = ("error", "unsupported")  # each alone, in place of all outputs
+WORDS = ("NaN", "Infinity", "-Infinity")
+_KEYS = "loss and grad_cosines, or loss, grad_embeddings and grad_weights; or error or unsupported alone"
+_WORDS = ", ".join(f'"{word}"' for word in WORDS)
 
 
 @dataclass(frozen=True)
@@ -104,14 +111,58 @@ def read(path: Path) -> AnswersAdapter:
 
 def _content(file: Path) -> Any:
     """Return what a file holds, if that is answers."""
-    from svref.golden.tree import VectorsError, validate  # needs an extra that live candidates do without
-
     try:
         content = json.loads(file.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number, parse_int=float)
-        validate("answers", content, str(file))
+        _check(content, str(file))
     except (OSError, ValueError, RecursionError, VectorsError) as error:
         raise CandidateError(f"{file} holds no answers: {error}") from error
     return content
+
+
+def _check(content: Any, name: str) -> None:
+    """Raise unless a file follows its schema; what is wrong in an answer is told with its case and key."""
+    if isinstance(content, dict) and isinstance(content.get("answers"), dict):
+        validate("answers", {**content, "answers": {}}, name)
+        for case, answer in content["answers"].items():
+            try:
+                _check_answer(answer)
+            except ValueError as error:
+                raise ValueError(f"answer of {shortened(case, 80)} {error}") from error
+    validate("answers", content, name)
+
+
+def _check_answer(answer: Any) -> None:
+    """Raise unless an answer has the keys of outputs, or one of those that decline, and what belongs there."""
+    if not isinstance(answer, dict):
+        raise ValueError(f"must be an object; got {_echo(answer)}.")
+    declined = next((key for key in DECLINED if key in answer), None)
+    needed, known = ("loss", OUTPUTS) if declined is None else (declined, (declined,))
+    unknown = next((key for key in answer if key not in known), None)
+    if unknown is not None:
+        kind = "unknown key" if unknown not in (*OUTPUTS, *DECLINED) else f"beside {declined!r} the key"
+        raise ValueError(f"has {kind} {_echo(unknown)}; keys are {_KEYS}.")
+    if needed not in answer:
+        raise ValueError(f"has no key {needed!r}; keys are {_KEYS}.")
+    if declined is not None and not isinstance(answer[declined], str):
+        raise ValueError(f"must say why in {declined!r}, as a text; got {_echo(answer[declined])}.")
+    for key in known if declined is None else ():
+        _check_numbers(key, answer.get(key, []))
+
+
+def _check_numbers(key: str, values: Any) -> None:
+    """Raise unless an output is a flat list of numbers."""
+    if not isinstance(values, list):
+        raise ValueError(f"must have a list of numbers in {key!r}; got {_echo(values)}.")
+    for i, value in enumerate(values):
+        if not isinstance(value, float) and value not in WORDS:
+            raise ValueError(
+                f"must have numbers in {key!r}, row by row in one list, or {_WORDS}; got {_echo(value)} at {i}."
+            )
+
+
+def _echo(value: Any) -> str:
+    """Return what stands in a file, shortened: it may be a whole gradient."""
+    return shortened(reprlib.repr(value), 80)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -119,7 +170,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"{key!r} must stand once in an object; it stands there twice.")
+            raise ValueError(f"{shortened(key, 80)!r} must stand once in an object; it stands there twice.")
         found[key] = value
     return found
 
