@@ -11,6 +11,8 @@ is here. What no `SVXSoftmax` can express has no dialect, but may have a deviati
     negatives whose logits become 0                    negatives-zeroed, negatives-filtered
     negatives at or below 0 always hard                nonpositive-always-hard
     h of logits that are scaled already                h-on-scaled-logits, label-in-mask
+    f = c - 1 + cos m beyond π; θ + m clipped to π     tail-parallel; tail-clipped
+    the sine of all classes, a clamp beside a tail     sine-of-whole-row; tail-linear
     a tail of the combined margin                      none
     λ of SphereFace that falls with each call          none: a loss has no state; here is the λ it ends with
 """

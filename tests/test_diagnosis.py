@@ -193,6 +193,18 @@ def test_plain_arrays_are_diagnosed_too() -> None:
     assert report.verdict == "FAIL-AS(t-offset)"
 
 
+def test_public_code_given_the_papers_t_is_told_its_dialect() -> None:
+    def official(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> tuple:
+        loss = DIALECTS["xiaobocasia"].loss("sv-am-softmax", **{**p, "t": p["t"] + 1})  # it takes t - 1
+        step = loss.forward(cosines, labels)
+        return step.loss, loss.backward(step, cotangent).cosines
+
+    report = check(official, "sv-am-softmax")
+    assert report.verdict == "FAIL-AS(mask-on-uneased-margin with t-offset)"
+    assert "--dialect xiaobocasia" in str(report)
+    check(official, "sv-am-softmax", dialect="xiaobocasia").raise_if_wrong()
+
+
 def test_names_of_hypotheses_are_unique() -> None:
     known = [h.name for h in singles(svref.VARIANTS["sv-combined-softmax"])]
     assert len(set(known)) == len(known)

@@ -13,8 +13,10 @@ from formulations import FORMULATIONS, candidate
 import svref
 from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax
 from svref.conformance import CandidateError
-from svref.conformance.identify import Finding, Run, identify
+from svref.conformance.diagnosing import Identification
+from svref.conformance.identify import Finding, Run, identify, target
 from svref.deviations import DEVIATIONS
+from svref.deviations.backward import clamped as clamp
 from svref.margins import EasyMargin
 
 S = 8.0
@@ -97,7 +99,9 @@ def test_every_mistake_on_cosines_is_tried_on_a_loss_that_can_show_it() -> None:
     assert all(DEVIATIONS[name].applies(LOSSES[of]) for name in NAMES for of in suited(name))
 
 
-@pytest.mark.parametrize("name", ["margin-ignored", "tail-linear", "t-offset", "s-missing-in-h", "slope-of-h-lost"])
+@pytest.mark.parametrize(
+    "name", ["margin-ignored", "tail-linear", "t-offset", "s-missing-in-h", "slope-of-h-lost", "label-in-mask"]
+)
 def test_a_single_mistake_is_the_only_disagreement(name: str) -> None:
     findings = disagreements(identify(wrong(name, LOSSES["sv-arc-softmax"]), LOSSES["sv-arc-softmax"]))
     assert [finding.deviation for finding in findings] == [name]
@@ -125,7 +129,7 @@ def test_a_margin_on_all_classes_is_no_margin_where_it_is_subtracted_from_cosine
         (svref.mv_am_softmax(S, 0.35, 1.5), svref.mv_am_softmax(S, 0.35, 1.2), "h", "log h_k = s (t-1) I_k with t = 1.5"),
         (svref.arc_softmax(1.0), svref.arc_softmax(S), "the scale s", "not applied"),
         (svref.sv_am_softmax(5.0), svref.sv_am_softmax(S), "the scale s", "acts as s = 5"),
-        (SVXSoftmax(AdditiveCosine(0.35), SupportVectors(1.2, boundary=AdditiveCosine(0.9)), S), svref.sv_am_softmax(S), "the mask is decided by", "no known boundary"),
+        (SVXSoftmax(AdditiveCosine(0.35), SupportVectors(1.2, boundary=AdditiveCosine(0.9)), S), svref.sv_am_softmax(S), "the mask is decided by", "I_k = [c_k > f - 0.55]"),
         (SVXSoftmax(EasyMargin(AdditiveCosine(0.35), above=0.7), s=S), svref.am_softmax(S), "f", "no known formula"),
     ],
 )  # fmt: skip
@@ -140,6 +144,159 @@ def test_what_has_no_name_is_told_by_the_parameter_it_acts_as(
 def test_the_evidence_is_the_reading_and_what_the_paper_has_there() -> None:
     finding = about("f beyond θ + m = π", identify(wrong("tail-linear", LOSSES["arc-softmax"]), LOSSES["arc-softmax"]))
     assert finding.evidence.startswith("f(-0.9901) = -1.2298; paper: -0.9362")  # c - m sin m; cos(θ + m)
+
+
+# ---- where the mask turns on -----------------------------------------------------------------------------------
+
+
+def masked_beside(shift: float, bound: AdditiveCosine | AdditiveAngle | None = None) -> Run:
+    """SV-AM-Softmax (m = 0.25, t = 1.25, s = 8), or another margin, whose mask compares with f + shift."""
+    margin = bound or AdditiveCosine(0.25)
+
+    def run(cosines: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own = np.arange(cosines.shape[1]) == labels[:, None]
+        angle = svref.margins.Angle.from_cosine(cosines[own].astype(np.float64))
+        f = margin.value(angle).astype(cosines.dtype)
+        hard = (cosines > (f + cosines.dtype.type(shift))[:, None]) & ~own
+        z = S * np.where(hard, 1.25 * cosines.astype(np.float64) + 0.25, cosines)
+        z[own] = S * f.astype(np.float64)
+        slope = np.where(hard, 1.25, 1.0)
+        slope[own] = margin.by_cosine(angle)
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+        others = np.logaddexp.reduce(np.where(own, -np.inf, z), axis=1)
+        losses = np.logaddexp(0.0, others - z[own])
+        gradient = S * slope * (e / e.sum(axis=1, keepdims=True) - own)
+        return losses.astype(cosines.dtype), gradient.astype(cosines.dtype)
+
+    return run
+
+
+SHIFTS = {
+    3e-3: "f + 0.003",
+    -1e-3: "f - 0.001",
+    2e-2: "f + 0.02",
+    -3e-4: "f - 0.0003",
+    2e-5: "f + 2e-05",
+    -0.3: "f - 0.3",
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_boundary_beside_f_is_told_by_its_distance(shift: float, dtype: str) -> None:
+    findings = disagreements(identify(masked_beside(shift), LOSSES["sv-am-dyadic"], dtype))
+    assert [(f.question, f.answer, f.deviation) for f in findings] == [
+        ("the mask is decided by", f"I_k = [c_k > {SHIFTS[shift]}]", "")
+    ]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shift", [3e-3, -1e-3])
+def test_a_boundary_beside_an_f_without_exact_values_is_told_too(shift: float, dtype: str) -> None:
+    loss = svref.sv_arc_softmax(S, 0.5, 1.25)
+    findings = disagreements(identify(masked_beside(shift, AdditiveAngle(0.5)), loss, dtype))
+    assert [f.answer for f in findings] == [f"I_k = [c_k > {SHIFTS[shift]}]"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shift"), [("float64", 1e-6), ("float64", -1e-8), ("float64", 1e-12), ("float32", -2e-6)]
+)
+def test_a_boundary_nearer_than_that_is_seen_at_a_tie_and_is_no_non_strict_mask(dtype: str, shift: float) -> None:
+    findings = identify(masked_beside(shift), LOSSES["sv-am-dyadic"], dtype)
+    found = disagreements(findings)
+    assert len(found) == 1
+    assert "[c_k > f " in found[0].answer
+    assert not found[0].deviation
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_boundary_at_f_is_right(dtype: str) -> None:
+    findings = identify(masked_beside(0.0), LOSSES["sv-am-dyadic"], dtype)
+    assert not disagreements(findings)
+    assert about("a tie c_k = f", findings).agrees is True
+
+
+def test_a_boundary_beside_the_plain_cosine_is_not_the_plain_cosine() -> None:
+    loss = svref.sv_arc_softmax(S)
+    for gap, answer in ((0.003, "I_k = [c_k > c_y - 0.003]"), (0.0, DEVIATIONS["mask-on-plain-cosine"].formula)):
+        made = replace(loss, emphasis=replace(loss.emphasis, boundary=AdditiveCosine(gap)))
+        assert [f.answer for f in disagreements(identify(right(made), loss))] == [answer]
+
+
+@pytest.mark.parametrize("variant", [svref.sv_am_softmax, svref.sv_arc_softmax])
+def test_constants_of_float32_move_f_and_its_mask_together(variant: Callable[..., SVXSoftmax]) -> None:
+    findings = identify(right(variant(S, float(np.float32(0.35)), 1.25)), variant(S, 0.35, 1.25))
+    assert not disagreements(findings)
+
+
+# ---- unknown tails and formulas --------------------------------------------------------------------------------
+
+
+def with_tail(tail: Callable[[np.ndarray], np.ndarray], name: str) -> Run:
+    """Arc-Softmax (m = 0.5) or a variant of it with another f where θ + m > π; without a gradient."""
+    loss = LOSSES[name]
+
+    def run(cosines: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, None]:
+        own = np.arange(cosines.shape[1]) == labels[:, None]
+        c = cosines[own].astype(np.float64)
+        f = np.where(c < -np.cos(0.5), tail(c), np.cos(np.arccos(c) + 0.5))
+        hard = (cosines > f[:, None]) & ~own
+        z = S * cosines.astype(np.float64)
+        z += S * np.where(hard, loss.emphasis.raised(cosines, np.full(cosines.shape, loss.emphasis.t - 1)), 0)
+        z[own] = S * f
+        return np.logaddexp.reduce(z, axis=1).astype(cosines.dtype) - z[own].astype(cosines.dtype), None
+
+    return run
+
+
+TAILS = {
+    "f = c_y - 0.1224 where θ + m > π": lambda c: c - 1 + np.cos(0.5),
+    "f = -1 where θ + m > π": lambda c: np.full_like(c, -1.0),
+    "no known formula": lambda c: -1 - (c + np.cos(0.5)) ** 2,
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("answer", TAILS)
+@pytest.mark.parametrize("of", ["arc-softmax", "sv-arc-softmax", "mv-arc-softmax"])
+def test_an_unknown_tail_is_the_only_departure(
+    of: str, answer: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        name: question for name, question in target.OF_TARGET.items() if name not in ("tail-parallel", "tail-clipped")
+    }
+    monkeypatch.setattr(target, "OF_TARGET", known)
+    findings = identify(with_tail(TAILS[answer], of), LOSSES[of], dtype)
+    assert [(f.question, f.answer) for f in disagreements(findings)] == [("f beyond θ + m = π", answer)]
+    assert about("f", findings).answer == "cos(θ + m)"
+    assert re.fullmatch(
+        r"f\(-0\.9007\) = -1\.\d+, paper: -0\.9987; f\(-0\.9901\) = -1\.\d+, paper: -0\.9362",
+        about("f beyond θ + m = π", findings).evidence,
+    )
+
+
+@pytest.mark.parametrize(("name", "answer"), [*zip(["tail-parallel", "tail-clipped"], TAILS, strict=False)])
+def test_the_tails_of_public_code_have_names(name: str, answer: str) -> None:
+    findings = disagreements(identify(with_tail(TAILS[answer], "sv-arc-softmax"), LOSSES["sv-arc-softmax"]))
+    assert [finding.deviation for finding in findings] == [name]
+
+
+def test_a_formula_that_is_not_known_is_shown_beside_the_papers() -> None:
+    made = SVXSoftmax(EasyMargin(AdditiveCosine(0.35), above=0.7), s=S)
+    finding = about("f", identify(right(made), svref.am_softmax(S, 0.35)))
+    assert finding.evidence.startswith("f(0.9297) = 0.5797, paper: 0.5797; f(0.5511) = 0.5511, paper: 0.2011; ")
+
+
+def test_a_parameter_that_is_the_papers_is_no_departure() -> None:
+    eased = SVXSoftmax(EasyMargin(AdditiveAngle(0.5, "linear"), above=0.0), s=S)
+    finding = about("f", identify(right(eased), svref.arc_softmax(S)))
+    assert "m = 0.5" not in finding.answer
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_beside_an_unknown_f_the_negatives_are_read_no_finer_than_f_is(dtype: str) -> None:
+    made, meant = svref.sv_arc_softmax(S, 0.3, 1.25), svref.sv_arc_softmax(S, 0.5, 1.25)
+    assert [f.question for f in disagreements(identify(right(made), meant, dtype))] == ["f"]
 
 
 # ---- right candidates ------------------------------------------------------------------------------------------
@@ -328,6 +485,58 @@ def test_zero_at_the_poles_alone_is_a_policy() -> None:
     assert about("the gradient at c_y = ±1", findings).answer == "a policy"
 
 
+def all_clamped(variant: str, edge: float, of_target: bool) -> Run:
+    """A right loss of cosines, or of the target's alone, that are clamped within an edge of ±1."""
+    made = LOSSES[variant]
+
+    def run(cosines: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        within = float(cosines.dtype.type(1 - edge))
+        results = clamp(within, of_target)(made, cosines.astype(np.float64), labels, np.ones(len(labels)))
+        return tuple(result.astype(cosines.dtype) for result in results)
+
+    return run
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", ["arc-softmax", "sv-am-dyadic"])
+@pytest.mark.parametrize("edge", ["0.001", "0.0001", "1e-06"])
+@pytest.mark.parametrize("of_target", [True, False])
+def test_a_clamp_is_told_by_the_size_it_has(edge: str, of_target: bool, variant: str, dtype: str) -> None:
+    found = disagreements(identify(all_clamped(variant, float(edge), of_target), LOSSES[variant], dtype))
+    c = "c_y" if of_target else "c"
+    assert {f.deviation for f in found} == {f"clamp-{'of-target-' * of_target}kills-gradient"}
+    assert {f.answer for f in found} == {f"{c} := clip({c}, -1 + ε, 1 - ε), ∂{c}/∂{c} = 0 beyond, ε = {edge}"}
+
+
+def test_negatives_that_carry_nothing_have_no_scale() -> None:
+    loss = LOSSES["am-softmax"]
+
+    def run(cosines: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, None]:
+        own = np.arange(cosines.shape[1]) == labels[:, None]
+        return loss.value(np.where(own, cosines, 0.0), labels, reduction="none"), None
+
+    findings = identify(run, loss)
+    scale = about("the scale s", findings)
+    assert (scale.agrees, scale.answer, scale.evidence) == (None, "cannot be told", "z_k does not grow with c_k")
+    assert about("cap of the loss", findings).answer == "none"
+
+
+def test_nan_where_nothing_overflows_is_no_overflow() -> None:
+    findings = losses_alone(lambda losses, c, y: np.where(np.arange(len(losses)) == 0, np.nan, losses))
+    finding = about("overflow", findings)
+    assert (finding.answer, finding.deviation) == ("not finite where nothing overflows", "")
+    assert finding.evidence == "L = nan at z_k = 11.2"
+    assert about("order of the rows", findings).agrees is False
+
+
+@pytest.mark.parametrize(("open_", "said"), [(0, "as the paper"), (1, "1 question that"), (2, "2 questions that")])
+def test_open_questions_are_counted(open_: int, said: str) -> None:
+    findings = [Finding("f", "c_y - m", "", True), *[Finding("overflow", "cannot be told", "", None)] * open_]
+    last = str(Identification({"svref": "svref"}, tuple(findings))).splitlines()[-1]
+    assert said in last
+    assert ("question" in last) is (open_ > 0)
+
+
 # ---- what cannot be asked: diagnose says so, where identify would find nothing ------------------------------------
 
 
@@ -372,7 +581,7 @@ UNUSABLE = {
 def test_what_has_no_losses_to_read_cannot_be_diagnosed(message: str) -> None:
     start = "svref diagnose needs losses of ordinary rows, and there are none: "
     with pytest.raises(CandidateError, match=re.escape(start + message)):
-        svref.diagnose(sv_am(UNUSABLE[message]), "sv-am-softmax")
+        svref.diagnose(sv_am(UNUSABLE[message]), "sv-am-softmax", framework="numpy")
 
 
 def test_a_candidate_of_single_rows_can_be_diagnosed() -> None:

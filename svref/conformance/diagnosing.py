@@ -22,7 +22,6 @@ from svref.variants import Variant
 ASKED = {"s": 8.0, "t": 1.25}  # a scale at which losses keep their digits, and a strength that is exact
 STEEP = 64.0  # where caps and overflow show
 DYADIC_MARGINS = ("am-softmax", "sv-am-softmax", "mv-am-softmax")
-OF_STEEP = ("cap", "overflow")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Identification:
         found = len(self.departures)
         verdict = f"{found} departure{'s' if found > 1 else ''} from the paper, marked !" if found else "as the paper"
         open_ = sum(f.agrees is None for f in self.findings)
-        told = f"; {open_} questions that outputs do not answer, marked ?" if open_ else ""
+        told = f"; {open_} question{'s' if open_ > 1 else ''} that outputs do not answer, marked ?" if open_ else ""
         return "\n".join([head, "", *lines, "", verdict + told])
 
 

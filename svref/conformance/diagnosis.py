@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,8 @@ from svref.conformance.fitted import DOWNCAST
 from svref.conformance.hypotheses import losing, narrowed, pairs, singles
 from svref.conformance.hypothesis import Hypothesis
 from svref.conformance.trial import Trial
-from svref.dialects import DIALECTS
+from svref.dialects import DIALECTS, Dialect
+from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
 
@@ -100,10 +102,20 @@ def _diagnosis(
 
 
 def _dialects(hypothesis: Hypothesis, failing: Sequence[Trial], entry: Variant | None) -> tuple[str, ...]:
-    """Return the dialects whose loss is the hypothesis's in every failing case."""
+    """Return the dialects whose loss is the hypothesis's in every failing case, or is where they count t."""
     change = hypothesis.loss
     if change is None or entry is None or any(not t.parameters for t in failing):
         return ()
     wanted = [(dict(t.parameters), change(t)) for t in failing]
     names = [d.name for d in DIALECTS.values() if entry.name in d.losses]
-    return tuple(n for n in names if all(DIALECTS[n].loss(entry.name, **p) == loss for p, loss in wanted))
+    return tuple(n for n in names if all(_speaks(DIALECTS[n], entry.name, p, loss) for p, loss in wanted))
+
+
+def _speaks(dialect: Dialect, variant: str, given: dict[str, float], loss: SVXSoftmax) -> bool:
+    """Return whether public code computes a loss, given the paper's parameters or taking their t for its t - 1."""
+    if dialect.loss(variant, **given) == loss:
+        return True
+    meant = {name: value + (name == "t") for name, value in given.items()}
+    took = dialect.parameters(variant, meant)
+    counts_so = "t" in given and all(math.isclose(took[name], given[name]) for name in given)
+    return counts_so and dialect.loss(variant, **meant) == loss

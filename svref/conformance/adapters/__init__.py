@@ -8,7 +8,7 @@ answers      files that a program in any language wrote
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -79,15 +79,15 @@ def detect(
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
 ) -> str:
-    """Return the framework a candidate is written in: the one whose arrays it takes best on two rows of its own.
+    """Return the framework a candidate is written in: the one whose arrays it takes best, be it two rows or one.
 
     JAX and TensorFlow functions take NumPy's arrays too; but what they return by name has no gradients. Where no
     framework gets losses with gradients, the one that came nearest is returned, so that each case says what is wrong.
     """
-    call, found = _probe(level, parameters, dtype), dict[str, tuple[int, str]]()
+    calls, found = _probes(level, parameters, dtype), dict[str, tuple[int, str]]()
     for name in _FOUND_OUT:
         if name == "numpy" or name in sys.modules:  # one that a candidate uses is imported when it is called, at last
-            found[name] = _tried(_MADE[name](function, device), call, timeout)
+            found[name] = _best(_MADE[name](function, device), calls, timeout)
             if found[name][0] == GRADED:
                 return name
     best = min(found, key=lambda name: (found[name][0], name == "numpy"))
@@ -95,6 +95,13 @@ def detect(
         return best
     reasons = "; ".join(f"with {name} arrays {said}" for name, (_, said) in reversed(found.items()))
     raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
+
+
+def _best(made: Adapter, calls: Sequence[Call], timeout: float | None) -> tuple[int, str]:
+    """Return how far a candidate gets with the first of the questions on which it does not raise."""
+    said = _tried(made, calls[0], timeout)
+    again = (_tried(made, call, timeout) for call in calls[1:]) if said[0] == RAISED else iter(())
+    return next((one for one in again if one[0] < RAISED), said)
 
 
 def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
@@ -111,9 +118,10 @@ def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
     return (GRADED if any(gradient is not None for gradient in answer.gradients) else UNGRADED), ""
 
 
-def _probe(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> Call:
-    """Return a question about two rows, as one alone is refused by code that normalises over the batch."""
+def _probes(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> list[Call]:
+    """Return questions about two rows, as code that normalises over the batch refuses one; and about one alone."""
     cosines = [np.array([[0.5, 0.25, -0.5], [-0.25, 0.125, 0.75]])]
     rows = [np.array([[0.5, 0.25], [-0.25, 0.75]]), np.eye(3, 2) + 0.25]
     arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
-    return Call("", arrays, np.array([0, 2]), np.ones(2), parameters)
+    two = Call("", arrays, np.array([0, 2]), np.ones(2), parameters)
+    return [two, two.rows(slice(0, 1))]

@@ -54,10 +54,12 @@ def identify(run: Run, loss: SVXSoftmax, dtype: DTypeLike = "float64") -> tuple[
     batch, subject = behaviour.batch(subject)
     cap, subject = behaviour.cap(subject)
     scale, subject = behaviour.scale(subject)
+    subject = backward.rest(subject)
     of_target, base = target.ask(subject)
     of_negatives = negatives.ask(subject, base)
     gradient = backward.gradient(subject)
-    ends = backward.ends(subject, base == "" and gradient.agrees is True and cap.agrees is not False)
+    is_right = base == "" and all(finding.agrees is not False for finding in (*of_target, cap))
+    ends = backward.ends(subject, is_right and gradient.agrees is True)
     order, beyond, overflow = behaviour.order(subject), behaviour.beyond_one(subject), behaviour.overflow(subject)
     state = behaviour.state(replace(subject, averaged=0), before)
     label = [finding for finding in of_target if finding.question == target.LABEL]

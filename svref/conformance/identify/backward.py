@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def _at_poles(subject: Subject, poles: Rows, answer: Answer, is_right: bool) -> 
         return _beside_poles(subject) or Finding(POLES, "a policy", evidence, None)
     for name in AT_POLES:
         if _alike(got, _slope(subject.like(name), poles)):
-            return named(POLES, _clamp(subject) if name == "clamp-kills-gradient" else name, evidence)
+            return _clamp(subject, evidence) if name == "clamp-kills-gradient" else named(POLES, name, evidence)
     return Finding(POLES, "not the limit", evidence, False)
 
 
@@ -130,12 +131,47 @@ def _beside_poles(subject: Subject) -> Finding | None:
     if not ((got == 0) & (right != 0)).any():
         return None
     evidence = f"df/dc_y = {got[0]:.6g} one ulp below 1, {got[1]:.6g} above -1; paper: {right[0]:.6g}, {right[1]:.6g}"
-    return named(POLES, _clamp(subject), evidence)
+    return _clamp(subject, evidence)
 
 
-def _clamp(subject: Subject) -> str:
+def _clamp(subject: Subject, evidence: str) -> Finding:
     """Return which clamp it is: of the target alone if a negative at 1 keeps its gradient."""
-    return "clamp-of-target-kills-gradient" if _negative_ends(subject).agrees else "clamp-kills-gradient"
+    of_target = _negative_ends(subject).agrees
+    name, c = ("clamp-of-target-kills-gradient", "c_y") if of_target else ("clamp-kills-gradient", "c")
+    return Finding(POLES, _clamped(c, _reach(subject, 0)), evidence, False, name)
+
+
+def _clamped(c: str, reach: float) -> str:
+    """Return the formula of a clamp with the reach that it has; the registry's has that of the code it was seen in."""
+    return f"{c} := clip({c}, -1 + ε, 1 - ε), ∂{c}/∂{c} = 0 beyond, ε = {reach:.2g}"
+
+
+def _reach(subject: Subject, column: int, end: float = 1.0) -> float:
+    """Return how far from ±1 the gradient is 0: that of the target (column 0) or of a negative (1); 0 for nowhere."""
+    low, high = float(np.finfo(subject.dtype).epsneg), CLEAR
+    for _ in range(3):
+        rows = _beside(end, column, np.geomspace(low, high, BATCH))
+        off = subject.ask(rows).gradient[:, column] == 0
+        last = int(np.flatnonzero(off).max(initial=0))
+        if not off[last] or last == BATCH - 1:
+            return 0.0
+        low, high = np.abs(end - subject.known(rows).cosines[last : last + 2, column])
+    return float(high)
+
+
+def _beside(end: float, column: int, distances: FloatArray) -> Rows:
+    """Return rows with the target, or the first negative, at some distances from ±1."""
+    c = np.tile([0.5 * end, 0.25, 0.125, 0.0], (len(distances), 1))
+    c[:, column] = end * (1 - distances)
+    return Rows(c, np.zeros(len(distances), dtype=np.intp))
+
+
+def rest(subject: Subject) -> Subject:
+    """Return the subject with the cosine that a negative at -1 is clamped to, which all readings rest on."""
+    reach = _reach(subject, 1, -1.0)
+    levels = np.array([0, reach / 2, 2 * reach]) - 1
+    at, inside, beyond = subject.ask(probes.rows([-0.5] * 3, np.repeat(levels[:, None], CLASSES - 1, axis=1))).losses
+    return replace(subject, floor=reach) if at == inside != beyond else subject
 
 
 def _slope(subject: Subject, rows: Rows) -> FloatArray:
@@ -179,6 +215,7 @@ def _negative_ends(subject: Subject) -> Finding:
     ratio = at / near
     for value, name in OF_RATIO.items():
         if np.allclose(ratio, value, atol=0.02):
-            return named(NEGATIVE_ENDS, name, evidence)
+            found = named(NEGATIVE_ENDS, name, evidence)
+            return replace(found, answer=_clamped("c", _reach(subject, 1))) if value == 0 else found
     right = np.allclose(ratio, 1, atol=0.02)
     return Finding(NEGATIVE_ENDS, "the limit" if right else "not the limit", evidence, bool(right))

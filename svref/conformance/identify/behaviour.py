@@ -16,6 +16,7 @@ CAP, OVERFLOW, BEYOND, DIGITS = "cap of the loss", "overflow", "c_y one ulp abov
 BELOW_FLOAT32 = 2.0**-38  # added to a cosine, it is lost where it passes float32
 KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 69.08}
 LARGEST_LOGIT = {"float64": 709.0, "float32": 88.0}  # of which exp is finite
+SMALL_LOGIT = 80.0  # of which a sum of exp, and its inverse, are finite in float32
 
 
 def ordinary_rows(shift: float = 0.0) -> Rows:
@@ -86,6 +87,8 @@ def scale(subject: Subject) -> tuple[Finding, Subject]:
     z = got.value[0, seen] + c
     factor, start = np.polyfit(c, z, 1)
     evidence = f"z_k grows by {factor * s:.6g} c_k over c_k = {c.min():.2f} to {c.max():.2f}"
+    if abs(factor) < 10 * error.max() / np.ptp(c):
+        return Finding(SCALE, "cannot be told", "z_k does not grow with c_k", None), subject
     slope = subject.loss.emphasis.t if subject.loss.emphasis.form == "adaptive" else 1.0  # if the mask is on below f
     if min(abs(factor - 1), abs(factor - slope)) < 10 * error.max() / np.ptp(c):
         return Finding(SCALE, f"s = {s:g}", evidence, True), subject
@@ -132,18 +135,18 @@ def _ending(losses: FloatArray, tolerance: FloatArray) -> float:
     Three equal negatives have three times the odds of one: O(x,x,x) = 3 O(x,-1,-1) - 2 O(-1,-1,-1). If e^-L is
     P = p + ε and O = 1/p - 1, then ε = (3 P3 - P1)/2 - (1 + O(-1,-1,-1)) P1 P3; beyond the cap, P1 = P3 = ε.
     """
-    none, one, three = losses
+    none, one, three, lower = losses
     if abs(three - one) <= tolerance.max():
-        return float(three)
+        return np.nan if lower > three + tolerance.max() else float(three)  # there the negatives carry nothing
     p1, p3 = np.exp(-one), np.exp(-three)
     eps = (3 * p3 - p1) / 2 - np.exp(none) * p1 * p3
     return float(-np.log(eps)) if eps > tolerance.max() * (p1 + p3) else np.nan
 
 
 def _large(largest: float) -> Rows:
-    """Return a low target beside none, one and three large negatives."""
-    low = -0.95 * largest
-    return probes.rows([low] * 3, [[-1.0, -1.0, -1.0], [largest, -1.0, -1.0], [largest] * 3])
+    """Return a low target beside none, one and three large negatives, and a lower one."""
+    low, three = -0.95 * largest, [largest] * 3
+    return probes.rows([low, low, low, -largest], [[-1.0, -1.0, -1.0], [largest, -1.0, -1.0], three, three])
 
 
 def _capped(ending: float, evidence: str) -> Finding:
@@ -163,6 +166,8 @@ def overflow(subject: Subject) -> Finding:
         return Finding(OVERFLOW, "cannot be told", answer.said, None)
     if bad.any():
         loss_there, z = answer.losses[bad][0], logits[bad][0]
+        if z < SMALL_LOGIT:
+            return Finding(OVERFLOW, "not finite where nothing overflows", f"L = {loss_there} at z_k = {z:.4g}", False)
         name = "no-max-subtraction-float64" if z > LARGEST_LOGIT["float64"] else "no-max-subtraction"
         return named(OVERFLOW, name, f"L = {loss_there} at z_k = {z:.4g}")
     reached = logits[-1] > LARGEST_LOGIT[subject.dtype.name]

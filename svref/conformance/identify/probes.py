@@ -116,6 +116,8 @@ class Subject:
         1 if its outputs are divided by the size of the batch, -1 if they are multiplied; `ask` undoes it.
     eps : float
         What is added to p_y in the log, or replaces a smaller one: losses near -log ε say little of their row.
+    floor : float
+        How far above -1 a cosine of -1 is clamped.
     """
 
     run: Run
@@ -124,6 +126,7 @@ class Subject:
     digits: str
     averaged: int = 0
     eps: float = 0.0
+    floor: float = 0.0
 
     @property
     def through_angle(self) -> bool:
@@ -165,7 +168,7 @@ class Subject:
                 return DEVIATIONS[deviation].run(self.loss, c, labels)
             return self.loss.value_and_grad(c, labels, reduction="none")
 
-        return replace(self, run=run, digits="float64", averaged=0, eps=0.0)
+        return replace(self, run=run, digits="float64", averaged=0, eps=0.0, floor=0.0)
 
     def tolerance(self, rows: Rows) -> FloatArray:
         """Return how far rounding may carry each loss."""
@@ -193,7 +196,7 @@ def rows(targets: ArrayLike, negatives: ArrayLike) -> Rows:
 def read_targets(subject: Subject, targets: FloatArray) -> Reading:
     """Return f at each target, relative to negatives at -1."""
     odds, error = subject.odds(rows(targets, np.full((len(targets), CLASSES - 1), -1.0)))
-    return Reading(-1 - np.log(odds / (CLASSES - 1)) / subject.loss.s, error / odds / subject.loss.s)
+    return Reading(subject.floor - 1 - np.log(odds / (CLASSES - 1)) / subject.loss.s, error / odds / subject.loss.s)
 
 
 def read_negatives(subject: Subject, targets: FloatArray, levels: FloatArray, f: FloatArray) -> Reading:

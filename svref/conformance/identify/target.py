@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svref.conformance.identify import probes
+from svref.conformance.identify import negatives, probes
 from svref.conformance.identify.probes import LOOSE, Finding, Reading, Subject, named
 from svref.deviations import DEVIATIONS, which
 from svref.inputs import BoolArray, FloatArray
@@ -19,7 +19,7 @@ TARGETS = (0.9297, 0.8613, 0.8013, 0.6189, 0.5511, 0.4523, 0.2011, 0.1019, -0.10
 FAR_TARGETS = (-0.8011, -0.9007, -0.9503, -0.9901)
 
 F, TAIL, EASY, LABEL = "f", "f beyond θ + m = π", "easy margin", "the label's column of the mask"
-OF_TARGET = {
+OF_TARGET = {  # each is tried, in this order
     "margin-ignored": F,
     "margin-in-degrees": F,
     "sign-of-margin-flipped": F,
@@ -29,6 +29,8 @@ OF_TARGET = {
     "tail-linear": TAIL,
     "tail-plain": TAIL,
     "tail-reflect": TAIL,
+    "tail-parallel": TAIL,
+    "tail-clipped": TAIL,
     "cos-m-theta-without-psi": F,
     "annealing-left-on": F,
     "label-in-mask": LABEL,
@@ -38,20 +40,26 @@ OF_TARGET = {
 
 
 def ask(subject: Subject) -> tuple[list[Finding], str | None]:
-    """Return the findings about f, and the deviation that f is: "" for the paper, None for an unknown one."""
+    """Return the findings about f, and the deviation that f is: "" for the paper, None for an unknown one.
+
+    A tail that is unknown alone leaves the paper's f beside all targets of the questions about negatives.
+    """
     loss, c = subject.loss, _targets(subject.loss)
     got, right = (probes.read_targets(each, c) for each in (subject, subject.like("")))
     applying = ("", *(name for name in OF_TARGET if DEVIATIONS[name].applies(loss)))
     matches = (n for n in applying if _same_f(loss, c, got, probes.read_targets(subject.like(n), c)))
     base = next(matches, None) if got.resolved.any() else None
+    if base is None and _is_unknown_tail(loss, c, got, right):
+        return _with_unknown_tail(loss, c, got, right), None if _beyond(loss, negatives.TARGETS).any() else ""
     asked = {F: True, TAIL: _angle(loss) > 0, EASY: which.has_margin(loss), LABEL: which.masks_by_margin(loss)}
-    regions = {TAIL: c < -np.cos(_angle(loss)), EASY: c <= 0}
+    regions = {TAIL: _beyond(loss, c), EASY: c <= 0}
     findings = []
     for question in (question for question, is_asked in asked.items() if is_asked):
         region = regions.get(question, c < 2)
         evidence = _f_evidence(c, got, right, region)
         if question == F and base is None:
-            findings.append(_unknown_f(loss, c[got.resolved], got.value[got.resolved], evidence))
+            seen = got.resolved
+            findings.append(_unknown_f(loss, c[seen], got.value[seen], right.value[seen], evidence))
         else:
             findings.append(_answer(loss, question, base, evidence, bool((got.resolved & region).any())))
     return findings, base
@@ -63,7 +71,7 @@ def _answer(loss: SVXSoftmax, question: str, base: str | None, evidence: str, se
         return named(question, base, evidence)
     if seen and base is not None and (base == "" or OF_TARGET[base] != F):
         return Finding(question, _formula(loss, question), evidence, True)
-    return Finding(question, "f differs everywhere" if seen else "no loss there has digits", evidence, None)
+    return Finding(question, "f differs already" if seen else "no loss there has digits", evidence, None)
 
 
 def _targets(loss: SVXSoftmax) -> FloatArray:
@@ -78,6 +86,11 @@ def _targets(loss: SVXSoftmax) -> FloatArray:
 def _angle(loss: SVXSoftmax) -> float:
     """Return the angle that the margin adds."""
     return loss.margin.m if isinstance(loss.margin, AdditiveAngle) else 0.0
+
+
+def _beyond(loss: SVXSoftmax, c: FloatArray) -> BoolArray:
+    """Return where θ + m > π."""
+    return np.asarray(c < -np.cos(_angle(loss)))
 
 
 def _same_f(loss: SVXSoftmax, c: FloatArray, got: Reading, hypothesis: Reading) -> bool:
@@ -108,26 +121,67 @@ def _f_evidence(c: FloatArray, got: Reading, right: Reading, region: BoolArray) 
     return f"f({c[i]:.4g}) = {got.value[i]:.4f}; paper: {right.value[i]:.4f} (the farthest of {seen.sum()} targets)"
 
 
-def _unknown_f(loss: SVXSoftmax, c: FloatArray, f: FloatArray, evidence: str) -> Finding:
+def _unknown_f(loss: SVXSoftmax, c: FloatArray, f: FloatArray, right: FloatArray, evidence: str) -> Finding:
     """Return what one parameter would have to be for f to be what it is, or that no known formula fits."""
     if not len(f):
         return Finding(F, "cannot be told", "no loss has digits: all are NaN, or lost in rounding", None)
-    for formula, name, solved in _solved(loss, c, f):
+    for formula, name, solved, meant in _solved(loss, c, f):
         kept = solved[np.isfinite(solved)]
-        if len(kept) > 1 and np.ptp(kept) < 1e-3 * max(1.0, abs(float(kept.mean()))):
+        same = len(kept) > 1 and np.ptp(kept) < 1e-3 * max(1.0, abs(float(kept.mean())))
+        if same and not abs(np.median(kept) - meant) < 1e-3:  # that one is no departure, wherever the departure is
             return Finding(F, f"{formula} with {name} = {np.median(kept):.6g}", evidence, False)
-    samples = ", ".join(f"f({x:.4g}) = {v:.4f}" for x, v in list(zip(c, f, strict=True))[::4])
-    return Finding(F, "no known formula", samples, False)
+    return Finding(F, "no known formula", _samples(c[::4], f[::4], right[::4]), False)
 
 
-def _solved(loss: SVXSoftmax, c: FloatArray, f: FloatArray) -> list[tuple[str, str, FloatArray]]:
-    """Return formulas with one parameter, its name, and what it is at each target."""
-    turned = np.where(c > 0, np.arccos(f) - np.arccos(c), np.nan)  # below 0, θ + m may be beyond π
-    formulas = [("c_y - m", "m", c - f), ("cos(θ + m)", "m", turned)]
+def _samples(c: FloatArray, f: FloatArray, right: FloatArray) -> str:
+    """Return f at some targets, beside the paper's."""
+    return "; ".join(f"f({x:.4g}) = {v:.4f}, paper: {w:.4f}" for x, v, w in zip(c, f, right, strict=True))
+
+
+def _solved(loss: SVXSoftmax, c: FloatArray, f: FloatArray) -> list[tuple[str, str, FloatArray, float]]:
+    """Return formulas with one parameter, its name, what it is at each target, and what it is meant to be, or NaN."""
+    turned, m = np.where(c > 0, np.arccos(f) - np.arccos(c), np.nan), getattr(loss.margin, "m", np.nan)
+    by_cosine, by_angle = (m if isinstance(loss.margin, kind) else np.nan for kind in (AdditiveCosine, AdditiveAngle))
+    formulas = [("c_y - m", "m", c - f, by_cosine), ("cos(θ + m)", "m", turned, by_angle)]  # below 0, θ + m may pass π
     if isinstance(loss.margin, MultiplicativeAngle):
         psi = loss.margin.value(Angle.from_cosine(c))
-        formulas.append(("(λ c_y + ψ)/(1 + λ)", "λ", (psi - f) / (f - c)))
+        formulas.append(("(λ c_y + ψ)/(1 + λ)", "λ", (psi - f) / (f - c), loss.margin.annealing))
     return formulas
+
+
+# ---- a tail that no known loss has -----------------------------------------------------------------------------
+
+
+def _is_unknown_tail(loss: SVXSoftmax, c: FloatArray, got: Reading, right: Reading) -> bool:
+    """Return whether f is the paper's where θ + m <= π, and that alone."""
+    beyond = _beyond(loss, c)
+    return _angle(loss) > 0 and got.equals(right, ~beyond) is True and bool((got.resolved & beyond).any())
+
+
+def _with_unknown_tail(loss: SVXSoftmax, c: FloatArray, got: Reading, right: Reading) -> list[Finding]:
+    """Return the findings about an f that is the paper's but for its tail."""
+    beyond = got.resolved & _beyond(loss, c)
+    far, order = c[beyond], np.argsort(c[beyond])[[-1, 0]]
+    lift = loss.emphasis.t - 1 if loss.emphasis.form == "fixed" else 0.0  # of the negatives at -1, if f is below
+    f = got.value[beyond]
+    f = np.where(f + lift < -1, f + lift, f)
+    region = np.asarray(~_beyond(loss, c))
+    findings = [
+        Finding(F, _formula(loss, F), _f_evidence(c, got, right, region), True),
+        Finding(TAIL, _tail(far, f), _samples(far[order], f[order], right.value[beyond][order]), False),
+        Finding(EASY, _formula(loss, EASY), _f_evidence(c, got, right, region & (c <= 0)), True),
+    ]
+    label = Finding(LABEL, _formula(loss, LABEL), _f_evidence(c, got, right, region), True)
+    return [*findings, label] if which.masks_by_margin(loss) else findings
+
+
+def _tail(c: FloatArray, f: FloatArray) -> str:
+    """Return the tail as a constant, or as one below c_y, if it is either."""
+    if np.ptp(f) < 1e-3:
+        return f"f = {np.median(f):.4g} where θ + m > π"
+    if np.ptp(c - f) < 1e-3:
+        return f"f = c_y - {np.median(c - f):.4g} where θ + m > π"
+    return "no known formula"
 
 
 def _formula(loss: SVXSoftmax, question: str) -> str:
