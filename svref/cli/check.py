@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -66,6 +67,7 @@ def check_command(
     """
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         fail(f"--report needs a file in an existing folder; got {report}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # it logs each invalid input, and those are asked on purpose
     with errors():
         result = check(
             candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
