@@ -136,7 +136,7 @@ def tail_parallel(step: Step) -> Logits:
 @changed_logits(
     "f = -1 where θ + m > π",
     "mk-minchul/AdaFace:head.py",
-    "ydwen/opensphere:model/head",
+    "ydwen/opensphere:opensphere/module/head/arcface.py",
     applies=which.adds_angle,
 )
 def tail_clipped(step: Step) -> Logits:
