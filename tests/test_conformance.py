@@ -368,6 +368,15 @@ def test_a_candidate_without_a_parameter_is_told_how_it_is_called() -> None:
         check(lambda cosines, labels, *, s, m: None, "sv-am-softmax")
 
 
+def test_a_cotangent_and_parameters_may_stand_among_the_positional_arguments() -> None:
+    def candidate(cosines: np.ndarray, labels: np.ndarray, cotangent: np.ndarray, s: float, m: float) -> tuple:
+        loss = svref.am_softmax(s=s, m=m)
+        step = loss.forward(cosines, labels)
+        return step.loss, loss.backward(step, cotangent).cosines
+
+    check(candidate, "am-softmax").raise_if_wrong()
+
+
 def test_a_head_by_other_names_and_one_that_owns_its_weights_are_told_what_to_do() -> None:
     with pytest.raises(CandidateError, match="must name its first arguments embeddings and weights; got x, w, labels"):
         check(lambda x, w, labels, *, s, m, t: None, "sv-am-softmax")

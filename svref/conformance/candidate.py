@@ -123,6 +123,7 @@ class Adapter(Protocol):
 
 OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+BY_NAME = ("cotangent", "ignore_index")  # what is given besides, to whom names it
 STAGES = ("cosines", "margin_cosine", "mask", "relative_logits")
 
 
@@ -166,7 +167,7 @@ def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
         )
     level: Level = "head" if _positional(function)[:2] == ["embeddings", "weights"] else "cosine"
     missing = [name for name in parameters if not takes(function, name)]
-    arrays = [name for name in _required(function) if name not in parameters]
+    arrays = [name for name in _required(function) if name not in (*parameters, *BY_NAME)]
     if level == "cosine" and len(arrays) > 2 and not missing:
         raise CandidateError(
             f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
