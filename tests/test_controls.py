@@ -119,6 +119,17 @@ def test_a_row_that_cannot_be_asked_alone_is_no_influence_of_other_rows(refuses:
     assert " alone" in report.mishaps[-1].message
 
 
+def test_a_row_alone_that_raises_is_told_with_the_line_of_the_candidate() -> None:
+    def candidate(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        if len(labels) == 1:
+            raise ValueError("one row")
+        return sv_am(cosines, labels, **p)
+
+    mishap = check(candidate, NAME, framework="numpy").mishaps[-1]
+    assert mishap.kind == "raised"
+    assert 'raise ValueError("one row")' in mishap.trace[-1]
+
+
 def test_state_is_reproduced_by_all_cases_since_one_alone_may_not_show_it(tmp_path: Path) -> None:
     path = tmp_path / "stateful.py"
     path.write_text(

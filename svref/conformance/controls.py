@@ -21,6 +21,7 @@ from svref.conformance.outputs import check_outputs, returned
 from svref.conformance.trial import Trial
 from svref.judge import Outputs, Quantity
 
+SILENT = ("hung", "unsupported")  # mishaps that say nothing of what the answer would have been
 Spoil = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 
@@ -109,48 +110,48 @@ def _first_of_groups(trials: Sequence[Trial]) -> list[Trial]:
 
 def _again(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     """Return how the same call differs from the first time, beyond rounding; "" if it does not."""
-    outputs = _asked(guard, call, trial.factor, "the second call")
-    return outputs if isinstance(outputs, str | Mishap) else _differs(trial, outputs, "the second call")
+    what, answer = "the second call", _asked(guard, call, trial.factor)
+    if isinstance(answer, Mishap):
+        return _shown(answer, what)
+    return _differs(trial, aligned(answer, call, trial.factor), what)
 
 
 def _alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     """Return how a row alone differs from the row in its batch; "" if it does not."""
     b = int(np.argmax(np.abs(call.cotangent)))
     reduced = trial.factor is not None  # of one row, to its own loss
-    outputs = _asked(guard, call.rows(slice(b, b + 1)), 1.0 if reduced else None, f"row {b} alone")
-    if isinstance(outputs, str):  # what cannot be asked alone shows no influence of other rows
-        return Mishap(call.id, "unusable", outputs)
-    if isinstance(outputs, Mishap):
-        return outputs
+    what, row, factor = f"row {b} alone", call.rows(slice(b, b + 1)), 1.0 if reduced else None
+    answer = _asked(guard, row, factor)
+    if isinstance(answer, Mishap):  # what cannot be asked alone shows no influence of other rows
+        return _told(answer, what)
+    outputs = aligned(answer, row, factor)
     of_batch = ("grad_weights", "loss") if reduced else ("grad_weights",)
     whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs and name not in of_batch}
     for name, values in whole.items():
         values[b] = outputs[name][0]
-    return _differs(trial, whole, f"row {b} alone")
+    return _differs(trial, whole, what)
 
 
-def _asked(guard: Guard, call: Call, factor: float | None, what: str) -> Outputs | str | Mishap:
-    """Return the outputs of another call, or why there are none."""
+def _asked(guard: Guard, call: Call, factor: float | None) -> Answer | Mishap:
+    """Return the answer to another call, or why there is none that can be used."""
     answer = guard(call)
     if isinstance(answer, Mishap):
-        return _without_answer(answer, what)
-    return _unusable(answer, call, factor, what) or aligned(answer, call, factor)
-
-
-def _without_answer(mishap: Mishap, what: str) -> str | Mishap:
-    """Return what a call that was answered before is found to do, or the mishap that shows nothing about it."""
-    if mishap.kind in ("hung", "unsupported"):
-        return replace(mishap, message=f"{what}: {mishap.message}")
-    return f"{what} {mishap.message}"
-
-
-def _unusable(answer: Answer, call: Call, factor: float | None, what: str) -> str:
-    """Return why an answer is none; "" if it is one."""
+        return answer
     try:
         check_outputs(returned(answer, call), call, factor)
     except CandidateError as error:
-        return f"{what} is not answered: {error}"
-    return ""
+        return Mishap(call.id, "unusable", f"is not answered: {error}")
+    return answer
+
+
+def _shown(mishap: Mishap, what: str) -> str | Mishap:
+    """Return what a call that was answered before is found to do, or the mishap that shows nothing about it."""
+    told = _told(mishap, what)
+    return told if mishap.kind in SILENT else told.message
+
+
+def _told(mishap: Mishap, what: str) -> Mishap:
+    return replace(mishap, message=f"{what}{':' if mishap.kind in SILENT else ''} {mishap.message}")
 
 
 def _differs(trial: Trial, outputs: Outputs, what: str) -> str:
@@ -173,16 +174,10 @@ def counts_ignored(guard: Guard, call: Call, trial: Trial, ignore_index: int = -
     labels = call.labels.copy()
     labels[0] = ignore_index
     asked = Call(call.id, call.arrays, labels, call.cotangent, {**call.parameters, "ignore_index": ignore_index})
-    answer = guard(asked)
-    said = _on_ignored(answer, asked, trial, f"with ignore_index={ignore_index} it")
-    return [_finding("ignored-rows-counted", call.id, said)] if said else []
-
-
-def _on_ignored(answer: Answer | Mishap, call: Call, trial: Trial, what: str) -> str | Mishap:
-    """Return what is wrong about an answer with an ignored row; "" if nothing is, or the candidate refuses."""
-    if not isinstance(answer, Mishap):
-        return _unusable(answer, call, trial.factor, what) or _counted(answer, call, trial)
-    return "" if answer.kind == "unsupported" else _without_answer(answer, what)
+    what, answer = f"with ignore_index={ignore_index} it", _asked(guard, asked, trial.factor)
+    said = _shown(answer, what) if isinstance(answer, Mishap) else _counted(answer, asked, trial)
+    refused = isinstance(answer, Mishap) and answer.kind == "unsupported"
+    return [_finding("ignored-rows-counted", call.id, said)] if said and not refused else []
 
 
 def _counted(answer: Answer, call: Call, trial: Trial) -> str:

@@ -11,7 +11,7 @@ from svref.conformance.hypothesis import Change, Hypothesis, of_change, of_loss,
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
 from svref.deviations.backward import CLAMP, clamped
-from svref.deviations.heads import with_norm_eps
+from svref.deviations.heads import NORM_EPS, with_norm_eps
 from svref.deviations.normalisation import through
 from svref.deviations.results import with_eps
 from svref.deviations.textbook import CosineRun
@@ -65,7 +65,7 @@ def _norms() -> Iterator[Hypothesis]:
     """Yield lengths with every usual ε, added to the length or under the root."""
     about = DEVIATIONS["eps-in-norm"]
     for eps in NORM_EPSILONS:
-        if eps != 1e-7:  # that is the registry's
+        if eps != NORM_EPS:  # that is the registry's
             formula = f"x̂ = x/(|x| + {eps:g}), ŵ_k = w_k/(|w_k| + {eps:g})"
             yield _named(replace(about, on_head=with_norm_eps(eps)), f"{eps:g}", formula)
         formula = f"x̂ = x/sqrt(|x|² + {eps:g}), ŵ_k = w_k/sqrt(|w_k|² + {eps:g})"

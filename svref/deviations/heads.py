@@ -15,6 +15,8 @@ from svref.deviations.textbook import right
 from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 
+NORM_EPS = 1e-7
+
 HeadResult = tuple[FloatArray, FloatArray, FloatArray]
 
 
@@ -60,7 +62,7 @@ def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: Int
 )
 def eps_in_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
     """Cosines are too small by shares ε/|w| and ε/|x|: much for short vectors, and no digits of float64 beyond ε."""
-    return with_norm_eps(1e-7)(loss, x, w, y, g)
+    return with_norm_eps(NORM_EPS)(loss, x, w, y, g)
 
 
 def with_norm_eps(eps: float, under_root: bool = False) -> HeadRun:

@@ -8,7 +8,7 @@ answers      files that a program in any language wrote
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -97,11 +97,12 @@ def detect(
     raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
 
 
-def _best(made: Adapter, calls: Sequence[Call], timeout: float | None) -> tuple[int, str]:
+def _best(made: Adapter, calls: tuple[Call, Call], timeout: float | None) -> tuple[int, str]:
     """Return how far a candidate gets with the first of the questions on which it does not raise."""
     said = _tried(made, calls[0], timeout)
-    again = (_tried(made, call, timeout) for call in calls[1:]) if said[0] == RAISED else iter(())
-    return next((one for one in again if one[0] < RAISED), said)
+    if said[0] < RAISED:
+        return said
+    return min(said, _tried(made, calls[1], timeout), key=lambda one: one[0])
 
 
 def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
@@ -118,10 +119,10 @@ def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
     return (GRADED if any(gradient is not None for gradient in answer.gradients) else UNGRADED), ""
 
 
-def _probes(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> list[Call]:
+def _probes(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> tuple[Call, Call]:
     """Return questions about two rows, as code that normalises over the batch refuses one; and about one alone."""
     cosines = [np.array([[0.5, 0.25, -0.5], [-0.25, 0.125, 0.75]])]
     rows = [np.array([[0.5, 0.25], [-0.25, 0.75]]), np.eye(3, 2) + 0.25]
     arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
     two = Call("", arrays, np.array([0, 2]), np.ones(2), parameters)
-    return [two, two.rows(slice(0, 1))]
+    return two, two.rows(slice(0, 1))

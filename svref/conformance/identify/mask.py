@@ -20,10 +20,7 @@ UNEASED = {
     "easy-margin-above-0": "mask-on-uneased-margin",
     "easy-margin-above-m": "mask-on-uneased-margin-above-m",
 }
-FINE = {
-    "float64": 1e-9,
-    "float32": LOOSE,
-}  # cosine units, beside an f that is as well known
+FINE = {"float64": 1e-9, "float32": LOOSE}  # cosine units, beside an f that is as well known
 PARTS = np.arange(1, 6) / 6  # of a bracket, in each round: seven targets beside six levels each are one batch
 ROUNDS = 24
 BESIDE_TIE = 2 * LOOSE  # cosine units: a boundary farther from f is found without a tie
