@@ -13,9 +13,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from svref import head, shards
+from svref import head
 from svref._version import __version__
 from svref.emphasis import SupportVectors
+from svref.head import shards
 from svref.loss import SVXSoftmax
 from svref.margins import (
     AdditiveAngle,
@@ -44,8 +45,9 @@ from svref.variants import (
 )
 
 if TYPE_CHECKING:
-    from svref import deviations, dialects, exact, golden
+    from svref import deviations, exact, golden
     from svref.conformance import check, check_values, diagnose
+    from svref.deviations import dialects
 
 __all__ = [
     "VARIANTS",

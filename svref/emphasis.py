@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.inputs import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray
+from svref.checks import emphasis_parameter, one_of
 from svref.margins import Margin
-from svref.parameters import emphasis_parameter, one_of
 
 Form = Literal["adaptive", "fixed"]
 

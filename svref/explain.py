@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from svref import step as passes
+from svref.arrays import FloatArray
 from svref.golden import Vector
-from svref.inputs import FloatArray
-from svref.shards import Shard
+from svref.head.shards import Shard
 from svref.step import Gradients, Step
 
 FORMULAS = {

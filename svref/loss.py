@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref import blocks, inputs
+from svref import checks
 from svref import step as passes
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.checks import real_parameter
 from svref.emphasis import SupportVectors
-from svref.inputs import BoolArray, FloatArray, IntArray
+from svref.engine import tiles
 from svref.margins import Angle, Margin, NoMargin
-from svref.parameters import real_parameter
 from svref.step import Gradients, Step
 
 
@@ -74,9 +75,9 @@ class SVXSoftmax:
         object.__setattr__(self, "s", real_parameter("s", self.s, 0.0, open_low=True))
 
     @property
-    def parts(self) -> blocks.Parts:
+    def parts(self) -> tiles.Parts:
         """The margin, the emphasis and the scale, as the stages take them."""
-        return blocks.Parts(self.margin, self.emphasis, self.s)
+        return tiles.Parts(self.margin, self.emphasis, self.s)
 
     @property
     def angular(self) -> bool:
@@ -112,8 +113,8 @@ class SVXSoftmax:
             that are not class indices or one-hot, and a mean over no rows.
         """
         c, y, counted = self.checked(cosines, labels, ignore_index)
-        weights = inputs.reduction_weights(reduction, counted, len(y))
-        return blocks.reduced(blocks.log_odds(self.parts, c, y), counted, weights, reduction, c.dtype)
+        weights = checks.reduction_weights(reduction, counted, len(y))
+        return tiles.reduced(tiles.log_odds(self.parts, c, y), counted, weights, reduction, c.dtype)
 
     def value_and_grad(
         self,
@@ -140,10 +141,10 @@ class SVXSoftmax:
             the target's entry is a signed infinity.
         """
         c, y, counted = self.checked(cosines, labels, ignore_index)
-        weights = inputs.reduction_weights(reduction, counted, len(y))
-        gradient = inputs.output_array("out", out, c.shape, c.dtype, c)
-        a = blocks.value_and_gradient(self.parts, c, y, weights, gradient)
-        return blocks.reduced(a, counted, weights, reduction, c.dtype), gradient
+        weights = checks.reduction_weights(reduction, counted, len(y))
+        gradient = checks.output_array("out", out, c.shape, c.dtype, c)
+        a = tiles.value_and_gradient(self.parts, c, y, weights, gradient)
+        return tiles.reduced(a, counted, weights, reduction, c.dtype), gradient
 
     def forward(self, cosines: ArrayLike, labels: ArrayLike, *, ignore_index: int | None = None) -> Step:
         """Return every quantity of the forward pass, by its name. Parameters, errors: as `value`."""
@@ -174,18 +175,18 @@ class SVXSoftmax:
         if (step.margin, step.emphasis, step.s) != (self.margin, self.emphasis, self.s):
             made_by = SVXSoftmax(step.margin, step.emphasis, step.s)
             raise ValueError(f"step must come from forward of this loss, {self!r}; it was made by {made_by!r}.")
-        g = inputs.row_cotangent(cotangent, len(step.labels))
+        g = checks.row_cotangent(cotangent, len(step.labels))
         return passes.gradients(step, g if step.counted is None else g * step.counted)
 
     def checked(
         self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
     ) -> tuple[FloatArray, IntArray, BoolArray | None]:
         """Return valid cosines, labels as indices, and which rows count; raise what `value` raises."""
-        c = inputs.real_array("cosines", cosines, 2)
-        low, high = inputs.check_finite("cosines", c)
-        y, counted = inputs.class_indices(labels, len(c), c.shape[1], ignore_index)
+        c = checks.real_array("cosines", cosines, 2)
+        low, high = checks.check_finite("cosines", c, tiles.extremes(c))
+        y, counted = checks.class_indices(labels, len(c), c.shape[1], ignore_index)
         if self.angular:
-            inputs.check_cosine_range(c, low, high)
+            checks.check_cosine_range(c, low, high)
         angle = Angle.from_cosine(c[np.arange(len(y)), y])
         self.check_logits(1.0 if self.angular else max(-low, high), angle, c.dtype)
         return c, y, counted
@@ -197,7 +198,7 @@ class SVXSoftmax:
             if self.emphasis.boundary is not None:
                 values.append(self.emphasis.boundary.value(angle))
         highest = max(largest, *(float(np.abs(value).max()) for value in values))
-        inputs.check_logits(highest, self.s, self.emphasis.t, dtype)
+        checks.check_logits(highest, self.s, self.emphasis.t, dtype)
 
     def _forward(self, cosines: FloatArray, labels: IntArray, counted: BoolArray | None) -> Step:
         return passes.forward(self.margin, self.emphasis, self.s, cosines, labels, counted)

@@ -11,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from svref import stages
+from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.emphasis import SupportVectors
-from svref.inputs import BoolArray, FloatArray, IntArray
+from svref.engine import kernels
 from svref.margins import Angle, Margin
 
 
@@ -42,9 +42,9 @@ class Step:
         r, with -inf in the label's column.
     weights : array, shape (B, C)
         exp(r - P), the exponentials behind every probability and gradient.
-    target : stages.Target
+    target : kernels.Target
         f and the boundary of the support vectors, as stage 2 takes them.
-    mass : stages.Mass
+    mass : kernels.Mass
         (P, T) of each row, float64.
     """
 
@@ -58,8 +58,8 @@ class Step:
     mask: BoolArray = field(repr=False)
     relative_logits: FloatArray = field(repr=False)
     weights: FloatArray = field(repr=False)
-    target: stages.Target = field(repr=False)
-    mass: stages.Mass = field(repr=False)
+    target: kernels.Target = field(repr=False)
+    mass: kernels.Mass = field(repr=False)
 
     @property
     def target_cosine(self) -> FloatArray:
@@ -90,7 +90,7 @@ class Step:
     @cached_property
     def log_odds(self) -> FloatArray:
         """The log-odds a before they are rounded to the dtype of the cosines, float64, shape (B,)."""
-        return stages.log_odds_against(self.mass)
+        return kernels.log_odds_against(self.mass)
 
     @property
     def loss(self) -> FloatArray:
@@ -102,13 +102,13 @@ class Step:
         """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column."""
         with np.errstate(under="ignore"):
             p = _negatives(self, target_error(self))
-            p[self.own] = self.in_dtype(stages.target_error(-self.log_odds))[self.own.rows]
+            p[self.own] = self.in_dtype(kernels.target_error(-self.log_odds))[self.own.rows]
         return p
 
     @property
-    def own(self) -> stages.Own:
+    def own(self) -> kernels.Own:
         """The entries in the label columns, as an index."""
-        return stages.own_entries(self.labels, slice(0, self.cosines.shape[1]))
+        return kernels.own_entries(self.labels, slice(0, self.cosines.shape[1]))
 
     def in_dtype(self, rows: FloatArray) -> FloatArray:
         """Return `rows` in the dtype of the cosines, without a negative zero."""
@@ -148,24 +148,24 @@ def forward(
     flipped: BoolArray | None = None,
 ) -> Step:
     """Run stages 1 and 2; `angle` replaces that of the cosines, `flipped` turns mask decisions over."""
-    own = stages.own_entries(labels, slice(0, cosines.shape[1]))
+    own = kernels.own_entries(labels, slice(0, cosines.shape[1]))
     with np.errstate(under="ignore"):
         angle = angle or Angle.from_cosine(cosines[own])
-        target = stages.target(margin, emphasis, angle, cosines.dtype)
-        mask = stages.support_mask(cosines, target, own)
+        target = kernels.target(margin, emphasis, angle, cosines.dtype)
+        mask = kernels.support_mask(cosines, target, own)
         if flipped is not None:
             mask ^= flipped
-        r = stages.gaps(cosines, target, own)
-        stages.raise_(r, cosines, stages.support(cosines, mask, emphasis), emphasis)
+        r = kernels.gaps(cosines, target, own)
+        kernels.raise_(r, cosines, kernels.support(cosines, mask, emphasis), emphasis)
         r *= s
-        weights, mass = stages.weights(r.copy(), r.max(axis=1))
+        weights, mass = kernels.weights(r.copy(), r.max(axis=1))
     return Step(margin, emphasis, s, cosines, labels, counted, angle, mask, r, weights, target, mass)
 
 
 def losses(step: Step) -> FloatArray:
     """Return the losses in float64, 0 in ignored rows."""
     with np.errstate(under="ignore"):
-        losses = stages.loss(step.log_odds)
+        losses = kernels.loss(step.log_odds)
     return losses if step.counted is None else np.where(step.counted, losses, 0.0)
 
 
@@ -182,7 +182,7 @@ def negatives_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return dL/dc_k of the negatives (equation 17), 0 in the label's column, without a negative zero."""
     with np.errstate(under="ignore"):
         gradient = _negatives(step, step.s * target_error(step) * g)
-        stages.steepen(gradient, stages.support(step.cosines, step.mask, step.emphasis), step.emphasis)
+        kernels.steepen(gradient, kernels.support(step.cosines, step.mask, step.emphasis), step.emphasis)
     gradient += 0.0
     return gradient
 
@@ -191,7 +191,7 @@ def target_gradient(step: Step, g: FloatArray, derivative: FloatArray) -> FloatA
     """Return dL/dx of the target (equations 18, 21 and 38) from df/dx, in the dtype of the cosines."""
     dead = (g == 0) | (step.mass.total == 0)
     with np.errstate(under="ignore"):
-        return step.in_dtype(stages.target_gradient(-step.s * target_error(step) * g, derivative, dead))
+        return step.in_dtype(kernels.target_gradient(-step.s * target_error(step) * g, derivative, dead))
 
 
 def gradients(step: Step, g: FloatArray) -> Gradients:
@@ -208,7 +208,7 @@ def gradients(step: Step, g: FloatArray) -> Gradients:
 
 def scale_gradient(step: Step, g: FloatArray) -> FloatArray:
     """Return each row's dL/ds = Σ p_k r_k / s (equation 19)."""
-    return _row_gradient(step, g / step.s, stages.finite_or_zero(step.relative_logits))
+    return _row_gradient(step, g / step.s, kernels.finite_or_zero(step.relative_logits))
 
 
 def emphasis_gradient(step: Step, g: FloatArray) -> FloatArray:
@@ -226,11 +226,11 @@ def _row_gradient(step: Step, g: FloatArray, derivative: FloatArray) -> FloatArr
 def target_error(step: Step) -> FloatArray:
     """Return q = 1 - p_y (equation 15) in float64."""
     with np.errstate(under="ignore"):
-        return stages.target_error(step.log_odds)
+        return kernels.target_error(step.log_odds)
 
 
 def _negatives(step: Step, rows: FloatArray) -> FloatArray:
     """Return each negative's share exp(r_k - a) of `rows`, 0 in the label's column."""
     negatives = step.weights.copy()
-    stages.multiply_rows(negatives, rows * stages.share(step.mass, step.mass))
+    kernels.multiply_rows(negatives, rows * kernels.share(step.mass, step.mass))
     return negatives

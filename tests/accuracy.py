@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 from rows import MORE_MARGINS, REGIMES, batch
 
-from svref import VARIANTS, SupportVectors, SVXSoftmax, condition, exact, head
+from svref import VARIANTS, SupportVectors, SVXSoftmax, exact, head
 from svref.exact import Certified
-from svref.shards import Shard
-from svref.vectors import directions
+from svref.head.geometry import directions
+from svref.head.shards import Shard
+from svref.judging import condition
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "accuracy.md"
 LARGE_T = 100.0

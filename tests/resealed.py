@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from svref.golden import canonical
+from svref.golden.files import canonical
 
 SEALS = ("manifest.json", "SHA256SUMS")
 

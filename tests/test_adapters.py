@@ -14,7 +14,7 @@ from formulations import FORMULATIONS, candidate
 
 from svref import golden
 from svref.conformance import CandidateError, check
-from svref.conformance.adapters import detect
+from svref.conformance.candidates.adapters import detect
 
 LOSSES = ["sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "mv-am-softmax"]
 DTYPES = ["float64", "float32"]

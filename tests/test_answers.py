@@ -15,9 +15,9 @@ from formulations import HEADS
 import svref
 from svref import golden
 from svref.conformance import CandidateError, Report, check
-from svref.conformance.candidate import GRADIENTS
+from svref.conformance.candidates.call import GRADIENTS
 from svref.golden import VectorsError
-from svref.golden.tree import validate
+from svref.golden.files.pack import validate
 
 NAME = "sv-am-softmax"
 Edit = Callable[[dict[str, Any]], None]

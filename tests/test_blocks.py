@@ -10,7 +10,9 @@ import pytest
 from rows import MARGINS
 
 import svref
-from svref import SupportVectors, SVXSoftmax, condition, pool, stages
+from svref import SupportVectors, SVXSoftmax
+from svref.engine import kernels, threads
+from svref.judging import condition
 
 RNG = np.random.default_rng(11)
 LABELS = np.array([0, 36, 17, 3, 3, 20, 8])
@@ -21,7 +23,7 @@ COSINES[4:, 3] = COSINES[[5, 6], [20, 8]] = 0.95
 
 @pytest.fixture(params=[2**21, 400, 64], ids=["one block", "bands", "slices"])
 def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(pool, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(threads, "BLOCK_BYTES", request.param)
     return request.param
 
 
@@ -45,8 +47,8 @@ def test_blocks_stay_within_four_units_of_the_plain_pass(name: str, dtype: str, 
 def test_the_bits_do_not_depend_on_the_threads(dtype: str, monkeypatch: pytest.MonkeyPatch, block_bytes: int) -> None:
     loss, cosines = svref.sv_arc_softmax(), COSINES.astype(dtype)
     results = []
-    for threads in (1, 2, 3, 7):
-        monkeypatch.setattr(pool, "threads", lambda threads=threads: threads)
+    for workers in (1, 2, 3, 7):
+        monkeypatch.setattr(threads, "available", lambda workers=workers: workers)
         results.append(loss.value_and_grad(cosines, LABELS, reduction="none"))
     for value, gradient in results[1:]:
         np.testing.assert_array_equal(value, results[0][0])
@@ -59,9 +61,9 @@ def test_few_support_vectors_and_many_are_treated_alike(
     margin: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss = SVXSoftmax(MARGINS[margin], SupportVectors(1.25, form), s=16.0)
-    monkeypatch.setattr(stages, "SPARSE", 0)
+    monkeypatch.setattr(kernels, "SPARSE", 0)
     sparse = loss.value_and_grad(COSINES, LABELS, reduction="none")
-    monkeypatch.setattr(stages, "SPARSE", 10**9)
+    monkeypatch.setattr(kernels, "SPARSE", 10**9)
     dense = loss.value_and_grad(COSINES, LABELS, reduction="none")
     np.testing.assert_array_equal(sparse[0], dense[0])
     np.testing.assert_array_equal(sparse[1], dense[1])
@@ -72,7 +74,7 @@ def test_slices_far_apart_keep_the_small_gradients(monkeypatch: pytest.MonkeyPat
     cosines = np.full((1, 20), -0.6, np.float32)
     cosines[0, 0], cosines[0, 5] = -0.9, 0.1
     loss, truth = svref.softmax(s=64.0), svref.softmax(s=64.0).value_and_grad(cosines.astype("f8"), [0])[1]
-    monkeypatch.setattr(pool, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(threads, "BLOCK_BYTES", 40)
     _, gradient = loss.value_and_grad(cosines, [0])
     np.testing.assert_allclose(gradient, truth, rtol=1e-4)
     tiny = loss.backward(loss.forward(cosines, [0]), [1e-16]).cosines

@@ -10,12 +10,13 @@ import pytest
 import scipy.optimize
 from rows import MARGINS, MORE_MARGINS, batch, spec_of
 
-from svref import SupportVectors, SVXSoftmax, condition, exact
+from svref import SupportVectors, SVXSoftmax, exact
 from svref.conformance import check
+from svref.head.geometry import directions
+from svref.head.shards import Shard
+from svref.judging import condition
 from svref.margins import AdditiveAngle, AdditiveCosine, Angle, NoMargin
-from svref.shards import Shard
 from svref.variants import VARIANTS
-from svref.vectors import directions
 
 NAMES = ["softmax", "sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "sv-combined-softmax", "mv-arc-softmax"]
 REGIMES = ["easy", "hard", "converged", "near-pole", "underflowing"]

@@ -14,9 +14,10 @@ from formulations import candidate
 import svref
 from svref import golden
 from svref import step as passes
-from svref.conformance import CandidateError, Report, check, check_values, reporting
-from svref.conformance.adapters import detect
-from svref.golden import tree
+from svref.conformance import CandidateError, Report, check, check_values
+from svref.conformance.candidates.adapters import detect
+from svref.conformance.checking import reporting
+from svref.golden.files import pack
 from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle
 
 HARD = next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and v.group == "hard")
@@ -342,7 +343,7 @@ def test_the_json_holds_everything_and_is_valid(tmp_path: Path) -> None:
     assert content["failures"][0]["error"] == "Infinity"
     assert content["failures"][0]["got"] == "NaN"
     assert {count["quantity"] for count in content["counts"]} == {"loss", "grad_cosines"}
-    tree.validate("report", content, "report.json")
+    pack.validate("report", content, "report.json")
     assert list(tmp_path.iterdir()) == [tmp_path / "report.json"]
 
 

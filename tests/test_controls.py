@@ -14,8 +14,9 @@ from textbook import sv_am
 
 import svref
 from svref import golden
-from svref.conformance import Report, check, controls, running
-from svref.judge import judge
+from svref.conformance import Report, check
+from svref.conformance.checking import controls, run
+from svref.judging.judge import judge
 
 NAME = "sv-am-softmax"
 
@@ -41,7 +42,7 @@ def test_a_judge_that_lets_everything_pass_is_an_error_and_not_a_pass() -> None:
     def lenient(reference: Any, outputs: Any) -> Any:
         return judge(reference, {name: _right(reference, name) for name in outputs})
 
-    with mock.patch.object(running, "judge", lenient), mock.patch("svref.conformance.trial.judge", lenient):
+    with mock.patch.object(run, "judge", lenient), mock.patch("svref.conformance.trial.judge", lenient):
         report = check(sv_am, NAME)
     assert report.verdict == "ERROR"
     assert {name.split(" in ")[0] for name in report.blind} == set(controls.CONTROLS)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import svref
-from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax, condition
+from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax
 from svref.deviations import DEVIATIONS
+from svref.judging import condition
 from svref.margins import EasyMargin
 
 COSINE = [name for name, deviation in DEVIATIONS.items() if deviation.level == "cosine"]

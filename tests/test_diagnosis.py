@@ -11,10 +11,10 @@ from test_conformance import named
 import svref
 from svref import golden
 from svref.conformance import Report, check, check_values
-from svref.conformance.hypotheses import pairs, singles
+from svref.conformance.mistakes.guesses import pairs, singles
 from svref.deviations import DEVIATIONS
-from svref.dialects import DIALECTS
-from svref.golden.power import BEYOND
+from svref.deviations.dialects import DIALECTS
+from svref.golden.making.power import BEYOND
 
 CORE = [v for v in golden.load() if v.result != "error"]
 DTYPES = ("float64", "float32")

@@ -12,7 +12,7 @@ import pytest
 
 import svref
 from svref.deviations import DEVIATIONS
-from svref.dialects import DIALECTS, Dialect, dialect
+from svref.deviations.dialects import DIALECTS, Dialect, dialect
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "dialects.md"
 PAIRS = [(name, variant) for name, entry in DIALECTS.items() for variant in entry.losses]

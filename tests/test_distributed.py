@@ -13,7 +13,7 @@ import pytest
 from dask.distributed import Client, LocalCluster
 
 import svref
-from svref import distributed
+from svref.head import distributed
 
 LOSS = svref.sv_arc_softmax(s=32.0, m=0.5, t=1.2)
 RNG = np.random.default_rng(5)

@@ -19,16 +19,20 @@ from certified import of_vector, sharper
 from resealed import edited, replaced, seal
 
 import svref
-from svref import condition, golden
+from svref import golden
 from svref.cli import main
-from svref.formats import FORMATS
-from svref.golden import VectorsError, building, canonical, commands, integrity, power, tree, vectors
-from svref.golden.compare import differences
-from svref.golden.flags import NOTES
-from svref.golden.packs import PACKS
-from svref.golden.power import BEYOND
-from svref.golden.recipes import Draw
+from svref.golden import VectorsError, commands, vectors
+from svref.golden.files import canonical, integrity
+from svref.golden.files import pack as tree
+from svref.golden.listing import differences
+from svref.golden.making import building, power
+from svref.golden.making.packs import PACKS
+from svref.golden.making.power import BEYOND
+from svref.golden.making.recipes import Draw
+from svref.golden.notes import NOTES
 from svref.golden.verification import Verification
+from svref.judging import condition
+from svref.judging.formats import FORMATS
 
 CORE = golden.load()
 CASES = [v for v in CORE if v.result != "error"]

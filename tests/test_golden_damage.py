@@ -15,9 +15,10 @@ import pytest
 from resealed import edited, replaced, seal
 
 from svref import golden
-from svref.golden import VectorsError, canonical, commands, tree
-from svref.golden.compare import differences, lines
+from svref.golden import VectorsError, commands
+from svref.golden.files import canonical
 from svref.golden.large import load_large
+from svref.golden.listing import differences, lines
 
 Damage = Callable[[Path], object]
 GROUP = "groups/sv-am-softmax/notebook.json"
@@ -436,8 +437,8 @@ def test_an_export_makes_no_folder(place: str, whole: Path, tmp_path: Path) -> N
 
 
 def test_every_schema_but_that_of_a_map_is_closed() -> None:
-    for name in tree.SCHEMAS:
-        for place, node in objects(tree.schema_of(name), ""):
+    for name in pack.SCHEMAS:
+        for place, node in objects(pack.schema_of(name), ""):
             assert "additionalProperties" in node, f"{name}{place}"
 
 

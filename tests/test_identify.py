@@ -13,8 +13,9 @@ from formulations import FORMULATIONS, candidate
 import svref
 from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax
 from svref.conformance import CandidateError
-from svref.conformance.diagnosing import Identification
-from svref.conformance.identify import Finding, Run, identify, target
+from svref.conformance.diagnosing import target
+from svref.conformance.diagnosing.diagnose import Identification
+from svref.conformance.diagnosing.identify import Finding, Run, identify
 from svref.deviations import DEVIATIONS
 from svref.deviations.backward import clamped as clamp
 from svref.margins import EasyMargin

@@ -19,12 +19,13 @@ from resealed import edited, replaced, seal
 import svref
 from svref import golden
 from svref.exact import evaluate
-from svref.golden import VectorsError, canonical, tree
-from svref.golden.compare import differences, lines
+from svref.golden import VectorsError
+from svref.golden.files import canonical, pack
 from svref.golden.large import RECIPES, LargeVectors, load_large, make_large, verify_large
 from svref.golden.large.case import LargeCase, LargeResult
 from svref.golden.large.pack import PARAMETERS
 from svref.golden.large.recipe import LargeRecipe, Range, Regime, splitmix64
+from svref.golden.listing import differences, lines
 
 SMALL = [recipe for recipe in RECIPES if recipe.classes == 300]
 WIDE = LargeRecipe("sv-am-softmax", PARAMETERS["sv-am-softmax"], 24, 85_000, seed=5)
@@ -171,7 +172,7 @@ def test_every_number_of_the_small_cases_is_that_of_exact_evaluate(vectors: Larg
 def test_scales_are_those_of_the_condition_rounded_up(vectors: LargeVectors) -> None:
     case = wide(vectors)
     step = case.loss.forward(case.cosines(), case.labels)
-    scales = svref.condition.scales(step, np.float64)
+    scales = svref.judging.condition.scales(step, np.float64)
     for name, values in (("loss", scales.loss), ("projections", scales.cosines.sum(axis=1))):
         assert (case.scales[name] >= values * (1 - 1e-8)).all()
         assert (case.scales[name] <= values * 1.0101).all()
@@ -459,7 +460,7 @@ def test_damage_is_found_without_computing_anything(name: str, tiny: Path, monke
 
 def test_the_pack_has_every_file_that_a_pack_must_have(tiny: Path) -> None:
     names = {p.relative_to(tiny).as_posix() for p in tiny.rglob("*") if p.is_file()}
-    schemas = {f"schema/{name}.schema.json" for name in tree.SCHEMAS}
+    schemas = {f"schema/{name}.schema.json" for name in pack.SCHEMAS}
     assert names == {"large.json", "large.safetensors", "errata.json", "manifest.json", "SHA256SUMS"} | schemas
 
 

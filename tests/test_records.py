@@ -10,11 +10,12 @@ import pytest
 from formulations import FORMULATIONS, HEADS, candidate
 
 import svref
-from svref import condition, exact, golden
+from svref import exact, golden
 from svref.conformance import check
-from svref.golden.reference import reference
+from svref.golden.expected import expect_vector
 from svref.golden.vectors import Vector
-from svref.judge import Outputs, Right, judge
+from svref.judging import condition
+from svref.judging.judge import ExpectedOutput, Outputs, judge
 from svref.step import forward
 
 PACKS_READ = {name: golden.load(pack=name) for name in ("seed", "core", "paper")}
@@ -37,14 +38,14 @@ def test_every_row_of_core_is_judged_in_float64_and_float32() -> None:
     for v in PACKS_READ["core"]:
         if v.result != "error":
             for dtype in set(DTYPES) & set(v.dtypes):
-                assert reference(v, dtype).judged.all(), (v.id, dtype)
+                assert expect_vector(v, dtype).judged.all(), (v.id, dtype)
 
 
 def test_no_tolerance_is_below_the_last_digits_of_its_value() -> None:
     """A scale of the wrong branch would be: a rounded result errs by u of itself, and K is at least that."""
     u = 2.0**-53
     for v in NUMERIC:
-        for way in reference(v, "float64").ways:
+        for way in expect_vector(v, "float64").ways:
             for right in way:
                 judged = np.isfinite(right.value) & ~right.policy
                 assert (right.tolerance[judged] >= u * np.abs(right.value[judged])).all(), (v.id, right.name)
@@ -75,7 +76,7 @@ def test_a_head_is_marked_where_its_cosine_may_round_to_a_pole() -> None:
 
 def test_what_is_not_finite_there_is_a_policy_and_what_is_finite_is_judged() -> None:
     for v in heads("NearParallelRows"):
-        right = reference(v, "float32")
+        right = expect_vector(v, "float32")
         outputs = {r.name: r.value.astype(np.float32) for r in right.ways[0]}
         lost = {**outputs, "grad_embeddings": outputs["grad_embeddings"].copy()}
         lost["grad_embeddings"][0] = np.nan
@@ -85,7 +86,9 @@ def test_what_is_not_finite_there_is_a_policy_and_what_is_finite_is_judged() -> 
         assert judge(right, lost).wrong
         wrong = {**outputs, "loss": outputs["loss"] * 2}
         assert judge(right, wrong).wrong
-        assert judge(reference(v, "float64"), {k: np.where(k == "loss", x, np.nan) for k, x in outputs.items()}).wrong
+        assert judge(
+            expect_vector(v, "float64"), {k: np.where(k == "loss", x, np.nan) for k, x in outputs.items()}
+        ).wrong
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -99,10 +102,10 @@ def test_textbook_heads_with_an_angle_pass(name: str, head: str, dtype: str) -> 
     check(on_vectors, name, dtype=dtype).raise_if_wrong()
 
 
-def of_poles() -> Iterator[tuple[Vector, Right, tuple[int, ...], Outputs]]:
+def of_poles() -> Iterator[tuple[Vector, ExpectedOutput, tuple[int, ...], Outputs]]:
     """Yield the entries at poles of core, first of each row, with all that is right beside them."""
     for v in (v for v in PACKS_READ["core"] if v.result == "undefined"):
-        way = reference(v, "float64").ways[0]
+        way = expect_vector(v, "float64").ways[0]
         for right in way:
             for row in np.flatnonzero(right.policy.any(axis=-1)) if right.name != "loss" else ():
                 at = (int(row), int(np.flatnonzero(right.policy[row])[0]))
@@ -119,7 +122,7 @@ def test_at_a_pole_the_rule_is_that_of_the_pages() -> None:
         infinite = {np.nan: False, 0.0: False, 1.0: False, -1e300: False, limit: False, -limit: True}
         for value, wrong in (finite if np.isfinite(limit) else infinite).items():
             outputs[name][at] = value
-            assert judge(reference(v, "float64"), outputs).wrong == wrong, (v.id, name, at, value)
+            assert judge(expect_vector(v, "float64"), outputs).wrong == wrong, (v.id, name, at, value)
         seen["finite" if np.isfinite(limit) else "infinite"] += 1
         assert v.level == "cosine" or np.isfinite(limit), "the pages say that it is finite in all heads of core"
     assert min(seen.values()) > 5

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import svref
-from svref import shards, stages
-from svref.shards import Shard
+from svref.engine import kernels
+from svref.head import shards
+from svref.head.shards import Shard
 
 RNG = np.random.default_rng(31)
 CLASSES = 90
@@ -47,7 +48,7 @@ def test_processes_that_exchange_three_things_are_the_head(name: str) -> None:
     targets = sum(pipe.recv() for pipe in pipes)
     for pipe in pipes:
         pipe.send(targets)
-    mass = reduce(stages.merge, [pipe.recv() for pipe in pipes])
+    mass = reduce(kernels.merge, [pipe.recv() for pipe in pipes])
     for pipe in pipes:
         pipe.send(mass)
     parts = [pipe.recv() for pipe in pipes]
@@ -58,11 +59,11 @@ def test_processes_that_exchange_three_things_are_the_head(name: str) -> None:
     assert_the_head(loss, W, LABELS, mass, parts)
 
 
-def assert_the_head(loss: svref.SVXSoftmax, w: np.ndarray, labels: np.ndarray, mass: stages.Mass, parts: list) -> None:
+def assert_the_head(loss: svref.SVXSoftmax, w: np.ndarray, labels: np.ndarray, mass: kernels.Mass, parts: list) -> None:
     value, whole = svref.head.value_and_grad(loss, X, w, labels)
     by_x = shards.by_embeddings(X, sum(part[0] for part in parts))
     by_w = np.concatenate([part[1] for part in parts])
-    np.testing.assert_allclose(stages.loss(stages.log_odds_against(mass)).mean(), value, rtol=1e-14)
+    np.testing.assert_allclose(kernels.loss(kernels.log_odds_against(mass)).mean(), value, rtol=1e-14)
     np.testing.assert_allclose(by_x, whole.embeddings, rtol=0, atol=1e-14 * np.abs(whole.embeddings).max())
     np.testing.assert_allclose(by_w, whole.weights, rtol=0, atol=1e-14 * np.abs(whole.weights).max())
 
@@ -78,7 +79,7 @@ def test_sampled_classes_are_the_head_of_the_sample() -> None:
     parts = [Shard.of(loss, X, W[sample], shards.positions(LABELS, sample)) for sample in samples if len(sample)]
     targets = sum(part.targets() for part in parts)
     kept = [part.negatives(targets) for part in parts]
-    mass = reduce(stages.merge, [part.mass for part in kept])
+    mass = reduce(kernels.merge, [part.mass for part in kept])
     results = [part.gradients(targets, mass, G, mine) for part, mine in zip(parts, kept, strict=True)]
     sample = np.concatenate(samples)
     assert_the_head(loss, W[sample], shards.positions(LABELS, sample), mass, results)

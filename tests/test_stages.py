@@ -8,39 +8,39 @@ import numpy as np
 import pytest
 
 import svref
-from svref import blocks, stages
+from svref.engine import kernels, tiles
 from svref.margins import Angle
 
 RNG = np.random.default_rng(7)
 COSINES = RNG.uniform(-0.9, 0.9, (6, 20))
 LABELS = np.array([0, 4, 5, 12, 19, 7])
-EMPTY = stages.Mass(np.full(3, -np.inf), np.zeros(3))
+EMPTY = kernels.Mass(np.full(3, -np.inf), np.zeros(3))
 
 
-def mass_of(r: np.ndarray) -> stages.Mass:
-    return stages.weights(r.copy(), r.max(axis=1))[1]
+def mass_of(r: np.ndarray) -> kernels.Mass:
+    return kernels.weights(r.copy(), r.max(axis=1))[1]
 
 
 def sharded(loss: svref.SVXSoftmax, cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Losses and gradient from class shards that share only the target cosines and (peak, total)."""
     edges = [0, *cuts, COSINES.shape[1]]
     angle = Angle.from_cosine(COSINES[np.arange(len(LABELS)), LABELS])
-    target = stages.target(loss.margin, loss.emphasis, angle, COSINES.dtype)
-    mass = stages.Mass(np.full(len(LABELS), -np.inf), np.zeros(len(LABELS)))
+    target = kernels.target(loss.margin, loss.emphasis, angle, COSINES.dtype)
+    mass = kernels.Mass(np.full(len(LABELS), -np.inf), np.zeros(len(LABELS)))
     shards = []
     for start, stop in itertools.pairwise(edges):
-        own, weights = stages.own_entries(LABELS, slice(start, stop)), np.empty((len(LABELS), stop - start))
-        part = blocks.negatives(loss.parts, COSINES[:, start:stop], target, own, weights)
-        mass = stages.merge(mass, part)
+        own, weights = kernels.own_entries(LABELS, slice(start, stop)), np.empty((len(LABELS), stop - start))
+        part = tiles.negatives(loss.parts, COSINES[:, start:stop], target, own, weights)
+        mass = kernels.merge(mass, part)
         shards.append((own, weights, part))
-    a = stages.log_odds_against(mass)
-    pull = loss.s * stages.target_error(a)
+    a = kernels.log_odds_against(mass)
+    pull = loss.s * kernels.target_error(a)
     gradient = []
     for own, weights, part in shards:
-        weights *= (pull * stages.share(part, mass))[:, None]
-        weights[own] = stages.target_gradient(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
+        weights *= (pull * kernels.share(part, mass))[:, None]
+        weights[own] = kernels.target_gradient(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
         gradient.append(weights)
-    return stages.loss(a), np.concatenate(gradient, axis=1)
+    return kernels.loss(a), np.concatenate(gradient, axis=1)
 
 
 @pytest.fixture(autouse=True)
@@ -65,21 +65,21 @@ def test_an_empty_slice_is_minus_infinity_and_zero() -> None:
     mass = mass_of(np.full((3, 2), -np.inf))
     assert np.isneginf(mass.peak).all()
     assert (mass.total == 0).all()
-    assert np.isneginf(stages.log_odds_against(mass)).all()
-    assert np.isneginf(stages.log_odds_against(stages.merge(mass, EMPTY))).all()
+    assert np.isneginf(kernels.log_odds_against(mass)).all()
+    assert np.isneginf(kernels.log_odds_against(kernels.merge(mass, EMPTY))).all()
 
 
 def test_merging_with_an_empty_slice_changes_nothing() -> None:
     mass = mass_of(RNG.normal(size=(3, 5)))
-    for merged in (stages.merge(mass, EMPTY), stages.merge(EMPTY, mass)):
+    for merged in (kernels.merge(mass, EMPTY), kernels.merge(EMPTY, mass)):
         np.testing.assert_array_equal(merged.peak, mass.peak)
         np.testing.assert_array_equal(merged.total, mass.total)
 
 
 def test_merging_is_associative_to_rounding() -> None:
     a, b, c = (mass_of(RNG.normal(size=(4, 9)) * 300) for _ in range(3))
-    left = stages.log_odds_against(stages.merge(stages.merge(a, b), c))
-    right = stages.log_odds_against(stages.merge(a, stages.merge(b, c)))
+    left = kernels.log_odds_against(kernels.merge(kernels.merge(a, b), c))
+    right = kernels.log_odds_against(kernels.merge(a, kernels.merge(b, c)))
     np.testing.assert_allclose(left, right, rtol=4e-16, atol=0)
 
 
@@ -87,7 +87,7 @@ def test_merging_is_associative_to_rounding() -> None:
 def test_loss_and_errors_are_right_for_every_log_odds(a: float) -> None:
     x = np.array([a])
     expected = {np.inf: np.inf, -np.inf: 0.0}.get(a, np.logaddexp(0, a))
-    np.testing.assert_allclose(stages.loss(x), expected, rtol=4e-16, atol=0)
-    np.testing.assert_allclose(stages.target_error(x) + stages.target_error(-x), 1, rtol=4e-16)
+    np.testing.assert_allclose(kernels.loss(x), expected, rtol=4e-16, atol=0)
+    np.testing.assert_allclose(kernels.target_error(x) + kernels.target_error(-x), 1, rtol=4e-16)
     if a <= 0:
-        np.testing.assert_allclose(stages.target_error(x), np.exp(a) / (1 + np.exp(a)), rtol=4e-16, atol=0)
+        np.testing.assert_allclose(kernels.target_error(x), np.exp(a) / (1 + np.exp(a)), rtol=4e-16, atol=0)

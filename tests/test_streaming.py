@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import svref
-from svref import head, pool
+from svref import head
+from svref.engine import threads
 
 RNG = np.random.default_rng(21)
 LABELS = np.array([0, 900, 901, 899, 42, 42])
@@ -48,8 +49,8 @@ def test_chunks_give_the_whole(name: str, dtype: str, monkeypatch: pytest.Monkey
 
 def test_the_bits_depend_neither_on_threads_nor_on_memory(monkeypatch: pytest.MonkeyPatch, small_chunks: None) -> None:
     results = []
-    for threads in (1, 2, 5):
-        monkeypatch.setattr(pool, "threads", lambda threads=threads: threads)
+    for workers in (1, 2, 5):
+        monkeypatch.setattr(threads, "available", lambda workers=workers: workers)
         results += [head.value_and_grad(LOSS, X, W, LABELS, memory=memory) for memory in (0, 2**30)]
     for result in results[1:]:
         assert_same_bits(result, results[0])
@@ -82,11 +83,11 @@ def test_progress_counts_the_classes_of_both_passes(small_chunks: None) -> None:
     assert seen[-1] == (2 * len(W), 2 * len(W))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_leaves_nothing_that_looks_whole(
-    threads: int, monkeypatch: pytest.MonkeyPatch, small_chunks: None
+    workers: int, monkeypatch: pytest.MonkeyPatch, small_chunks: None
 ) -> None:
-    monkeypatch.setattr(pool, "threads", lambda: threads)
+    monkeypatch.setattr(threads, "available", lambda: workers)
     out, true = np.zeros_like(W), head.value_and_grad(LOSS, X, W, LABELS)[1].weights
 
     def interrupt(done: int, total: int) -> None:
@@ -95,7 +96,7 @@ def test_an_interrupt_leaves_nothing_that_looks_whole(
 
     with pytest.raises(KeyboardInterrupt):
         head.value_and_grad(LOSS, X, W, LABELS, out=out, progress=interrupt)
-    chunks = pool.even(len(W), 64)
+    chunks = threads.even(len(W), 64)
     complete = [not np.isnan(out[part.start]).any() for part in chunks]
     for part, whole in zip(chunks, complete, strict=True):
         assert np.array_equal(out[part], true[part]) == whole, "a chunk that is not complete begins with NaN"
@@ -119,7 +120,7 @@ def test_a_step_made_while_a_head_works_keeps_its_mask(small_chunks: None) -> No
 
 def assert_marked(out: np.ndarray) -> None:
     """Every chunk begins with NaN, and nothing else was written."""
-    starts = [part.start for part in pool.even(len(W), 64)]
+    starts = [part.start for part in threads.even(len(W), 64)]
     assert np.flatnonzero(np.isnan(out).all(axis=1)).tolist() == starts
     assert not np.delete(out, starts, axis=0).any()
 

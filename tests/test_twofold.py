@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from svref.twofold import cross, two_product, two_sum
+from svref.head.geometry import cross, two_product, two_sum
 
 FLOATS = st.floats(-1, 1).filter(lambda v: v == 0 or abs(v) > 1e-100)
 

@@ -11,9 +11,9 @@ import typer
 
 from svref.cli.tools import USAGE, errors, fail, progress, say
 from svref.conformance import check
-from svref.conformance.adapters import FRAMEWORKS
-from svref.dialects import DIALECTS
-from svref.formats import FORMATS
+from svref.conformance.candidates.adapters import FRAMEWORKS
+from svref.deviations.dialects import DIALECTS
+from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
 
 EXIT_CODES = {"PASS": 0, "PASS-BRANCH": 0, "FAIL": 1}  # what cannot be judged is a usage error

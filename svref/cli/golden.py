@@ -60,9 +60,9 @@ def lint_command(directory: Directory = None, pack: PackName = None) -> None:
 def power_command(directory: Directory = None, pack: PackName = None) -> None:
     """Print how many cases expose each deviation in an element that is not vacuous, by format."""
     with errors():
-        from svref.formats import FORMATS
         from svref.golden import load
-        from svref.golden.power import BEYOND, matrix
+        from svref.golden.making.power import BEYOND, matrix
+        from svref.judging.formats import FORMATS
 
         counts = matrix(load(directory, pack))
     say(f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}\n")
@@ -81,7 +81,7 @@ def list_command(
 ) -> None:
     """List the cases: id, level, result, and why each exists; that none matches is said apart, and exits with 0."""
     with errors():
-        from svref.golden.compare import lines
+        from svref.golden.listing import lines
 
         found = lines(directory, pack, variant, group)
     if not found:
@@ -96,7 +96,7 @@ def diff_command(
 ) -> None:
     """Say which cases, notes and errata were added, removed and changed; exit with 1 if any."""
     with errors():
-        from svref.golden.compare import differences
+        from svref.golden.listing import differences
 
         found = differences(old, new)
     say("".join(f"{line}\n" for line in found) or "the packs are the same\n")

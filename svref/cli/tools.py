@@ -40,7 +40,7 @@ def bar(text: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def errors() -> Iterator[None]:
     """Turn damaged vectors into exit code 3, and what cannot be done into 2."""
-    from svref.conformance.candidate import CandidateError
+    from svref.conformance.candidates.call import CandidateError
     from svref.golden import VectorsError
 
     try:

@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from svref.conformance import reference
-from svref.conformance.candidate import Answer, Level
-from svref.inputs import FloatArray, IntArray
-from svref.judge import Judgement, Outputs, Reference, Way, judge
+from svref.arrays import FloatArray, IntArray
+from svref.conformance.candidates.call import Answer, Level
+from svref.head.shards import Shard
+from svref.judging.expected import expect
+from svref.judging.judge import Expected, Judgement, Outputs, Way, judge
 from svref.loss import SVXSoftmax
-from svref.shards import Shard
 from svref.step import Step
 
 
@@ -64,22 +64,22 @@ class Trial:
         return "cosine" if len(self.arrays) == 1 else "head"
 
     @property
-    def right(self) -> Reference:
+    def right(self) -> Expected:
         """What is right."""
-        return self.judgement.reference
+        return self.judgement.expected
 
     @cached_property
-    def plain(self) -> Reference:
-        """What is right for per-sample losses, as `reference.of` has it."""
+    def plain(self) -> Expected:
+        """What is right for per-sample losses, as `expect` has it."""
         arrays = [a.astype(self.right.dtype) for a in self.arrays]
-        return reference.of(self.loss, arrays, self.labels, self.cotangent, self.compute)
+        return expect(self.loss, arrays, self.labels, self.cotangent, self.compute)
 
     @cached_property
     def unweighted(self) -> Way:
         """What is right for cotangents of at least one, which tolerances of wrong values are made of."""
         g = np.fmax(1.0, np.abs(self.cotangent))
         arrays = [a.astype(self.right.dtype) for a in self.arrays]
-        return reference.of(self.loss, arrays, self.labels, g, self.compute).ways[0]
+        return expect(self.loss, arrays, self.labels, g, self.compute).ways[0]
 
     def step(self, loss: SVXSoftmax | None = None) -> Step:
         """Return the stages of the loss that is right, or of another, on what was asked."""
@@ -93,7 +93,7 @@ class Trial:
         """Hold the outputs against what is right once more, after they were replaced."""
         return judge(self.right, self.outputs)
 
-    def against(self, other: Reference) -> Judgement:
+    def against(self, other: Expected) -> Judgement:
         """Hold the outputs, whatever their dtype, against another reference, given for per-sample losses."""
         outputs = {name: np.asarray(values, self.right.dtype) for name, values in self.outputs.items()}
         return judge(other if self.factor is None else other.reduced(self.factor), outputs)

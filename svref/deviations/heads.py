@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from svref.arrays import FloatArray, IntArray
 from svref.deviations import normalisation as by
 from svref.deviations import which
 from svref.deviations.kinds import changed_head
+from svref.deviations.logits import right
 from svref.deviations.normalisation import HeadRun, through
 from svref.deviations.target import straight_through_angle
-from svref.deviations.textbook import right
-from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 
 NORM_EPS = 1e-7

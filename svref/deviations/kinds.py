@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref import inputs
+from svref import checks
+from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
+from svref.deviations.logits import CosineRun, ToLogits, from_logits, right
 from svref.deviations.normalisation import HeadRun, through
-from svref.deviations.textbook import CosineRun, ToLogits, from_logits, right
-from svref.inputs import FloatArray, IntArray
 from svref.loss import SVXSoftmax, check_loss
 
 Applies = Callable[[SVXSoftmax], bool]
@@ -91,7 +91,7 @@ class Deviation:
         c, y, _ = loss.checked(np.asarray(cosines, dtype=np.float64), labels, None)
         with np.errstate(all="ignore"):  # wrong code overflows and divides by zero; that is its result
             run = self.on_cosines if self.applies(loss) else right
-            return run(loss, c, y, inputs.row_cotangent(cotangent, len(y)))
+            return run(loss, c, y, checks.row_cotangent(cotangent, len(y)))
 
     def run_head(
         self,
@@ -109,15 +109,15 @@ class Deviation:
             As for `svref.head.value_and_grad`.
         """
         check_loss(loss)
-        x = inputs.real_array("embeddings", np.asarray(embeddings, dtype=np.float64), 2)
-        w = inputs.real_array("weights", np.asarray(weights, dtype=np.float64), 2)
-        inputs.check_pair(x, w)
-        inputs.check_rows("embeddings", x)
-        inputs.check_rows("weights", w)
-        y, _ = inputs.class_indices(labels, len(x), len(w), None)
+        x = checks.real_array("embeddings", np.asarray(embeddings, dtype=np.float64), 2)
+        w = checks.real_array("weights", np.asarray(weights, dtype=np.float64), 2)
+        checks.check_pair(x, w)
+        checks.check_rows("embeddings", x)
+        checks.check_rows("weights", w)
+        y, _ = checks.class_indices(labels, len(x), len(w), None)
         with np.errstate(all="ignore"):
             run = self.on_head if self.applies(loss) else through(right)
-            return run(loss, x, w, y, inputs.row_cotangent(cotangent, len(y)))
+            return run(loss, x, w, y, checks.row_cotangent(cotangent, len(y)))
 
 
 def changed_loss(formula: str, *seen: str) -> Callable[[ChangedLoss], Deviation]:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from svref.arrays import BoolArray
 from svref.deviations import which
 from svref.deviations.kinds import changed_logits, changed_loss
+from svref.deviations.logits import Logits, but_labels, emphasised, plain, right_logits
 from svref.deviations.target import eased
-from svref.deviations.textbook import Logits, but_labels, emphasised, plain, right_logits
 from svref.emphasis import SupportVectors
-from svref.inputs import BoolArray
 from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
 from svref.step import Step

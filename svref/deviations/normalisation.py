@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from svref.deviations.textbook import CosineRun
-from svref.inputs import FloatArray, IntArray
+from svref.arrays import FloatArray, IntArray
+from svref.deviations.logits import CosineRun
+from svref.head.geometry import row_dot
 from svref.loss import SVXSoftmax
-from svref.vectors import row_dot
 
 Backward = Callable[[FloatArray], FloatArray]
 Normaliser = Callable[[FloatArray], tuple[FloatArray, Backward]]

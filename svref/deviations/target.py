@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.kinds import changed_logits, changed_loss, changed_result
-from svref.deviations.textbook import Logits, but_labels, emphasised, plain, right, right_logits
-from svref.inputs import FloatArray, IntArray
+from svref.deviations.logits import Logits, but_labels, emphasised, plain, right, right_logits
 from svref.loss import SVXSoftmax
 from svref.margins import (
     AdditiveAngle,

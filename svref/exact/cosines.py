@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref import inputs
+from svref import checks
+from svref.arrays import BoolArray, IntArray
+from svref.checks import Progress, integer_parameter
 from svref.exact import rows
 from svref.exact.balls import Given, UndecidedError, ball, precision
 from svref.exact.rounding import Certified, Number, Sheet, Unresolved
-from svref.inputs import BoolArray, IntArray, Progress
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
-from svref.parameters import integer_parameter
 
 FIRST_BITS = 160  # two floats take 106; with 128 most rows of 500 classes need a second try
 MOST_BITS = 2**14
@@ -122,10 +122,10 @@ def evaluate(
     """
     check_loss(loss)
     c, y, _ = loss.checked(cosines, labels, None)
-    g = inputs.row_cotangent(cotangent, len(y))
+    g = checks.row_cotangent(cotangent, len(y))
     turned = _turned(flipped, c.shape, y)
     limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
-    inputs.check_progress(progress)
+    checks.check_progress(progress)
     sheets = _Sheets(loss, *c.shape)
     for b in range(len(c)):
         sheets.settle(b, [Given(ball(x)) for x in c[b]], int(y[b]), g[b], turned[b], limit)

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from svref.arrays import FloatArray, IntArray
+from svref.checks import Progress
 from svref.exact import rows
 from svref.exact.balls import ZERO, Ball, Given, UndecidedError, ball, precision
 from svref.exact.cosines import MOST_BITS, precisions
 from svref.exact.rounding import Certified, Number, Sheet, Split, Unresolved
-from svref.inputs import FloatArray, IntArray, Progress
 from svref.loss import SVXSoftmax
 
 

@@ -9,15 +9,15 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpz_mat
 from numpy.typing import ArrayLike
 
-from svref import inputs
+from svref import checks
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.checks import Progress, integer_parameter
 from svref.exact import rows
 from svref.exact.balls import ZERO, Ball, Between, Integer, UndecidedError, ball, integers, precision
 from svref.exact.cosines import FIRST_BITS, MOST_BITS, partial, precisions
 from svref.exact.rounding import Certified, Number, Sheet, Split, Unresolved
-from svref.inputs import BoolArray, FloatArray, IntArray, Progress
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
-from svref.parameters import integer_parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +100,14 @@ def evaluate_head(
     [1.68509174] [[ 0.81326926 -0.60995195]]
     """
     check_loss(loss)
-    x, w = inputs.real_array("embeddings", embeddings, 2), inputs.real_array("weights", weights, 2)
-    inputs.check_pair(x, w)
-    y, _ = inputs.class_indices(labels, len(x), len(w), None)
-    inputs.check_rows("embeddings", x)
-    inputs.check_rows("weights", w)
-    g = inputs.row_cotangent(cotangent, len(y))
+    x, w = checks.real_array("embeddings", embeddings, 2), checks.real_array("weights", weights, 2)
+    checks.check_pair(x, w)
+    y, _ = checks.class_indices(labels, len(x), len(w), None)
+    checks.check_rows("embeddings", x)
+    checks.check_rows("weights", w)
+    g = checks.row_cotangent(cotangent, len(y))
     limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
-    inputs.check_progress(progress)
+    checks.check_progress(progress)
     made = _Head(loss, _Vectors(x), _Vectors(w), y, g, progress)
     loss.check_logits(1.0, made.angle(), x.dtype)
     return made.settle(limit)

@@ -10,8 +10,8 @@ import numpy as np
 from flint import arb, ctx
 from numpy.typing import DTypeLike, NDArray
 
+from svref.arrays import BoolArray, FloatArray
 from svref.exact.balls import ZERO, Ball
-from svref.inputs import BoolArray, FloatArray
 
 WIDE = 5000  # more bits than there are between the largest float64 and the square of the smallest
 LEAST = -1075  # the exponent of half the smallest float64

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from svref.golden.commands import export, lint, make, verify
-    from svref.golden.tree import VectorsError
+    from svref.golden.files.pack import VectorsError
     from svref.golden.vectors import Vector, Vectors, find, load
 
 __all__ = ["Vector", "Vectors", "VectorsError", "export", "find", "lint", "load", "make", "verify"]
@@ -18,7 +18,7 @@ __all__ = ["Vector", "Vectors", "VectorsError", "export", "find", "lint", "load"
 _HEAVY = {
     **dict.fromkeys(("export", "lint", "make", "verify"), "commands"),
     **dict.fromkeys(("Vector", "Vectors", "find", "load"), "vectors"),
-    "VectorsError": "tree",
+    "VectorsError": "files.pack",
 }
 
 

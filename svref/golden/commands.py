@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from svref.golden import canonical, integrity
-from svref.golden.packs import PACKS
-from svref.golden.places import Directory, is_large, root_of
-from svref.golden.tree import FAMILY, FORMAT, LARGE, VectorsError, parsed
+from svref.checks import Progress
+from svref.golden.files import canonical, integrity
+from svref.golden.files.pack import FAMILY, FORMAT, LARGE, VectorsError, parsed
+from svref.golden.files.places import Directory, is_large, root_of
+from svref.golden.files.writing import check_free, write
+from svref.golden.making.packs import PACKS
 from svref.golden.vectors import Vector, Vectors, load, read
 from svref.golden.verification import Verification, recomputes
-from svref.golden.writing import check_free, write
-from svref.inputs import Progress
 
 EXPORT = {"format", "pack", "version", "cases"}  # the keys of an export
 
@@ -58,7 +58,7 @@ def _make(directory: Path, name: str, progress: Progress | None) -> None:
 
         make_large(directory, progress)
     else:
-        from svref.golden.building import build
+        from svref.golden.making.building import build
 
         write(directory, build(PACKS[name], progress), name)
 
@@ -110,7 +110,7 @@ def _verified(root: Path, progress: Progress | None) -> tuple[Vectors, Verificat
 
 def _of_other_power(vectors: Vectors, progress: Progress | None) -> list[str]:
     """Compute all cases again; return the ids of those that have another power, raise if anything else differs."""
-    from svref.golden.building import differences
+    from svref.golden.making.building import differences
 
     found = list(differences(vectors, progress))
     wrong = [(vector, keys - {"power"}) for vector, keys in found if keys != {"power"}]
@@ -144,7 +144,7 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
     ValueError, ImportError
         As `verify`.
     """
-    from svref.golden.power import unexposed
+    from svref.golden.making.power import unexposed
 
     root = root_of(directory, pack)
     if is_large(root):
@@ -152,7 +152,7 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
     vectors, found = _verified(root, progress)
     wrong = [*_not_recomputed(found), *found.remarks]
     if found.recomputed and vectors.name in PACKS and PACKS[vectors.name].version == vectors.version:
-        from svref.golden.building import id_of
+        from svref.golden.making.building import id_of
 
         integrity.check_complete(root, [v.id for v in vectors], map(id_of, PACKS[vectors.name].recipes()))
     wrong += [f"{v.id} exposes no deviation" for v in vectors if v.result == "valid" and not _exposes(v)]

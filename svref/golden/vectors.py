@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from svref.golden import canonical, tree, wellformed
-from svref.golden.canonical import Json
-from svref.golden.places import SHIPPED as SHIPPED
-from svref.golden.places import Directory, is_large, root_named, root_of
-from svref.golden.places import shipped as shipped
-from svref.golden.tree import Tree
-from svref.inputs import BoolArray, FloatArray, IntArray
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.golden.files import canonical, pack, wellformed
+from svref.golden.files.canonical import Json
+from svref.golden.files.pack import Tree
+from svref.golden.files.places import SHIPPED as SHIPPED
+from svref.golden.files.places import Directory, is_large, root_named, root_of
+from svref.golden.files.places import shipped as shipped
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
@@ -190,16 +190,16 @@ def load(directory: Directory | None = None, pack: str | None = None) -> Vectors
 @cache
 def _shipped(root: Path) -> Vectors:
     """Return a pack that ships; all but its bytes was checked when it was made."""
-    return _vectors(tree.read(root))
+    return _vectors(pack.read(root))
 
 
 def read(root: Path) -> tuple[Tree, Vectors]:
     """Return the files and the cases of a pack that anybody may have made; large cases are refused."""
     if is_large(root):
         raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
-    found = tree.read(root)
+    found = pack.read(root)
     with suppress(ImportError):  # reading needs no extra
-        tree.check_schemas(found)
+        pack.check_schemas(found)
     vectors = _vectors(found)
     wellformed.check(found, vectors.cases)
     return found, vectors
@@ -209,7 +209,7 @@ def _vectors(found: Tree) -> Vectors:
     cases: list[Vector] = []
     notes: dict[str, Mapping[str, str]] = {}
     for name, group in found.groups():
-        with tree.blaming(found.root / name):
+        with pack.blaming(found.root / name):
             notes.update(group["notes"])
             cases += [_vector(found.root / name, group, case) for case in group["cases"]]
     digest, manifest = canonical.file_digest(found.sealed), found.manifest
@@ -217,7 +217,7 @@ def _vectors(found: Tree) -> Vectors:
 
 
 def _vector(file: Path, group: Mapping[str, Json], case: dict[str, Any]) -> Vector:
-    with tree.blaming(f"{file}, case {case['id']}"):
+    with pack.blaming(f"{file}, case {case['id']}"):
         return Vector.of(group["variant"], group["group"], case, group["notes"])
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.inputs import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray
+from svref.checks import real_parameter
 from svref.margins.angle import Angle
 from svref.margins.base import Figures, Margin, few_digits, nowhere
-from svref.parameters import real_parameter
 
 
 @dataclass(frozen=True)

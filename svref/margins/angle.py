@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref.inputs import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.inputs import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray
+from svref.checks import one_of, real_parameter
 from svref.margins.angle import Angle
 from svref.margins.base import Figures, Margin, inverse_sine, nowhere
-from svref.parameters import one_of, real_parameter
 
 Tail = Literal["raw", "linear", "plain", "reflect"]
 

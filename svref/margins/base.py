@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.formats import format_of
-from svref.inputs import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray
+from svref.judging.formats import format_of
 from svref.margins.angle import Angle
 
 

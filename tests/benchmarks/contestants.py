@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks import peers
 from benchmarks.cases import Problem, S, loss
-from svref import head, pool
+from svref import head
+from svref.engine import threads
 
 Outcome = tuple[float, list[NDArray[Any]]]
 
@@ -96,14 +97,14 @@ def bare_exp(problem: Problem) -> Callable[[], None]:
     r = c - c[np.arange(len(c)), problem.labels][:, None]
     r *= S
     out = np.empty_like(c)
-    bands, _ = pool.cut(c.shape, c.itemsize)
+    bands, _ = threads.cut(c.shape, c.itemsize)
 
     def band(i: int) -> None:
         rows, into = r[bands[i]], out[bands[i]]
-        _, slices = pool.cut(rows.shape, rows.itemsize)
-        pool.run(lambda k: np.exp(rows[:, slices[k]], out=into[:, slices[k]]), len(slices))
+        _, slices = threads.cut(rows.shape, rows.itemsize)
+        threads.run(lambda k: np.exp(rows[:, slices[k]], out=into[:, slices[k]]), len(slices))
 
-    return lambda: pool.run(band, len(bands))
+    return lambda: threads.run(band, len(bands))
 
 
 def bare_products(problem: Problem) -> Callable[[], None]:

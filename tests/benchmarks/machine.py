@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import svref
-from svref import pool
+from svref.engine import threads
 
 PACKAGES = ("threadpoolctl", "torch", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "matplotlib")
 
@@ -21,7 +21,7 @@ def facts() -> dict[str, Any]:
     return {
         "cpu": cpu(),
         "processors": processors(),
-        "threads": pool.threads(),
+        "threads": threads.available(),
         "last_cache": last_cache(),
         "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver()) or 'unknown C library'}",

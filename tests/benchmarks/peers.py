@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.cases import M, Problem, S, T
-from svref import pool
+from svref.engine import threads
 
 Calls = tuple[Callable[[], Any], Callable[[Any], tuple[float, list[NDArray[Any]]]]]
 
@@ -28,7 +28,7 @@ Calls = tuple[Callable[[], Any], Callable[[Any], tuple[float, list[NDArray[Any]]
 def _torch() -> Any:
     import torch
 
-    torch.set_num_threads(pool.threads())
+    torch.set_num_threads(threads.available())
     torch._dynamo.config.recompile_limit = 64  # one for each shape and dtype; beyond the limit it would fall to eager
     return torch
 
@@ -129,7 +129,7 @@ def _tensorflow() -> Any:
 
     tf.get_logger().setLevel("ERROR")
     tf.config.set_visible_devices([], "GPU")
-    tf.config.threading.set_intra_op_parallelism_threads(pool.threads())
+    tf.config.threading.set_intra_op_parallelism_threads(threads.available())
     return tf
 
 

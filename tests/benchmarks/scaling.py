@@ -15,7 +15,7 @@ from benchmarks import contestants
 from benchmarks.cases import Case
 from benchmarks.contestants import FLOORS
 from benchmarks.measure import Effort, interleaved, statistics
-from svref import pool
+from svref.engine import threads
 
 
 class Sweep(NamedTuple):
@@ -49,7 +49,7 @@ def sweeps(quick: bool) -> list[Sweep]:
 
 def thread_counts() -> tuple[int, ...]:
     """Return the powers of two up to the number of threads that svref uses here, and that number."""
-    most = pool.threads()
+    most = threads.available()
     return tuple(sorted({2**i for i in range(most.bit_length())} | {most}))
 
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from svref import condition
-from svref.formats import FORMATS
+from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.golden.large.recipe import LargeRecipe
-from svref.inputs import BoolArray, FloatArray, IntArray
+from svref.judging import condition
+from svref.judging.formats import FORMATS
 from svref.loss import SVXSoftmax
 
 Arrays = Mapping[str, FloatArray]

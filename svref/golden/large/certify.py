@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from svref import condition
+from svref.arrays import BoolArray, FloatArray
+from svref.checks import Progress
 from svref.exact.counted import CountedRow, evaluate_counted
-from svref.formats import FORMATS
-from svref.golden import canonical
+from svref.golden.files import canonical
+from svref.golden.files.pack import VectorsError
 from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
 from svref.golden.large.recipe import GRID, LargeRecipe
-from svref.golden.tree import VectorsError
-from svref.inputs import BoolArray, FloatArray, Progress
+from svref.judging import condition
+from svref.judging.formats import FORMATS
 
 
 def certify(recipe: LargeRecipe, progress: Progress | None = None) -> LargeCase:

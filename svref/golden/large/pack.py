@@ -20,15 +20,15 @@ except ImportError as error:
 
 import numpy as np
 
-from svref.golden import integrity, tree, writing
-from svref.golden.canonical import encoded, file_digest
+from svref.checks import Progress, check_progress
+from svref.golden.files import integrity, pack, writing
+from svref.golden.files.canonical import encoded, file_digest
+from svref.golden.files.pack import FORMAT, LARGE, MANIFEST, Tree, VectorsError, blaming
+from svref.golden.files.places import root_of
 from svref.golden.large import store
 from svref.golden.large.case import LargeCase
 from svref.golden.large.recipe import LargeRecipe
-from svref.golden.places import root_of
-from svref.golden.tree import FORMAT, LARGE, MANIFEST, Tree, VectorsError, blaming
 from svref.golden.verification import Verification, recomputes
-from svref.inputs import Progress, check_progress
 
 VERSION = "1.0.0"
 PURPOSE = "Gradients of many classes, by certified projections; inputs are integer recipes."
@@ -112,10 +112,10 @@ def make_large(
 
     cases = [certify(recipe, shown) for recipe, shown in zip(recipes, _shares(recipes, progress), strict=True)]
     tensors = {name: np.ascontiguousarray(x, "<f8") for case in cases for name, x in store.tensors(case).items()}
-    files = tree.common(LARGE)
+    files = pack.common(LARGE)
     files["large.json"] = encoded({"format": FORMAT, "pack": LARGE, "cases": [store.described(case) for case in cases]})
     files["large.safetensors"] = safetensors.save(tensors)
-    writing.write(Path(directory), {**files, **tree.index(LARGE, VERSION, PURPOSE, files, len(cases))}, LARGE)
+    writing.write(Path(directory), {**files, **pack.index(LARGE, VERSION, PURPOSE, files, len(cases))}, LARGE)
 
 
 def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
@@ -136,14 +136,14 @@ def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
 
 def _load(root: Path) -> tuple[Tree, LargeVectors]:
     """Return the files and the cases of a pack of large cases."""
-    found = tree.read(root)
+    found = pack.read(root)
     _check_kind(found)
     with suppress(ImportError):  # reading needs no extra but safetensors
-        tree.check_schemas(found)
+        pack.check_schemas(found)
     tensors, content = store.read_tensors(root, found.files[store.TENSORS]), found.json(store.CASES)
     with blaming(root / store.CASES):
         cases = tuple(store.read_case(root, made, tensors) for made in content["cases"])
-    tree.check_count(found, len(cases))
+    pack.check_count(found, len(cases))
     store.check_names(root, cases, tensors)
     manifest, digest = found.manifest, file_digest(found.sealed)
     return found, LargeVectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, cases)

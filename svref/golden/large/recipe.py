@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from svref import pool
-from svref.golden import canonical
-from svref.golden.canonical import Json
-from svref.inputs import FloatArray, IntArray
+from svref.arrays import FloatArray, IntArray
+from svref.engine import threads
+from svref.golden.files import canonical
+from svref.golden.files.canonical import Json
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
@@ -184,7 +184,7 @@ class LargeRecipe:
         """Return the cosines of row b times 256, shape (C,)."""
         regime = self.regimes[b % len(self.regimes)]
         made = np.empty(self.classes, np.int64)
-        for at in pool.even(self.classes, BAND):
+        for at in threads.even(self.classes, BAND):
             words = self._words(COSINES, b * self.classes + at.start, at.stop - at.start)
             stands_out = low(words, self.classes) < self.peaks
             made[at] = regime.crowd.draw(words)
@@ -200,12 +200,12 @@ class LargeRecipe:
         def fill(i: int) -> None:
             made[i] = self.numerators(wanted[i]) / GRID
 
-        pool.run(fill, len(wanted))
+        threads.run(fill, len(wanted))
         return made
 
     def blocks(self) -> Iterator[slice]:
         """Yield rows in blocks of some megabytes."""
-        yield from pool.even(self.rows, max(1, 2 * BAND // self.classes))
+        yield from threads.even(self.rows, max(1, 2 * BAND // self.classes))
 
     def digests(self) -> dict[str, str]:
         """Return SHA-256 of the little-endian float64 bytes of every input, row by row."""

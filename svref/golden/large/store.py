@@ -13,13 +13,13 @@ import safetensors.numpy as safetensors
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from svref.formats import FORMATS
-from svref.golden import canonical
-from svref.golden.canonical import Json
+from svref.arrays import FloatArray
+from svref.golden.files import canonical
+from svref.golden.files.canonical import Json
+from svref.golden.files.pack import VectorsError, blaming
 from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
 from svref.golden.large.recipe import LargeRecipe
-from svref.golden.tree import VectorsError, blaming
-from svref.inputs import FloatArray
+from svref.judging.formats import FORMATS
 
 FILES = CASES, TENSORS = "large.json", "large.safetensors"
 

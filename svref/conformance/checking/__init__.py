@@ -1,0 +1,1 @@
+"""The check: every case asked and judged, and the report of it."""

@@ -1,0 +1,1 @@
+"""What does a candidate compute? Found out from its outputs alone, without expected values."""

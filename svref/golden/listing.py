@@ -1,0 +1,123 @@
+"""What a pack holds, line by line, and how two packs differ: for the commands `list` and `diff`, of both kinds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svref.golden.files import pack
+from svref.golden.files.canonical import Json
+from svref.golden.files.pack import Tree
+from svref.golden.files.places import Directory, is_large, root_of
+from svref.golden.vectors import Vector, load
+
+if TYPE_CHECKING:
+    from svref.golden.large import LargeCase
+
+ABOUT = ("pack", "version", "purpose")
+
+
+def lines(
+    directory: Directory | None = None, pack: str | None = None, variant: str | None = None, group: str | None = None
+) -> list[str]:
+    """Return a line for each case: id, level, result, and why it exists; of a large one, the parameters.
+
+    Parameters
+    ----------
+    directory, pack
+        As `load` takes them; the pack may be one of large cases.
+    variant, group : str, optional
+        Only the cases of this variant, and of this group.
+
+    Raises
+    ------
+    ValueError
+        If the pack has no such variant or group; the message lists those it has.
+    VectorsError
+        If the pack is damaged.
+    """
+    cases = _cases(directory, pack)
+    for name, wanted, known in (
+        ("variant", variant, {case.variant for case in cases}), ("group", group, {case.group for case in cases}),
+    ):  # fmt: skip
+        if wanted is not None and wanted not in known:
+            raise ValueError(f"{name} must be one of {', '.join(sorted(known))}; got {wanted!r}.")
+    return [_line(case) for case in cases if variant in (None, case.variant) and group in (None, case.group)]
+
+
+def differences(old: Directory, new: Directory) -> list[str]:
+    """Return a line for each case, note and entry of the errata that was added, removed or changed, sorted.
+
+    Parameters
+    ----------
+    old, new : path
+        The directories of two packs.
+
+    Raises
+    ------
+    VectorsError
+        If one of them is damaged.
+    """
+    before, after = (_parts(root_of(directory)) for directory in (old, new))
+    return sorted(_changes(before, after))
+
+
+def _cases(directory: Directory | None, pack: str | None = None) -> Sequence[Vector | LargeCase]:
+    root = root_of(directory, pack)
+    if is_large(root):
+        from svref.golden.large import load_large
+
+        return load_large(root).cases
+    return load(directory, pack).cases
+
+
+def _line(case: Vector | LargeCase) -> str:
+    if isinstance(case, Vector):
+        return f"{case.id:<40} {case.level:<7} {case.result:<10} {', '.join(case.flags)}"
+    parameters = ", ".join(f"{name}={value:g}" for name, value in case.recipe.parameters.items())
+    return f"{case.id:<40} {'cosine':<7} {'valid':<10} {parameters}"
+
+
+def _changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
+    """Yield what was added, removed, and changed in which keys."""
+    yield from (f"removed  {name}" for name in before.keys() - after.keys())
+    yield from (f"added    {name}" for name in after.keys() - before.keys())
+    for name in before.keys() & after.keys():
+        was, now = before[name], after[name]
+        keys = sorted(key for key in was | now if was.get(key) != now.get(key))
+        if keys:
+            yield f"changed  {name}: {', '.join(keys)}"
+
+
+def _parts(root: Path) -> dict[str, dict[str, Json]]:
+    """Return what a pack consists of by name: the pack itself, its cases, its notes, its errata, its schemas."""
+    found = pack.read(root)
+    parts = {"the pack": {name: found.manifest[name] for name in ABOUT}}
+    parts |= {case.id: _content(case) for case in _cases(root)}
+    parts |= {f"note {flag}": said for flag, said in _notes(found).items()}
+    parts |= {f"errata {entry['id']}": entry for entry in _withdrawn(found)}
+    return parts | {name: {"content": data} for name, data in found.files.items() if name.startswith("schema/")}
+
+
+def _notes(found: Tree) -> dict[str, dict[str, set[str]]]:
+    """Return all that the files say of each flag."""
+    notes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for flag, note in ((flag, note) for _, group in found.groups() for flag, note in group["notes"].items()):
+        for key, text in note.items():
+            notes[flag][key].add(text)
+    return notes
+
+
+def _withdrawn(found: Tree) -> Json:
+    return found.json("errata.json")["withdrawn"] if "errata.json" in found.files else []
+
+
+def _content(case: Vector | LargeCase) -> dict[str, Json]:
+    """Return all that a case says, by keys that compare."""
+    if isinstance(case, Vector):
+        return {"variant": case.variant, "group": case.group, **case.case}
+    from svref.golden.large import store
+
+    return {**store.described(case), **{n.split("/")[1]: x.tolist() for n, x in store.tensors(case).items()}}

@@ -1,0 +1,1 @@
+"""How packs are made: recipes of inputs, certified outputs, and the mistakes that each case exposes."""

@@ -1,0 +1,222 @@
+"""The groups of the core pack: which rows make which mistake show.
+
+Every number has at most eight significant bits, so it is exact in float64, float32, float16 and bfloat16, parameters
+included.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from svref.golden.making.recipes import (
+    DYADIC,
+    GRID,
+    OTHER,
+    Draw,
+    Matrix,
+    Parameters,
+    Recipe,
+    cotangent,
+    of_rows,
+    parameters,
+)
+from svref.loss import SVXSoftmax
+from svref.margins import Angle, MultiplicativeAngle
+from svref.variants import Variant
+
+Group = Callable[[Variant, str], Iterator[Recipe]]
+
+
+def drawn(flag: str, targets: tuple[int, int], negatives: tuple[int, int], scales: tuple[float, ...]) -> Group:
+    """Return the group of rows drawn from two ranges, at several scales and two sets of parameters."""
+
+    def group(entry: Variant, name: str) -> Iterator[Recipe]:
+        for s, (values, pieces) in itertools.product(scales, ((DYADIC, 4), (OTHER, 3))):
+            p = parameters(entry, values, s, pieces)
+            draw = Draw(f"{entry.name}/{name}/{s:g}/{pieces}")
+            rows = [draw.row(5, *negatives) for _ in range(4)]
+            yield of_rows(entry, name, p, (flag,), draw.row(4, *targets), rows)
+
+    return group
+
+
+def tie(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a negative exactly at the boundary, above all others; none where f is transcendental."""
+    for s, pieces in ((4.0, 2), (32.0, 4)):
+        p = parameters(entry, DYADIC, s, pieces)
+        loss = entry.factory(**p)
+        targets = [c for c in _targets() if _on_grid(c, loss)][:4]
+        if targets and entry.parameters.keys() >= {"t"}:
+            negatives = [[-0.75, boundary(loss, c), -0.5] for c in targets]
+            if len(targets) < 3:  # the third row has the cotangent 0
+                targets, negatives = [*targets, 0.25], [*negatives, [-0.75, 0.125, -0.5]]
+            flag = "AlgebraicTie" if loss.angular else "ExactTie"
+            yield of_rows(entry, name, p, (flag,), targets, negatives)
+
+
+def near(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a negative just above and one just below the boundary, as near as eight bits allow.
+
+    Eight bits are finest near 0, so the second case has targets whose boundary is close to it.
+    """
+    p = parameters(entry, DYADIC, 16.0, 2)
+    loss = entry.factory(**p)
+
+    def distance(c: float) -> tuple[float, float]:
+        off = boundary(loss, c) * GRID % 1
+        return min(off, 1 - off) or 1.0, c
+
+    on_grid = sorted((c for c in _targets() if abs(boundary(loss, c)) < 0.9), key=distance)[:4]
+    to_zero = sorted((c for c in _fine_targets() if boundary(loss, c) != 0), key=lambda c: abs(boundary(loss, c)))[:4]
+    for targets, around in ((on_grid, _on_either_side), (to_zero, _eight_bits_either_side)):
+        negatives = [[*around(boundary(loss, c)), -0.5] for c in targets]
+        yield of_rows(entry, name, p, ("NearBoundary",), targets, negatives)
+    yield from _beside_zero(entry, name, p)
+
+
+def _beside_zero(entry: Variant, name: str, p: Parameters) -> Iterator[Recipe]:
+    """Yield rows whose boundary is 0, with a negative beside it that only a power of two can be."""
+    loss = entry.factory(**p)
+    target = p.get("m", 0.0)
+    if "t" in p and not loss.angular and boundary(loss, target) == 0:
+        negatives = [[sign * 2.0**-e, -0.75, -0.5] for e in (30, 45) for sign in (1, -1)]
+        yield of_rows(entry, name, p, ("BesideBoundary",), [target] * 4, negatives)
+
+
+def _on_either_side(f: float) -> tuple[float, float]:
+    """Return the numbers of the grid around f, f itself among them if it is one."""
+    below = float(np.floor(f * GRID))
+    return below / GRID, (below + 1) / GRID
+
+
+def _eight_bits_either_side(f: float) -> tuple[float, float]:
+    """Return the numbers of eight bits next to f, below and above."""
+    unit = 2.0 ** (np.frexp(f)[1] - 8)
+    return float(np.ceil(f / unit) - 1) * unit, float(np.floor(f / unit) + 1) * unit
+
+
+def pole(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield targets at c = ±1, and rows with a negative there."""
+    p = parameters(entry, DYADIC, 8.0, 3)
+    rows, edge = [[0.25, -0.5, 0.75], [0.5, -0.25, -0.75], [0.125, 0.375, -0.625]], (2 * GRID - 1) / (2 * GRID)
+    yield of_rows(entry, name, p, ("TargetAtPole",), [1.0, -1.0, 0.5], rows)
+    beside = [[1.0, -1.0, 0.125], [-1.0, -0.5, -0.125], [0.75, 1.0, -0.375]]
+    yield of_rows(entry, name, p, ("NegativeAtPole",), [0.625, 0.25, -0.25], beside)
+    yield of_rows(entry, name, p, ("TargetNearPole",), [edge, -edge, 0.5], rows)
+
+
+def extreme(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield a huge and a tiny scale, a strong emphasis, cosines far below the grid, one class, and two."""
+    tiny, targets = 2.0**-14, [0.5, 0.96875, -0.25]
+    rows = [[tiny, -tiny, 0.0, 0.75], [-0.75, -0.875, tiny, -1.0], [0.25, -tiny, -0.5, 0.5]]
+    for s, t in ((1024.0, 1.25), (0.125, 1.25), (16.0, 8.0)):
+        p = parameters(entry, {**DYADIC, "t": t}, s)
+        yield of_rows(entry, name, p, ("ExtremeScale",), targets, rows)
+    p = parameters(entry, DYADIC, 32.0)
+    yield of_rows(entry, name, p, ("OneClass",), targets, [[], [], []])
+    yield of_rows(entry, name, p, ("TwoClasses",), targets, [[0.625], [0.125], [-0.5]])
+
+
+def label(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield one class for all rows, the first and the last class, equal cosines, and cotangents of both signs."""
+    p = parameters(entry, DYADIC, 8.0)
+    draw = Draw(f"{entry.name}/{name}")
+    cosines = [draw.row(4, -96, 112) for _ in range(4)]
+    for flag, labels in (("OneLabel", [2] * 4), ("FirstAndLastLabel", [0, 3, 0, 3])):
+        yield Recipe(entry.name, name, p, (flag,), {"cosines": cosines, "labels": labels, "cotangent": cotangent(4)})
+    level = [[c] * 4 for c in (0.5, 0.0, -0.75, 1 - 1 / GRID)]
+    yield Recipe(
+        entry.name, name, p, ("EqualCosines",), {"cosines": level, "labels": [0, 1, 2, 3], "cotangent": cotangent(4)}
+    )
+
+
+def head(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
+    p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces ψ would tie with exact cosines
+    draw = Draw(f"{entry.name}/{name}")
+    for flags, x, w, labels in _heads([draw.row(4, -96, 96) for _ in range(8)]):
+        inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))}
+        yield Recipe(entry.name, name, p, flags, inputs)
+
+
+def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, list[int]]]:
+    """Yield flags, embeddings, weights and labels."""
+    unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
+    yield ("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]
+    yield ("ScaledRows",), _scaled(drawn[:3], 4), _scaled(drawn[3:], 0.25), [0, 4, 2]
+    opposite = [-2 * v for v in unit[5]]
+    classes = [unit[0], opposite, unit[6], unit[9]]
+    yield ("ParallelRows", "MirroredRows"), [unit[0], unit[5], drawn[0]], classes, [0, 1, 2]
+    near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0], [0.5, 0.25, 0.75, -0.125]]
+    axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
+    yield ("NearParallelRows",), near_axes, axes, [0, 1, 2]
+    far = [[-0.5, -0.5, -0.5, -0.25], [-0.5, 0.5, -0.5, 0.375], drawn[0]]  # at cosines -0.971 and -0.993
+    yield ("FarRows",), [unit[0], unit[5], drawn[1]], far, [0, 1, 2]
+    yield ("TinyRows",), drawn[:3], _scaled(drawn[3:], 2.0**-12), [1, 3, 4]
+
+
+def error(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield inputs that must raise."""
+    good = parameters(entry, DYADIC, 8.0)
+    rest = [[0.125, 0.75, 0.0], [0.25, -0.75, 0.5]]
+    cosines, labels = [[0.5, 0.25, -0.5], *rest], [0, 2, 1]
+    bad: list[tuple[str, dict[str, float], Matrix, list[int]]] = [
+        ("LabelTooLarge", {}, cosines, [0, 3, 1]),
+        ("LabelNegative", {}, cosines, [0, -1, 1]),
+        ("NotFinite", {}, [[0.5, float("nan"), -0.5], [0.125, float("inf"), 0.0], rest[1]], labels),
+        ("ScaleNotPositive", {"s": 0.0}, cosines, labels),
+        ("TooFewLabels", {}, cosines, [0, 2]),
+    ]
+    bad += [("StrengthBelowOne", {"t": 0.25}, cosines, labels)] if "t" in good else []
+    bad += [("MarginNegative", {"m": -1.0}, cosines, labels)] if "m" in good else []
+    bad += [("BeyondPole", {}, [[1.5, 0.25, -0.5], *rest], labels)] if entry.factory(**good).angular else []
+    for flag, changed, c, y in bad:
+        yield Recipe(
+            entry.name, name, {**good, **changed}, (flag,), {"cosines": c, "labels": y, "cotangent": cotangent(3)}
+        )
+
+
+CORE: Mapping[str, Group] = {
+    "basic": drawn("Basic", (32, 112), (-96, 96), (4.0, 32.0)),
+    "hard": drawn("Hard", (-96, 32), (-32, 120), (4.0, 32.0)),
+    "confident": drawn("Confident", (122, 127), (-122, -64), (16.0, 64.0)),
+    "tie": tie,
+    "near": near,
+    "pole": pole,
+    "extreme": extreme,
+    "label": label,
+    "head": head,
+    "error": error,
+}
+
+
+def boundary(loss: SVXSoftmax, c: float) -> float:
+    """Return f, as float64 has it: near enough to choose inputs by."""
+    return float(loss.margin.value(Angle.from_cosine([c]))[0])
+
+
+def _targets() -> list[float]:
+    return [k / GRID for k in range(GRID - 2, GRID // 4, -2)]
+
+
+def _fine_targets() -> list[float]:
+    return [k / 512 for k in range(33, 256)] + [k / 256 for k in range(128, 254)]
+
+
+def _on_grid(c: float, loss: SVXSoftmax) -> bool:
+    """Return whether f(c) is a number of eight bits and a cosine; never for a transcendental f."""
+    algebraic = not loss.angular or isinstance(loss.margin, MultiplicativeAngle)
+    f = boundary(loss, c)
+    return algebraic and abs(f) <= 1 and f != 0 and (f * 2.0**14).is_integer() and _significand_bits(f) <= 8
+
+
+def _scaled(rows: Matrix, factor: float) -> Matrix:
+    return [[factor * v for v in row] for row in rows]
+
+
+def _significand_bits(value: float) -> int:
+    numerator = abs(value.as_integer_ratio()[0])
+    return numerator.bit_length() - ((numerator & -numerator).bit_length() - 1)

@@ -1,0 +1,128 @@
+"""The packs: what each is for, its version, and the groups of cases it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from svref.deviations.which import has_margin
+from svref.golden.making.groups import CORE, Group
+from svref.golden.making.recipes import GRID, Draw, Recipe, cotangent, of_rows
+from svref.loss import SVXSoftmax
+from svref.variants import VARIANTS, Variant
+
+NOTEBOOK_LOGITS = [[2.0, 3.0, 1.0, -1.0], [-1.0, 2.1, 2.0, 6.0], [-2.0, 3.0, 4.0, -2.1]]
+NOTEBOOK_LABELS = [1, 2, 0]
+PAPER_SCALES = (30.0, 64.0)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A set of vectors with a version of its own.
+
+    Parameters
+    ----------
+    name, version : str
+        A patch changes notes alone, a minor version adds cases, a major one changes what is expected.
+    purpose : str
+        What it is for.
+    groups : mapping
+        Recipes by the name of the group, for each variant.
+    """
+
+    name: str
+    version: str
+    purpose: str
+    groups: Mapping[str, Group]
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Yield the recipes, variant by variant."""
+        for entry in VARIANTS.values():
+            for name, group in self.groups.items():
+                yield from group(entry, name)
+
+
+def notebook(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield the notebook's rows, which are logits: only for losses that take them."""
+    if not entry.factory().angular:
+        rows = {"cosines": NOTEBOOK_LOGITS, "labels": NOTEBOOK_LABELS, "cotangent": cotangent(3)}
+        yield Recipe(entry.name, name, {**entry.parameters, "s": 1.0}, ("Notebook",), rows)
+
+
+def paper(targets: tuple[int, int], negatives: tuple[int, int]) -> Group:
+    """Return rows at the papers' parameters, which no binary format holds exactly."""
+
+    def group(entry: Variant, name: str) -> Iterator[Recipe]:
+        for s in PAPER_SCALES:
+            draw = Draw(f"paper/{entry.name}/{name}/{s:g}")
+            rows = [draw.row(7, *negatives) for _ in range(4)]
+            flags = ("PaperParameters",)
+            yield of_rows(entry, name, {**entry.parameters, "s": s}, flags, draw.row(4, *targets), rows)
+
+    return group
+
+
+def either(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a dominant negative as near to the boundary as float64 and float32 have numbers."""
+    if has_margin(entry.factory()):  # without one, ties are exact for everybody
+        for dtype in ("float64", "float32"):
+            yield from _beside_boundary(entry, name, "NextToBoundary", 0.0, dtype)
+
+
+def narrow(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a dominant negative beside the boundary, far for float32, then for float64 alone."""
+    for exponent, dtype in ((15, "float32"), (30, "float64"), (45, "float64")):
+        for sign in (1, -1):
+            yield from _beside_boundary(entry, name, "BesideBoundary", sign * 2.0**-exponent, dtype)
+
+
+def _beside_boundary(entry: Variant, name: str, flag: str, offset: float, dtype: str) -> Iterator[Recipe]:
+    if "t" in entry.parameters:
+        p = {**entry.parameters, "s": PAPER_SCALES[-1]}
+        targets = [c / GRID for c in (125, 122, 119, 116)]
+        dominant = [_boundary(entry.factory(**p), c) + offset for c in targets]
+        negatives = [[-0.75, float(np.array(c).astype(dtype)), -0.5] for c in dominant]
+        yield of_rows(entry, name, p, (flag,), targets, negatives)
+
+
+def _boundary(loss: SVXSoftmax, cosine: float) -> float:
+    """Return the float64 next to f, on every machine."""
+    from svref.exact.balls import Given, ball, precision  # packs that are there are read without python-flint
+    from svref.exact.cosines import FIRST_BITS
+    from svref.exact.margins import Point, held
+
+    with precision(FIRST_BITS):
+        return float(held(loss.margin, Point.of(Given(ball(cosine)))).value)
+
+
+def wide(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield heads of 16 and 64 dimensions, a near-parallel, a mirrored and a scaled row among them."""
+    for dimensions in (16, 64):
+        draw = Draw(f"head/{entry.name}/{dimensions}")
+        w = [draw.row(dimensions, -GRID, GRID) for _ in range(12)]
+        x = [draw.row(dimensions, -GRID, GRID), _beside(w[3]), [-v for v in w[5]], [8 * v for v in _beside(w[7])]]
+        inputs = {"embeddings": x, "weights": w, "labels": [1, 3, 5, 7], "cotangent": cotangent(4)}
+        yield Recipe(entry.name, name, dict(entry.parameters), ("Wide",), inputs)
+
+
+def _beside(row: list[float]) -> list[float]:
+    """Return a row next to another, 2^-20 away in its first number: exact in float32."""
+    return [row[0] + 2.0**-20, *row[1:]]
+
+
+_PACKS = (
+    Pack("seed", "1.0.0", "The rows of the notebook that started the project.", {"notebook": notebook}),
+    Pack(
+        "core", "1.0.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
+    ),
+    Pack(
+        "paper",
+        "1.0.0",
+        "The papers' parameters, and negatives next to the boundary, for float64 and float32.",
+        {"easy": paper((72, 120), (-64, 64)), "hard": paper((-96, 48), (-64, 120)), "either": either, "narrow": narrow},
+    ),
+    Pack("head", "1.0.0", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
+)
+PACKS: Mapping[str, Pack] = {pack.name: pack for pack in _PACKS}

@@ -1,0 +1,250 @@
+"""A head whose classes lie in different places: what each place computes, and what the places tell each other.
+
+    each shard    targets()                   cosine and sine of each embedding with its class, 0 if that is elsewhere
+    reduce        their sum
+    each shard    negatives(targets)          (peak, total) of the negatives it holds, and what stage 3 needs of them
+    reduce        kernels.merge, in class order
+    each shard    gradients(kept, ...)        dL/dw of its classes, and its part of dL/dx̂
+    reduce        their sum, which `by_embeddings` turns into dL/dx
+
+`svref.head` runs the chunks of a large head as shards in one process, `svref.distributed` on a Dask cluster. A
+model-parallel implementation is validated rank by rank against the same calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from svref import checks
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.engine import kernels, threads, tiles
+from svref.head.geometry import (
+    Directions,
+    Pairs,
+    directions,
+    measured,
+    over_length,
+    pair_cosines,
+    scaled,
+    without_radial,
+)
+from svref.loss import SVXSoftmax
+from svref.margins import Angle
+from svref.step import Step, forward
+
+
+class Kept(NamedTuple):
+    """What stage 2 leaves of a shard: slope_k exp(r_k - P) of each negative (B, K), and the mass (P, T) to reduce."""
+
+    weights: FloatArray
+    mass: kernels.Mass
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """Some classes of a classification head, as one process holds them.
+
+    Parameters
+    ----------
+    loss : SVXSoftmax
+        The loss on cosines.
+    embeddings : array of float32 or float64, shape (B, D)
+        x, all of the batch; no row is zero.
+    weights : array of the same dtype, shape (K, D)
+        w of the classes held here; no row is zero.
+    labels : array of intp, shape (B,)
+        Which row of `weights` is the class of each embedding; -1 if it is held elsewhere. See `positions`.
+    rows : Directions
+        The directions of the embeddings; `Shard.of` finds them.
+    pairs : Pairs
+        The angles and tangents of the embeddings whose class is held here, in their order; `Shard.of` measures them.
+    """
+
+    loss: SVXSoftmax
+    embeddings: FloatArray = field(repr=False)
+    weights: FloatArray = field(repr=False)
+    labels: IntArray = field(repr=False)
+    rows: Directions = field(repr=False)
+    pairs: Pairs = field(repr=False)
+
+    @classmethod
+    @np.errstate(under="ignore")
+    def of(cls, loss: SVXSoftmax, embeddings: ArrayLike, weights: ArrayLike, labels: ArrayLike) -> Shard:
+        """Return a shard of valid arrays.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an array is not finite, real and two-dimensional, D or the dtypes differ, a row is zero, or a label is
+            neither a row of `weights` nor -1.
+        """
+        x, w = checks.real_array("embeddings", embeddings, 2), checks.real_array("weights", weights, 2)
+        checks.check_pair(x, w)
+        checks.class_indices(labels, len(x), len(w), ignore_index=-1)
+        checks.check_rows("embeddings", x)
+        checks.check_rows("weights", w)
+        y = np.asarray(labels, dtype=np.intp)
+        here = y >= 0
+        return cls(loss, x, w, y, directions(x), measured(x[here], w[y[here]]))
+
+    def targets(self) -> FloatArray:
+        """Return the cosine and the sine of each embedding with its class, (2, B), and 0 where that is elsewhere."""
+        targets = np.zeros((2, len(self.labels)))
+        targets[:, self._here] = self.pairs.at_working_precision(self.embeddings.dtype)
+        return targets
+
+    def step(self, flipped: BoolArray | None = None) -> Step:
+        """Return the stages over all cosines, of a shard that holds every class; `flipped` as `step.forward` has it."""
+        targets = self.targets()
+        return forward(*self.loss.parts, self.cosines(targets), self.labels, angle=Angle(*targets), flipped=flipped)
+
+    @np.errstate(under="ignore")
+    def cosines(self, targets: FloatArray) -> FloatArray:
+        """Return the cosines (B, K), within [-1, 1]; `targets` is the sum of what all shards returned."""
+        return self._cosines(targets, self._classes()).copy()
+
+    @np.errstate(under="ignore")
+    def negatives(self, targets: FloatArray, out: FloatArray | None = None) -> Kept:
+        """Return what this shard's negatives leave, in `out` (B, K), and their mass, to be merged in class order."""
+        classes = self._classes()
+        if not classes.whole:
+            checks.check_rows("weights", self.weights)
+        room = np.empty((len(self.labels), len(self.weights)), self.weights.dtype) if out is None else out
+        return self._negatives(targets, classes, room)
+
+    @np.errstate(under="ignore")
+    def gradients(
+        self,
+        targets: FloatArray,
+        mass: kernels.Mass,
+        g: FloatArray,
+        kept: Kept | None = None,
+        out: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return this shard's part of dL/dx̂ (B, D), and dL/dw (K, D) of its classes.
+
+        Parameters
+        ----------
+        targets : array, shape (2, B)
+            The sum of all shards' targets.
+        mass : kernels.Mass
+            The mass of all shards' negatives.
+        g : array of float64, shape (B,)
+            The cotangent of each row's loss.
+        kept : Kept, optional
+            What `negatives` returned, used up by this call; None computes it again, which costs a matrix product and
+            saves B K numbers.
+        out : array, shape (K, D), optional
+            Where dL/dw is written, the first row last.
+        """
+        classes = self._classes()
+        shape = len(self.labels), len(self.weights)
+        kept = kept or self._negatives(targets, classes, threads.scratch("weights", shape, self.weights.dtype))
+        pull = self.loss.s * kernels.target_error(kernels.log_odds_against(mass)) * g
+        by_cosines = kept.weights
+        kernels.multiply_rows(by_cosines, pull * kernels.share(kept.mass, mass))
+        by_x = by_cosines @ classes.unit
+        by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
+        without_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
+        if self._here.size:
+            self._add_targets(by_x, by_w, -pull, Angle(*targets), (g == 0) | (mass.total == 0))
+        return by_x, over_length(by_w, classes, np.empty_like(by_w) if out is None else out)
+
+    @cached_property
+    def _here(self) -> IntArray:
+        return np.flatnonzero(self.labels >= 0)
+
+    @property
+    def _own(self) -> kernels.Own:
+        return kernels.Own(self._here, self.labels[self._here])
+
+    def _classes(self) -> Directions:
+        return directions(self.weights, threads.scratch("unit", self.weights.shape, self.weights.dtype))
+
+    def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray) -> Kept:
+        c = self._cosines(targets, classes)
+        target = kernels.target(self.loss.margin, self.loss.emphasis, Angle(*targets), c.dtype)
+        return Kept(out, tiles.negatives(self.loss.parts, c, target, self._own, out))
+
+    def _cosines(self, targets: FloatArray, classes: Directions) -> FloatArray:
+        shape = len(self.labels), len(self.weights)
+        c = np.matmul(self.rows.unit, classes.unit.T, out=threads.scratch("cosines", shape, self.weights.dtype))
+        np.clip(c, -1, 1, out=c)
+        target = targets[0].astype(c.dtype)
+        c[self._own] = target[self._here]
+        self._tie(c, target, targets)
+        return c
+
+    def _tie(self, c: FloatArray, target: FloatArray, targets: FloatArray) -> None:
+        """Measure as carefully as the targets what may tie with one, so that a class with its weights does."""
+        loss = self.loss
+        boundary = kernels.target(loss.margin, loss.emphasis, Angle(*targets), c.dtype).boundary
+        level = np.flatnonzero(boundary == target)
+        width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
+        near, k = np.nonzero(np.abs(c[level] - target[level, None]) <= width)
+        for part in threads.even(len(k), 4096):
+            b = level[near[part]]
+            x, w = (scaled(v.astype(np.float64))[0] for v in (self.embeddings[b], self.weights[k[part]]))
+            c[b, k[part]] = pair_cosines(x, w)[0]
+
+    def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
+        """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
+        by_angle = kernels.target_gradient(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
+        by_x[self._here] -= by_angle * self.pairs.at_embedding
+        classes, which = np.unique(self.labels[self._here], return_inverse=True)
+        towards = np.zeros((len(classes), by_w.shape[1]))
+        np.add.at(towards, which, by_angle * self.pairs.at_weight)
+        by_w[classes] -= towards
+
+
+def positions(labels: ArrayLike, classes: Sequence[int] | IntArray) -> IntArray:
+    """Return where each label's class stands among the `classes` that a shard holds; -1 if it is not there.
+
+    Parameters
+    ----------
+    labels : array_like of integers, shape (B,)
+        Class indices.
+    classes : sequence of distinct integers, length K
+        The classes of the shard's rows, in their order: a range, or the sample that PartialFC and its kind drew.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If labels or classes are not integers, or a class occurs twice.
+
+    Examples
+    --------
+    >>> from svref.shards import positions
+    >>> positions([7, 2, 5], range(4, 8)), positions([7, 2, 5], [5, 9, 7])
+    (array([ 3, -1,  1]), array([ 2, -1,  0]))
+    """
+    held, y = np.asarray(classes), np.asarray(labels)
+    if held.size == 0:
+        return np.full(y.shape, -1, dtype=np.intp)
+    for name, array in (("classes", held), ("labels", y)):
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise TypeError(f"{name} must be integers, one axis; got dtype {array.dtype} and shape {array.shape}.")
+    order = np.argsort(held, kind="stable")
+    again = np.flatnonzero(np.diff(held[order]) == 0)
+    if again.size:
+        raise ValueError(f"classes must be distinct: a shard holds a class once; got {held[order[again[0]]]} twice.")
+    at = np.minimum(np.searchsorted(held, y, sorter=order), len(held) - 1)
+    return np.where(held[order[at]] == y, order[at], -1)
+
+
+def within(labels: IntArray, classes: slice) -> IntArray:
+    """Return `positions` for a run of classes, without a search."""
+    return np.where((labels >= classes.start) & (labels < classes.stop), labels - classes.start, -1)
+
+
+@np.errstate(under="ignore")
+def by_embeddings(embeddings: FloatArray, by_unit: FloatArray) -> FloatArray:
+    """Return dL/dx (B, D), in the dtype of the embeddings, from the sum of all shards' parts of dL/dx̂."""
+    rows = directions(embeddings)
+    return over_length(without_radial(by_unit.astype(embeddings.dtype), rows), rows)

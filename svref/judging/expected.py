@@ -1,0 +1,175 @@
+"""What is right for inputs from anywhere: svref in float64, with every undecided decision taken either way.
+
+Golden vectors bring their own references, to the last bit. These are for inputs that no vector has, and for dialects;
+they err by less than half of what is allowed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from svref import step as passes
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.head import value_and_grad
+from svref.head.geometry import directions
+from svref.head.shards import Shard
+from svref.judging import condition
+from svref.judging.judge import Expected, ExpectedOutput, Way, rows_where
+from svref.loss import SVXSoftmax
+from svref.margins import Angle
+from svref.step import Step
+
+
+def expect(
+    loss: SVXSoftmax,
+    arrays: Sequence[FloatArray],
+    labels: IntArray,
+    g: FloatArray,
+    compute: str,
+    counted: BoolArray | None = None,
+) -> Expected:
+    """Return what is right for cosines, or for embeddings and weights, in their dtype.
+
+    Parameters
+    ----------
+    loss : SVXSoftmax
+        The loss.
+    arrays : sequence of arrays
+        (cosines,) or (embeddings, weights).
+    labels, g : arrays, shape (B,)
+        The target classes; the cotangents.
+    compute : str
+        The format the candidate computes in.
+    counted : array of bool, shape (B,), optional
+        The rows of cosines to judge.
+    """
+    if len(arrays) == 1:
+        return _of_cosines(loss, arrays[0], labels, g, compute, counted)
+    embeddings, weights = arrays
+    return _of_head(loss, embeddings, weights, labels, g, compute)
+
+
+def _of_cosines(
+    loss: SVXSoftmax,
+    cosines: FloatArray,
+    labels: IntArray,
+    g: FloatArray,
+    compute: str,
+    counted: BoolArray | None,
+) -> Expected:
+    """Rows with more undecided decisions than are tried are not judged."""
+    c = cosines.astype(np.float64)
+    step = _step(loss, c, labels)
+    near, reach = condition.undecided(step, compute)
+    undecided = near.sum(axis=1) + (reach >= 0)
+    counted = np.ones(len(labels), dtype=bool) if counted is None else counted
+    judged = counted & (undecided <= condition.MOST_UNDECIDED)
+    ways = [
+        _way(_step(loss, c, labels, flipped, np.where(other, reach, -1.0)), g, compute)
+        for flipped, other in _alternatives(near, reach >= 0, ~judged)
+    ]
+    return Expected(cosines.dtype, tuple(ways), _gap(step), np.where(counted, undecided, 0).astype(np.intp), judged)
+
+
+def _of_head(loss: SVXSoftmax, x: FloatArray, w: FloatArray, labels: IntArray, g: FloatArray, compute: str) -> Expected:
+    """Rows with undecided decisions are not judged."""
+    shard = Shard.of(loss, x.astype(np.float64), w.astype(np.float64), labels)
+    step = shard.step()
+    near, reach = condition.undecided(step, compute, x.shape[1])
+    undecided = near.sum(axis=1) + (reach >= 0)
+    way = _head_way(shard, step, g, compute)
+    return Expected(x.dtype, (way,), _gap(step), undecided.astype(np.intp), undecided == 0)
+
+
+def _head_way(shard: Shard, step: Step, g: FloatArray, compute: str) -> Way:
+    x, w = shard.embeddings, shard.weights
+    scale, scales = condition.head_scales(step, directions(x), directions(w), g, compute)
+    args = (len(w), step.s, step.emphasis.t, compute)
+    by_x, by_w = _head_gradients(shard, step.labels, g)
+    pole, fragile = _at_pole(step), condition.rounds_to_pole(step, compute, x.shape[1])
+    nowhere = np.zeros(len(x), dtype=bool)
+    return (
+        _right("loss", step.loss, condition.tolerance(scale, *args), nowhere),
+        ExpectedOutput(
+            "grad_embeddings", by_x, np.zeros_like(by_x), condition.tolerance(scales.embeddings, *args),
+            rows_where(pole, by_x), rows_where(fragile, by_x),
+        ),
+        ExpectedOutput(
+            "grad_weights", by_w, np.zeros_like(by_w), condition.tolerance(scales.weights, *args),
+            rows_where(pole, by_w, step.labels), rows_where(fragile, by_w, step.labels),
+        ),
+    )  # fmt: skip
+
+
+def _head_gradients(shard: Shard, labels: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the gradients of Σ g_b L_b: those of each row alone, weighted."""
+    by_x, by_w = np.zeros(shard.embeddings.shape), np.zeros(shard.weights.shape)
+    for b, weight in enumerate(g):
+        row = shard.embeddings[b : b + 1]
+        _, gradients = value_and_grad(shard.loss, row, shard.weights, labels[b : b + 1], reduction="sum")
+        by_x[b] = weight * gradients.embeddings[0]
+        by_w += weight * gradients.weights
+    return by_x, by_w
+
+
+def _at_pole(step: Step) -> BoolArray:
+    return np.asarray((step.angle.sine == 0) & step.margin.angular)
+
+
+def _step(
+    loss: SVXSoftmax,
+    c: FloatArray,
+    labels: IntArray,
+    flipped: BoolArray | None = None,
+    reach: FloatArray | None = None,
+) -> Step:
+    angle = Angle.from_cosine(c[np.arange(len(labels)), labels], reach)
+    return passes.forward(loss.margin, loss.emphasis, loss.s, c, labels, angle=angle, flipped=flipped)
+
+
+@np.errstate(under="ignore")
+def _way(step: Step, g: FloatArray, compute: DTypeLike) -> Way:
+    scales = condition.scales(step, compute)
+    args = (step.cosines.shape[1], step.s, step.emphasis.t, compute)
+    pole = np.zeros(step.cosines.shape, dtype=bool)
+    pole[step.own] = _at_pole(step)[step.own.rows]
+    nowhere = np.zeros(len(step.labels), dtype=bool)
+    return (
+        _right("loss", step.loss, condition.tolerance(scales.loss, *args), nowhere),
+        _right(
+            "grad_cosines",
+            passes.cosine_gradient(step, g),
+            condition.tolerance(scales.cosines, *args) * np.abs(g)[:, None],
+            pole,
+        ),
+    )
+
+
+def _right(name: str, value: FloatArray, tolerance: FloatArray, policy: BoolArray) -> ExpectedOutput:
+    return ExpectedOutput(name, value, np.zeros_like(value), tolerance, policy)
+
+
+def _gap(step: Step) -> FloatArray:
+    own = np.zeros(step.cosines.shape, dtype=bool)
+    own[step.own] = True
+    return np.where(own, np.inf, np.abs(step.cosines - step.boundary[:, None])).min(axis=1)
+
+
+def _alternatives(
+    near_mask: BoolArray, near_branch: BoolArray, skipped: BoolArray
+) -> Iterator[tuple[BoolArray, BoolArray]]:
+    """Yield every way to take the undecided decisions, as flips of the mask and rows on the branch's other side.
+
+    Way j takes the i-th undecided decision of a row over where bit i of j is set; rows are independent, so at
+    most 2^3 ways serve the whole batch.
+    """
+    near = np.concatenate([near_mask, near_branch[:, None]], axis=1) & ~skipped[:, None]
+    order = np.where(near, np.cumsum(near, axis=1) - 1, -1)
+    most = int(near.sum(axis=1).max(initial=0))
+    for bits in itertools.product((False, True), repeat=most):
+        turned = near & np.isin(order, np.flatnonzero(bits))
+        yield turned[:, :-1], turned[:, -1]
