@@ -17,7 +17,7 @@ from svref import golden
 from svref.conformance import CandidateError, Report, check
 from svref.conformance.candidates.call import GRADIENTS
 from svref.golden import VectorsError
-from svref.golden.files.pack import validate
+from svref.golden.files.checks import validate
 
 NAME = "sv-am-softmax"
 Edit = Callable[[dict[str, Any]], None]

@@ -17,7 +17,7 @@ from svref import step as passes
 from svref.conformance import CandidateError, Report, check, check_values
 from svref.conformance.candidates.adapters import detect
 from svref.conformance.checking import reporting
-from svref.golden.files import pack
+from svref.golden.files.checks import validate
 from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle
 
 HARD = next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and v.group == "hard")
@@ -343,7 +343,7 @@ def test_the_json_holds_everything_and_is_valid(tmp_path: Path) -> None:
     assert content["failures"][0]["error"] == "Infinity"
     assert content["failures"][0]["got"] == "NaN"
     assert {count["quantity"] for count in content["counts"]} == {"loss", "grad_cosines"}
-    pack.validate("report", content, "report.json")
+    validate("report", content, "report.json")
     assert list(tmp_path.iterdir()) == [tmp_path / "report.json"]
 
 

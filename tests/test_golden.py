@@ -21,23 +21,22 @@ from resealed import edited, replaced, seal
 import svref
 from svref import golden
 from svref.cli import main
-from svref.golden import VectorsError, commands, vectors
-from svref.golden.files import canonical, integrity
-from svref.golden.files import pack as tree
+from svref.golden import VectorsError, commands
+from svref.golden.files import canonical
+from svref.golden.files.checks import Verification, check_complete
+from svref.golden.files.pack import SHIPPED, read_pack
 from svref.golden.listing import differences
-from svref.golden.making import building, power
+from svref.golden.making import power, records
 from svref.golden.making.packs import PACKS
 from svref.golden.making.power import BEYOND
 from svref.golden.making.recipes import Draw
 from svref.golden.notes import NOTES
-from svref.golden.verification import Verification
 from svref.judging import condition
 from svref.judging.formats import FORMATS
 
 CORE = golden.load()
 CASES = [v for v in CORE if v.result != "error"]
 COSINE_CASES = [v for v in CASES if v.level == "cosine"]
-SHIPPED = vectors.SHIPPED
 GROUP = "groups/softmax/notebook.json"
 
 
@@ -157,9 +156,9 @@ def test_draws_depend_on_the_name_alone() -> None:
 
 def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
     for name in ("seed", "core", "paper"):
-        found, made = tree.read(SHIPPED / name), building.build(PACKS[name])
+        found, made = read_pack(SHIPPED / name), records.build(PACKS[name])
         assert {k: v for k, v in made.items() if k not in ("manifest.json", "SHA256SUMS")} == found.files
-        assert found.sealed == made["manifest.json"]
+        assert found.manifest_bytes == made["manifest.json"]
         assert (SHIPPED / name / "SHA256SUMS").read_bytes() == made["SHA256SUMS"]
     files = [p for name in ("seed", "core") for p in (SHIPPED / name).rglob("*") if p.is_file()]
     assert sum(p.stat().st_size for p in files) < 2_000_000
@@ -237,12 +236,12 @@ def test_lint_misses_a_case_that_was_dropped_and_one_of_no_recipe(pack: Path) ->
     seal(pack, {"version": "1.1.0"})
     assert golden.lint(pack) == []
     with pytest.raises(VectorsError, match="the case x is of none of its recipes"):
-        integrity.check_complete(pack, ["x", "y"], ["y"])
+        check_complete(pack, ["x", "y"], ["y"])
 
 
 def test_an_id_is_known_before_anything_is_computed() -> None:
     for name in ("seed", "core", "paper"):
-        assert [building.id_of(recipe) for recipe in PACKS[name].recipes()] == [v.id for v in recipes_order(name)]
+        assert [records.id_of(recipe) for recipe in PACKS[name].recipes()] == [v.id for v in recipes_order(name)]
 
 
 def recipes_order(name: str) -> list[golden.Vector]:

@@ -17,6 +17,7 @@ from resealed import edited, replaced, seal
 from svref import golden
 from svref.golden import VectorsError, commands
 from svref.golden.files import canonical
+from svref.golden.files.pack import SCHEMAS, schema_of
 from svref.golden.large import load_large
 from svref.golden.listing import differences, lines
 
@@ -43,7 +44,7 @@ def pack(whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_flint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digests and structure alone are checked."""
-    monkeypatch.setattr(commands, "recomputes", lambda: False)
+    monkeypatch.setattr(commands, "can_recompute", lambda: False)
 
 
 def svref_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -257,7 +258,7 @@ def foreign(directory: Path) -> None:
     (directory / "manifest.json").write_text('{"name": "my application", "files": {}}')
 
 
-A_FILE = r"seed must be a directory, or nothing yet, and is a file; nothing was written\."
+A_FILE = r"seed must be a directory, or not exist yet, but is a file; nothing was written\."
 IN_THE_WAY: dict[str, tuple[Damage, str]] = {
     "a file": (lambda p: p.write_text("mine"), ""),
     "files": (lambda p: (p.mkdir(), (p / "precious.txt").write_text("mine")), r"precious\.txt"),
@@ -354,7 +355,7 @@ def test_a_pack_that_a_make_had_moved_away_is_told_and_not_moved_back(
 ) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(pack.parent), ".new"], check=False)
     before = state(pack.parent)
-    told = r"seed is not there: a make was interrupted, or is not done, .* to \.seed\.\d+\.old\. Run make again\."
+    told = r"seed is not there: an interrupted or unfinished make moved it to \.seed\.\d+\.old\. Run make again\."
     with pytest.raises(VectorsError, match=told):
         reader(pack)
     assert state(pack.parent) == before
@@ -437,8 +438,8 @@ def test_an_export_makes_no_folder(place: str, whole: Path, tmp_path: Path) -> N
 
 
 def test_every_schema_but_that_of_a_map_is_closed() -> None:
-    for name in pack.SCHEMAS:
-        for place, node in objects(pack.schema_of(name), ""):
+    for name in SCHEMAS:
+        for place, node in objects(schema_of(name), ""):
             assert "additionalProperties" in node, f"{name}{place}"
 
 

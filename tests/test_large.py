@@ -20,7 +20,8 @@ import svref
 from svref import golden
 from svref.exact import evaluate
 from svref.golden import VectorsError
-from svref.golden.files import canonical, pack
+from svref.golden.files import canonical
+from svref.golden.files.pack import SCHEMAS, SHIPPED
 from svref.golden.large import RECIPES, LargeVectors, load_large, make_large, verify_large
 from svref.golden.large.case import LargeCase, LargeResult
 from svref.golden.large.pack import PARAMETERS
@@ -396,7 +397,7 @@ def test_what_does_not_fit_together_is_named(tiny: Path) -> None:
 
 def test_another_pack_and_another_directory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(VectorsError, match="is the pack 'seed', without large cases"):
-        load_large(svref.golden.vectors.SHIPPED / "seed")
+        load_large(SHIPPED / "seed")
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(VectorsError, match=r"holds other files, first mine\.txt; nothing was written"):
         make_large(tmp_path, recipes=[TINY])
@@ -451,7 +452,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_damage_is_found_without_computing_anything(name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damage, message = DAMAGE[name]
     damage(tiny)
-    monkeypatch.setattr("svref.golden.large.pack.recomputes", lambda: False)
+    monkeypatch.setattr("svref.golden.large.pack.can_recompute", lambda: False)
     for look in (verify_large, golden.verify, golden.lint):
         with pytest.raises(VectorsError, match=message) as caught:
             look(tiny)
@@ -460,7 +461,7 @@ def test_damage_is_found_without_computing_anything(name: str, tiny: Path, monke
 
 def test_the_pack_has_every_file_that_a_pack_must_have(tiny: Path) -> None:
     names = {p.relative_to(tiny).as_posix() for p in tiny.rglob("*") if p.is_file()}
-    schemas = {f"schema/{name}.schema.json" for name in pack.SCHEMAS}
+    schemas = {f"schema/{name}.schema.json" for name in SCHEMAS}
     assert names == {"large.json", "large.safetensors", "errata.json", "manifest.json", "SHA256SUMS"} | schemas
 
 

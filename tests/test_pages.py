@@ -23,7 +23,7 @@ from svref.conformance import check
 from svref.conformance.mistakes.departure import ORDER
 from svref.conformance.mistakes.guesses import LOSING, pairs, singles
 from svref.deviations import DEVIATIONS, backward, heads, negatives, results, target
-from svref.golden.files import pack
+from svref.golden.files.checks import validate
 from svref.golden.making.power import matrix
 from svref.variants import VARIANTS
 
@@ -186,7 +186,7 @@ def test_the_answers_of_the_page_are_of_the_format_that_is_read() -> None:
     shown = re.search(r'```text\n(\{"format": "svref-answers/1".*?)```', text, flags=re.DOTALL)
     assert shown
     content = json.loads(shown[1])
-    pack.validate("answers", content, "the page")
+    validate("answers", content, "the page")
     known = {v.id for v in golden.load()}
     assert content["answers"].keys() <= known
 

@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from svref.checks import Progress
-from svref.golden.files import canonical, integrity
-from svref.golden.files.pack import FAMILY, FORMAT, LARGE, VectorsError, parsed
-from svref.golden.files.places import Directory, is_large, root_of
-from svref.golden.files.writing import check_free, write
+from svref.golden.files.canonical import encoded
+from svref.golden.files.checks import Verification, can_recompute, check_complete, check_published
+from svref.golden.files.pack import (
+    FAMILY,
+    FORMAT,
+    LARGE,
+    Directory,
+    VectorsError,
+    check_replaceable,
+    is_large,
+    pack_root,
+    parse_json,
+    write_file,
+    write_pack,
+)
 from svref.golden.making.packs import PACKS
-from svref.golden.vectors import Vector, Vectors, load, read
-from svref.golden.verification import Verification, recomputes
+from svref.golden.vectors import Vector, Vectors, load, read_vectors
 
 EXPORT = {"format", "pack", "version", "cases"}  # the keys of an export
 
@@ -46,7 +56,7 @@ def make(
     for name in wanted:
         if name not in (*PACKS, LARGE):
             raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}, {LARGE}.")
-        check_free(Path(directory) / name, name)
+        check_replaceable(Path(directory) / name, name)
     for name in wanted:
         _make(Path(directory) / name, name, progress)
 
@@ -58,9 +68,9 @@ def _make(directory: Path, name: str, progress: Progress | None) -> None:
 
         make_large(directory, progress)
     else:
-        from svref.golden.making.building import build
+        from svref.golden.making.records import build
 
-        write(directory, build(PACKS[name], progress), name)
+        write_pack(directory, build(PACKS[name], progress), name)
 
 
 def verify(
@@ -88,7 +98,7 @@ def verify(
     ImportError
         Without rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
-    root = root_of(directory, pack)
+    root = pack_root(directory, pack)
     if is_large(root):
         from svref.golden.large import verify_large
 
@@ -98,19 +108,19 @@ def verify(
 
 def _verified(root: Path, progress: Progress | None) -> tuple[Vectors, Verification]:
     """Return a pack and what there is to say of it; raise as `verify`."""
-    tree, vectors = read(root)
-    integrity.check(tree, [vector.id for vector in vectors])
-    integrity.check_cases(tree, vectors.cases)
-    power = tuple(_of_other_power(vectors, progress)) if recomputes() else ()
+    pack, vectors = read_vectors(root, schemas=True)
+    check_published(pack, [vector.id for vector in vectors])
+    recomputed = can_recompute()
+    power = tuple(_of_other_power(vectors, progress)) if recomputed else ()
     numbers = sum(v.size for vector in vectors for v in vector.expected.values())
     return vectors, Verification(
-        vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputes(), power
+        vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputed, power
     )
 
 
 def _of_other_power(vectors: Vectors, progress: Progress | None) -> list[str]:
     """Compute all cases again; return the ids of those that have another power, raise if anything else differs."""
-    from svref.golden.making.building import differences
+    from svref.golden.making.records import differences
 
     found = list(differences(vectors, progress))
     wrong = [(vector, keys - {"power"}) for vector, keys in found if keys != {"power"}]
@@ -146,15 +156,15 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
     """
     from svref.golden.making.power import unexposed
 
-    root = root_of(directory, pack)
+    root = pack_root(directory, pack)
     if is_large(root):
         return _lint_large(root, progress)
     vectors, found = _verified(root, progress)
     wrong = [*_not_recomputed(found), *found.remarks]
     if found.recomputed and vectors.name in PACKS and PACKS[vectors.name].version == vectors.version:
-        from svref.golden.making.building import id_of
+        from svref.golden.making.records import id_of
 
-        integrity.check_complete(root, [v.id for v in vectors], map(id_of, PACKS[vectors.name].recipes()))
+        check_complete(root, [v.id for v in vectors], map(id_of, PACKS[vectors.name].recipes()))
     wrong += [f"{v.id} exposes no deviation" for v in vectors if v.result == "valid" and not _exposes(v)]
     return wrong + (unexposed(vectors) if vectors.name == "core" else [])
 
@@ -165,7 +175,7 @@ def _lint_large(root: Path, progress: Progress | None) -> list[str]:
 
     found = verify_large(root, progress)
     if found.version == VERSION:
-        integrity.check_complete(root, [case.id for case in load_large(root)], [recipe.id for recipe in RECIPES])
+        check_complete(root, [case.id for case in load_large(root)], [recipe.id for recipe in RECIPES])
     return _not_recomputed(found)
 
 
@@ -202,14 +212,14 @@ def export(path: str | os.PathLike[str], directory: Directory | None = None, pac
     kept = ("id", "level", "parameters", "inputs")
     cases = [{"variant": v.variant, "group": v.group, **{k: v.case[k] for k in kept}} for v in vectors]
     inputs = {"format": FORMAT, "pack": vectors.name, "version": vectors.version, "cases": cases}
-    canonical.write(to, canonical.encoded(inputs))
+    write_file(to, encoded(inputs))
     return len(vectors)
 
 
 def _is_export(path: Path) -> bool:
     """Return whether a file is what `export` writes, of whichever pack."""
     try:
-        found = parsed(path.read_bytes(), path) if path.is_file() else None
+        found = parse_json(path.read_bytes(), path) if path.is_file() else None
     except VectorsError:
         return False
     return isinstance(found, dict) and found.keys() == EXPORT and str(found["format"]).startswith(FAMILY)

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from svref.golden.files import pack
 from svref.golden.files.canonical import Json
-from svref.golden.files.pack import Tree
-from svref.golden.files.places import Directory, is_large, root_of
+from svref.golden.files.pack import Directory, PackFiles, is_large, pack_root, read_pack
 from svref.golden.vectors import Vector, load
 
 if TYPE_CHECKING:
@@ -60,12 +58,12 @@ def differences(old: Directory, new: Directory) -> list[str]:
     VectorsError
         If one of them is damaged.
     """
-    before, after = (_parts(root_of(directory)) for directory in (old, new))
+    before, after = (_parts(pack_root(directory)) for directory in (old, new))
     return sorted(_changes(before, after))
 
 
 def _cases(directory: Directory | None, pack: str | None = None) -> Sequence[Vector | LargeCase]:
-    root = root_of(directory, pack)
+    root = pack_root(directory, pack)
     if is_large(root):
         from svref.golden.large import load_large
 
@@ -93,7 +91,7 @@ def _changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[
 
 def _parts(root: Path) -> dict[str, dict[str, Json]]:
     """Return what a pack consists of by name: the pack itself, its cases, its notes, its errata, its schemas."""
-    found = pack.read(root)
+    found = read_pack(root)
     parts = {"the pack": {name: found.manifest[name] for name in ABOUT}}
     parts |= {case.id: _content(case) for case in _cases(root)}
     parts |= {f"note {flag}": said for flag, said in _notes(found).items()}
@@ -101,7 +99,7 @@ def _parts(root: Path) -> dict[str, dict[str, Json]]:
     return parts | {name: {"content": data} for name, data in found.files.items() if name.startswith("schema/")}
 
 
-def _notes(found: Tree) -> dict[str, dict[str, set[str]]]:
+def _notes(found: PackFiles) -> dict[str, dict[str, set[str]]]:
     """Return all that the files say of each flag."""
     notes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for flag, note in ((flag, note) for _, group in found.groups() for flag, note in group["notes"].items()):
@@ -110,7 +108,7 @@ def _notes(found: Tree) -> dict[str, dict[str, set[str]]]:
     return notes
 
 
-def _withdrawn(found: Tree) -> Json:
+def _withdrawn(found: PackFiles) -> Json:
     return found.json("errata.json")["withdrawn"] if "errata.json" in found.files else []
 
 

@@ -1,9 +1,8 @@
-"""The vectors as a user holds them: arrays by name, the loss they are about, and what rounding may do."""
+"""The vectors as a user holds them: the loss of each case, and its inputs, right outputs and scales as arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,16 +11,24 @@ from typing import Any
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
-from svref.golden.files import canonical, pack, wellformed
-from svref.golden.files.canonical import Json
-from svref.golden.files.pack import Tree
-from svref.golden.files.places import SHIPPED as SHIPPED
-from svref.golden.files.places import Directory, is_large, root_named, root_of
-from svref.golden.files.places import shipped as shipped
+from svref.golden.files import canonical
+from svref.golden.files.checks import check_cases, check_schemas
+from svref.golden.files.pack import (
+    SHIPPED,
+    Directory,
+    PackFiles,
+    errors_as_damage,
+    is_large,
+    pack_root,
+    read_pack,
+    root_of_name_or_directory,
+    shipped,
+)
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
 Arrays = Mapping[str, FloatArray]
+Notes = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +53,8 @@ class Vector:
     inputs : mapping of arrays
         cosines, or embeddings and weights; labels; cotangent.
     expected, rest : mapping of arrays
-        Outputs by name, each the correctly rounded float64; and what that leaves, correctly rounded too.
+        Outputs by name. The exact number is expected + rest: `expected` is the float64 next to it, and `rest` the
+        float64 next to what that leaves.
     mask : array of bool, shape (B, C)
         I, the support vectors.
     scales : mapping of arrays
@@ -89,25 +97,25 @@ class Vector:
         return self.inputs["labels"].astype(np.intp)
 
     @classmethod
-    def of(cls, variant: str, group: str, case: dict[str, Any], notes: Mapping[str, Mapping[str, str]]) -> Vector:
-        """Return a case of a group file, with what the notes say of its flags."""
+    def from_json(cls, variant: str, group: str, case: dict[str, Any], notes: Notes) -> Vector:
+        """Return a case as the file of its group holds it, with the notes on its flags."""
         certified = {name: v for name, v in case["expected"].items() if isinstance(v, dict) and "lo" in v}
         inputs = {name: canonical.array(v) for name, v in case["inputs"].items()}
-        wellformed.check_whole("labels", inputs["labels"])
         return cls(
             case["id"], variant, group, case["level"], case["parameters"], tuple(case["flags"]), case["result"],
             dtypes=tuple(case["dtypes"]),
             inputs={**inputs, "labels": inputs["labels"].astype(np.intp)},
             expected={name: canonical.array(v) for name, v in certified.items()},
             rest={name: canonical.array(v, "lo") for name, v in certified.items()},
-            mask=canonical.flags(case["expected"].get("mask", ())),
+            mask=canonical.mask(case["expected"].get("mask", ())),
             scales={name: canonical.array(v) for name, v in case["scales"].items()},
             case=case,
             purpose=_purpose(case["flags"], notes),
         )  # fmt: skip
 
 
-def _purpose(flags: Iterable[str], notes: Mapping[str, Mapping[str, str]]) -> str:
+def _purpose(flags: Iterable[str], notes: Notes) -> str:
+    """Return what the notes say that these flags test."""
     for flag in flags:
         if flag not in notes:
             raise ValueError(f"the notes must say what each flag tests; there is none on {flag!r}.")
@@ -137,7 +145,7 @@ class Vectors:
     purpose: str
     digest: str
     cases: tuple[Vector, ...] = field(repr=False)
-    notes: Mapping[str, Mapping[str, str]] = field(repr=False)
+    notes: Notes = field(repr=False)
     root: Path = field(repr=False, default=Path())
 
     def __iter__(self) -> Iterator[Vector]:
@@ -151,6 +159,20 @@ class Vectors:
             if vector.id == case_id:
                 return vector
         raise KeyError(f"no case {case_id!r} in pack {self.name} {self.version}")
+
+    @classmethod
+    def from_files(cls, pack: PackFiles) -> Vectors:
+        """Return the cases of a pack's files; raise a VectorsError if they cannot be taken apart."""
+        cases: list[Vector] = []
+        notes: dict[str, Mapping[str, str]] = {}
+        for name, group in pack.groups():
+            with errors_as_damage(pack.root / name):
+                notes.update(group["notes"])
+                for case in group["cases"]:
+                    with errors_as_damage(f"{pack.root / name}, case {case['id']}"):
+                        cases.append(Vector.from_json(group["variant"], group["group"], case, group["notes"]))
+        version, purpose = pack.manifest["version"], pack.manifest["purpose"]
+        return cls(pack.name, version, purpose, pack.digest, tuple(cases), notes, pack.root)
 
 
 def load(directory: Directory | None = None, pack: str | None = None) -> Vectors:
@@ -183,42 +205,45 @@ def load(directory: Directory | None = None, pack: str | None = None) -> Vectors
     >>> print(tie.mask[0], tie.inputs["cosines"][0])
     [False False False False] [-0.75      0.984375  0.609375 -0.5     ]
     """
-    root = root_of(directory, pack)
-    return _shipped(root) if directory is None else read(root)[1]
+    root = pack_root(directory, pack)
+    return _load_shipped(root) if directory is None else read_vectors(root)[1]
 
 
 @cache
-def _shipped(root: Path) -> Vectors:
-    """Return a pack that ships; all but its bytes was checked when it was made."""
-    return _vectors(pack.read(root))
+def _load_shipped(root: Path) -> Vectors:
+    """Return a pack that ships; its bytes are checked, all else was checked when it was made."""
+    return Vectors.from_files(read_pack(root))
 
 
-def read(root: Path) -> tuple[Tree, Vectors]:
-    """Return the files and the cases of a pack that anybody may have made; large cases are refused."""
+def read_vectors(root: Path, schemas: bool = False) -> tuple[PackFiles, Vectors]:
+    """Return the files and the cases of a pack that anybody may have made.
+
+    Parameters
+    ----------
+    root : Path
+        The pack's folder.
+    schemas : bool, default False
+        Whether the schemas must be checked; False leaves that out where jsonschema is not installed.
+
+    Raises
+    ------
+    ValueError
+        If the pack is one of large cases.
+    VectorsError
+        If a file is missing, was changed, follows no schema, or holds what cannot be computed with.
+    ImportError
+        If the schemas must be checked, and jsonschema is not installed.
+    """
     if is_large(root):
         raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
-    found = pack.read(root)
-    with suppress(ImportError):  # reading needs no extra
-        pack.check_schemas(found)
-    vectors = _vectors(found)
-    wellformed.check(found, vectors.cases)
-    return found, vectors
-
-
-def _vectors(found: Tree) -> Vectors:
-    cases: list[Vector] = []
-    notes: dict[str, Mapping[str, str]] = {}
-    for name, group in found.groups():
-        with pack.blaming(found.root / name):
-            notes.update(group["notes"])
-            cases += [_vector(found.root / name, group, case) for case in group["cases"]]
-    digest, manifest = canonical.file_digest(found.sealed), found.manifest
-    return Vectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, tuple(cases), notes, found.root)
-
-
-def _vector(file: Path, group: Mapping[str, Json], case: dict[str, Any]) -> Vector:
-    with pack.blaming(f"{file}, case {case['id']}"):
-        return Vector.of(group["variant"], group["group"], case, group["notes"])
+    pack = read_pack(root)
+    try:
+        check_schemas(pack)
+    except ImportError:
+        if schemas:
+            raise
+    check_cases(pack)
+    return pack, Vectors.from_files(pack)
 
 
 def find(case_id: str, pack: str | None = None) -> Vector:
@@ -236,8 +261,8 @@ def find(case_id: str, pack: str | None = None) -> Vector:
     ValueError
         If there is no such case; the message says where ids are listed.
     """
-    for root in [SHIPPED / name for name in shipped()] if pack is None else [root_named(pack)]:
-        for vector in _shipped(root) if root.parent == SHIPPED else read(root)[1]:
+    for root in [SHIPPED / name for name in shipped()] if pack is None else [root_of_name_or_directory(pack)]:
+        for vector in _load_shipped(root) if root.parent == SHIPPED else read_vectors(root)[1]:
             if vector.id == case_id:
                 return vector
     if pack is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
 class Format(NamedTuple):
@@ -44,3 +44,16 @@ FORMATS = {
 def format_of(dtype: DTypeLike) -> Format:
     """Return the format of a dtype, or of a name such as "bfloat16"."""
     return FORMATS[dtype if isinstance(dtype, str) else np.dtype(dtype).name]
+
+
+def holds(values: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Return, element by element, whether a format holds these numbers exactly.
+
+    It does if they have no more digits than the format, and are not below its smallest normal number. Zeros and
+    numbers that are not finite are held by every format.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    ordinary = np.isfinite(numbers) & (numbers != 0)
+    mantissa, _ = np.frexp(np.where(ordinary, numbers, 1.0))
+    digits = np.ldexp(mantissa, format_of(name).digits)
+    return ~ordinary | ((digits == np.rint(digits)) & (np.abs(numbers) >= format_of(name).tiny))

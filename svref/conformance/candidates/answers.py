@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.conformance.candidates.call import GRADIENTS, Answer, Call, CandidateError, RefusedError, UnsupportedError
-from svref.golden.files.pack import VectorsError, shortened, validate
+from svref.golden.files.checks import shortened, validate
+from svref.golden.files.pack import VectorsError
 from svref.golden.vectors import Vectors
 
 FORMAT = "svref-answers/1"

@@ -14,7 +14,8 @@ from svref.conformance.candidates import adapters, answers
 from svref.conformance.candidates.call import Level, level_of, load, names
 from svref.conformance.candidates.guard import Guard
 from svref.conformance.checking.run import Plan
-from svref.golden.vectors import Vector, Vectors, shipped
+from svref.golden.files.pack import shipped
+from svref.golden.vectors import Vector, Vectors
 from svref.golden.vectors import load as load_vectors
 from svref.judging.formats import FORMATS, format_of
 from svref.variants import VARIANTS, Variant

@@ -1,1 +1,1 @@
-"""A pack as files: canonical bytes, reading and writing, and every check of what is read."""
+"""A pack as files on disk: canonical bytes, reading and writing, and every check of what is read."""

@@ -1,145 +1,156 @@
-"""Bytes that depend on the content alone: canonical JSON, ids, digests, and files that are whole or not there."""
+"""Bytes that depend on the content alone: canonical JSON, tensors as JSON, ids and digests."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import os
-import struct
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref.arrays import BoolArray
+from svref.arrays import BoolArray, FloatArray
 
 Json = Any
 NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
-WHOLE = (2.0**53, 1e21)  # RFC 8785 writes such numbers without a point, and parsers of integers may not hold them
+# RFC 8785 writes whole numbers in this range without a point. Parsers of integers may not hold them.
+LARGE_WHOLE = (2.0**53, 1e21)
+DIGITS = 3  # of a condition scale: few enough that no processor's last bits reach them
 
 
 def encoded(value: Json) -> bytes:
     """Return RFC 8785 JSON with a line feed at the end."""
-    return _canonical(value) + b"\n"
+    return _rfc8785(value) + b"\n"
 
 
-def _canonical(value: Json) -> bytes:
+def _rfc8785(value: Json) -> bytes:
     try:
-        import rfc8785  # reading needs no extra
+        import rfc8785  # reading a pack does not need it
     except ImportError as error:
         raise ImportError("vectors are written and verified with rfc8785: pip install 'svref[golden]'") from error
     return bytes(rfc8785.dumps(value))
 
 
 def number(value: float) -> float | str:
-    """Return a number as JSON has it: non-finite ones and large whole ones as strings, no negative zero."""
+    """Return a number as the files hold it.
+
+    NaN, infinities and whole numbers from 2^53 to 1e21 become strings, and -0.0 becomes 0.0.
+    """
     if math.isnan(value):
         return "NaN"
-    if WHOLE[0] < abs(value) < WHOLE[1]:
+    if LARGE_WHOLE[0] < abs(value) < LARGE_WHOLE[1]:
         return f"{value:.0f}"
     return NON_FINITE.get(value, value + 0.0)
 
 
 def tensor(values: ArrayLike, lo: ArrayLike | None = None) -> dict[str, Json]:
-    """Return a tensor as JSON: its shape, its numbers in row-major order, and what correct rounding leaves."""
+    """Return an array as JSON: its shape, and its numbers in row-major order.
+
+    Parameters
+    ----------
+    values : array_like
+        The numbers, each rounded to float64.
+    lo : array_like of the same shape, optional
+        What that rounding leaves of the exact numbers.
+    """
     array = np.asarray(values, dtype=np.float64)
-    made: dict[str, Json] = {"shape": list(array.shape), "data": [number(v) for v in array.ravel().tolist()]}
+    content: dict[str, Json] = {"shape": list(array.shape), "data": [number(v) for v in array.ravel().tolist()]}
     if lo is not None:
-        made["lo"] = [number(v) for v in np.asarray(lo, dtype=np.float64).ravel().tolist()]
-    return made
+        content["lo"] = [number(v) for v in np.asarray(lo, dtype=np.float64).ravel().tolist()]
+    return content
 
 
-def array(made: Mapping[str, Json], part: str = "data") -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return a tensor's numbers, or its second parts, as an array that nobody can write into."""
-    if len(made[part]) != math.prod(made["shape"]):
-        raise ValueError(f"{part} must have {math.prod(made['shape'])} numbers, as its shape; got {len(made[part])}.")
-    numbers = np.array([float(v) for v in made[part]], dtype=np.float64).reshape(made["shape"])
+def array(tensor: Mapping[str, Json], part: str = "data") -> FloatArray:
+    """Return the numbers of a JSON tensor, its "data" or its "lo", as a read-only array.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer numbers than its shape says, or one of them is no number.
+    """
+    count = math.prod(tensor["shape"])
+    if len(tensor[part]) != count:
+        raise ValueError(f"{part} must have {count} numbers, as its shape; got {len(tensor[part])}.")
+    numbers = np.array([float(v) for v in tensor[part]], dtype=np.float64).reshape(tensor["shape"])
     numbers.flags.writeable = False
     return numbers
 
 
-def case_id(variant: str, group: str, identity: Json) -> str:
-    """Return "<variant>-<group>-" and the first 8 hex digits of SHA-256 of what makes the case what it is."""
-    return f"{variant}-{group}-{hashlib.sha256(_canonical(identity)).hexdigest()[:8]}"
+def bits(row: Sequence[bool] | BoolArray) -> str:
+    """Return one bool a sample, or one row of a mask, as a string of 0 and 1: "0100"."""
+    return "".join("01"[bool(bit)] for bit in row)
+
+
+def bools(text: str) -> BoolArray:
+    """Return a string of 0 and 1 as an array of bools."""
+    return np.array([bit == "1" for bit in text], dtype=bool)
+
+
+def mask(rows: Sequence[str]) -> BoolArray:
+    """Return strings of 0 and 1, one a row, as an array (B, C); raise a ValueError if their lengths differ."""
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(f"the rows of a mask must be of one length; got {', '.join(rows)}.")
+    return np.array([bools(row) for row in rows], dtype=bool)
+
+
+def rounded_up(values: ArrayLike) -> FloatArray:
+    """Return positive numbers rounded up to three digits, which the last bits of a processor do not reach."""
+    array = np.asarray(values, dtype=np.float64)
+    return np.array([_rounded_up(v) for v in array.ravel().tolist()]).reshape(array.shape)
+
+
+def _rounded_up(value: float) -> float:
+    if value == 0 or not math.isfinite(value):
+        return value
+    shrunk = value * (1 - 1e-9)  # so that 65.0000000000001, which is 65 but for its last bits, does not become 65.1
+    power = math.floor(math.log10(shrunk)) - DIGITS + 1
+    return float(f"{math.ceil(shrunk / 10.0**power)}e{power}")
 
 
 def identity(variant: str, parameters: Mapping[str, float], inputs: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what makes a case what it is: its id is made of it."""
+    """Return what makes a case what it is; the digits of its id are a digest of this."""
     return {"variant": variant, "parameters": dict(parameters), "inputs": dict(inputs)}
 
 
-def content_digest(case: Mapping[str, Json]) -> str:
-    """Return SHA-256 over the names, shapes and numbers of a case, in the order of the names, however they are stored.
+def case_id(variant: str, group: str, identity: Json) -> str:
+    """Return "<variant>-<group>-" and the first 8 hex digits of SHA-256 of the identity's canonical JSON."""
+    return f"{variant}-{group}-{hashlib.sha256(_rfc8785(identity)).hexdigest()[:8]}"
 
-    A tensor is a line of name and shape, and its numbers as big-endian binary64; a mask is a line of its name and
-    number of rows, and a line of 0 and 1 for each.
+
+def content_digest(case: Mapping[str, Json]) -> str:
+    """Return SHA-256 over the tensors and masks of a case, which is the same in any container.
+
+    They are taken in the order of their names. A tensor is a line with its name and shape, then its numbers as
+    big-endian binary64. A mask is a line with its name and its number of rows, then a line of 0 and 1 for each row.
     """
-    digest, named = hashlib.sha256(), _named(case)
+    digest, named = hashlib.sha256(), _tensors_and_masks(case)
     for name in sorted(named):
-        made = named[name]
-        if isinstance(made, list):
-            digest.update("".join(f"{line}\n" for line in (f"{name} {len(made)}", *made)).encode())
+        content = named[name]
+        if isinstance(content, list):
+            digest.update("".join(f"{line}\n" for line in (f"{name} {len(content)}", *content)).encode())
             continue
         for part in ("data", "lo"):
-            if part in made:
-                digest.update(f"{name}.{part} {'x'.join(map(str, made['shape']))}\n".encode())
-                digest.update(b"".join(struct.pack(">d", float(v)) for v in made[part]))
+            if part in content:
+                digest.update(f"{name}.{part} {'x'.join(map(str, content['shape']))}\n".encode())
+                digest.update(np.array([float(v) for v in content[part]], dtype=">f8").tobytes())
     return digest.hexdigest()
 
 
-def _named(case: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the tensors and the mask of a case by name; those of another branch by its format, row and mask."""
-    found = {f"{part}.{name}": made for part in ("inputs", "expected") for name, made in case[part].items()}
+def _tensors_and_masks(case: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the tensors and masks of a case by name; a branch's names hold its format, row and mask."""
+    named = {f"{part}.{name}": content for part in ("inputs", "expected") for name, content in case[part].items()}
     for branch in case.get("branches", ()):
-        way = f"branches.{branch['dtype']}.{branch['row']}.{branch['mask']}"
-        found |= {f"{way}.{name}": made for name, made in branch["expected"].items()}
-    return found
+        prefix = f"branches.{branch['dtype']}.{branch['row']}.{branch['mask']}"
+        named |= {f"{prefix}.{name}": content for name, content in branch["expected"].items()}
+    return named
 
 
 def file_digest(data: bytes) -> str:
-    """Return SHA-256 of a file's bytes."""
+    """Return SHA-256 of a file's bytes, in hex digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sums(digests: Mapping[str, str]) -> bytes:
-    """Return what ``sha256sum -c`` reads."""
+    """Return the lines that ``sha256sum -c`` reads, from the digests of files by their paths."""
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that it is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def rounded_up(values: ArrayLike, digits: int = 3) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return positive numbers rounded up to a few digits, which the last bits of a processor do not reach."""
-    array = np.asarray(values, dtype=np.float64)
-    return np.array([_up(v, digits) for v in array.ravel().tolist()]).reshape(array.shape)
-
-
-def _up(value: float, digits: int) -> float:
-    if value == 0 or not math.isfinite(value):
-        return value
-    shrunk = value * (1 - 1e-9)  # a number that is one of few digits, but for its last bits, stays it
-    power = math.floor(math.log10(shrunk)) - digits + 1
-    return float(f"{math.ceil(shrunk / 10.0**power)}e{power}")
-
-
-def bits(rows: Iterable[Sequence[bool]]) -> list[str]:
-    """Return each row of a mask as a string of 0 and 1."""
-    return ["".join("01"[bool(x)] for x in row) for row in rows]
-
-
-def flags(rows: Sequence[str]) -> BoolArray:
-    """Return strings of 0 and 1 as a mask."""
-    if len({len(row) for row in rows}) > 1:
-        raise ValueError(f"the rows of a mask must be of one length; got {', '.join(rows)}.")
-    return np.array([[bit == "1" for bit in row] for row in rows], dtype=bool)

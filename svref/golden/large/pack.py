@@ -21,14 +21,25 @@ except ImportError as error:
 import numpy as np
 
 from svref.checks import Progress, check_progress
-from svref.golden.files import integrity, pack, writing
-from svref.golden.files.canonical import encoded, file_digest
-from svref.golden.files.pack import FORMAT, LARGE, MANIFEST, Tree, VectorsError, blaming
-from svref.golden.files.places import root_of
+from svref.golden.files.canonical import encoded
+from svref.golden.files.checks import Verification, can_recompute, check_count, check_published, check_schemas
+from svref.golden.files.pack import (
+    FORMAT,
+    LARGE,
+    MANIFEST,
+    PackFiles,
+    VectorsError,
+    check_replaceable,
+    common_files,
+    errors_as_damage,
+    pack_root,
+    read_pack,
+    with_manifest,
+    write_pack,
+)
 from svref.golden.large import store
 from svref.golden.large.case import LargeCase
 from svref.golden.large.recipe import LargeRecipe
-from svref.golden.verification import Verification, recomputes
 
 VERSION = "1.0.0"
 PURPOSE = "Gradients of many classes, by certified projections; inputs are integer recipes."
@@ -107,15 +118,15 @@ def make_large(
         Without python-flint: pip install 'svref[exact]'.
     """
     check_progress(progress)
-    writing.check_free(Path(directory), LARGE)
+    check_replaceable(Path(directory), LARGE)
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
     cases = [certify(recipe, shown) for recipe, shown in zip(recipes, _shares(recipes, progress), strict=True)]
     tensors = {name: np.ascontiguousarray(x, "<f8") for case in cases for name, x in store.tensors(case).items()}
-    files = pack.common(LARGE)
+    files = common_files(LARGE)
     files["large.json"] = encoded({"format": FORMAT, "pack": LARGE, "cases": [store.described(case) for case in cases]})
     files["large.safetensors"] = safetensors.save(tensors)
-    writing.write(Path(directory), {**files, **pack.index(LARGE, VERSION, PURPOSE, files, len(cases))}, LARGE)
+    write_pack(Path(directory), with_manifest(LARGE, VERSION, PURPOSE, files, len(cases)), LARGE)
 
 
 def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
@@ -131,25 +142,25 @@ def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
     VectorsError
         If a file is missing, was changed, follows no schema or is of another format; the message names it.
     """
-    return _load(root_of(directory))[1]
+    return _load(pack_root(directory))[1]
 
 
-def _load(root: Path) -> tuple[Tree, LargeVectors]:
+def _load(root: Path) -> tuple[PackFiles, LargeVectors]:
     """Return the files and the cases of a pack of large cases."""
-    found = pack.read(root)
+    found = read_pack(root)
     _check_kind(found)
     with suppress(ImportError):  # reading needs no extra but safetensors
-        pack.check_schemas(found)
+        check_schemas(found)
     tensors, content = store.read_tensors(root, found.files[store.TENSORS]), found.json(store.CASES)
-    with blaming(root / store.CASES):
+    with errors_as_damage(root / store.CASES):
         cases = tuple(store.read_case(root, made, tensors) for made in content["cases"])
-    pack.check_count(found, len(cases))
+    check_count(found, len(cases))
     store.check_names(root, cases, tensors)
-    manifest, digest = found.manifest, file_digest(found.sealed)
+    manifest, digest = found.manifest, found.digest
     return found, LargeVectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, cases)
 
 
-def _check_kind(found: Tree) -> None:
+def _check_kind(found: PackFiles) -> None:
     """Raise unless a pack is called large, and has the two files of its cases."""
     name, missing = found.manifest["pack"], [name for name in store.FILES if name not in found.files]
     if name != LARGE and len(missing) == len(store.FILES):
@@ -180,15 +191,15 @@ def verify_large(directory: str | os.PathLike[str], progress: Progress | None = 
         If the pack is damaged, an input is not what its digest says, or a number is not the correctly rounded one.
     """
     check_progress(progress)
-    found, vectors = _load(root_of(directory))
-    integrity.check(found, [case.id for case in vectors])
+    found, vectors = _load(pack_root(directory))
+    check_published(found, [case.id for case in vectors])
     shares = _shares([case.recipe for case in vectors], progress)
     for case, shown in zip(vectors, shares, strict=True):
-        wrong = _not_certified(case, shown) if recomputes() else _not_regenerated(case)
+        wrong = _not_certified(case, shown) if can_recompute() else _not_regenerated(case)
         if wrong:
             raise VectorsError(f"{found.root}, case {case.id}: {', '.join(wrong)} is not what comes out of its recipe.")
     numbers = sum(x.size for case in vectors for x in case.expected.values())
-    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputes())
+    return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, can_recompute())
 
 
 def _shares(recipes: Sequence[LargeRecipe], progress: Progress | None) -> Iterator[Progress]:
@@ -213,7 +224,7 @@ def _not_certified(case: LargeCase, progress: Progress) -> list[str]:
     """Return what is not, to the last bit, what comes out of a case's recipe."""
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
-    with blaming(case.id):
+    with errors_as_damage(case.id):
         again = certify(case.recipe, progress)
     said, stored = store.described(case), store.tensors(case)
     wrong = [name for name, made in store.described(again).items() if made != said[name]]

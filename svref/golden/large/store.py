@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from svref.arrays import FloatArray
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json
-from svref.golden.files.pack import VectorsError, blaming
+from svref.golden.files.pack import VectorsError, errors_as_damage
 from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
 from svref.golden.large.recipe import LargeRecipe
 from svref.judging.formats import FORMATS
@@ -26,7 +26,7 @@ FILES = CASES, TENSORS = "large.json", "large.safetensors"
 
 def described(case: LargeCase) -> dict[str, Json]:
     """Return what large.json says of a case."""
-    decisive = {name: canonical.bits([rows.tolist()])[0] for name, rows in case.decisive.items()}
+    decisive = {name: canonical.bits(rows) for name, rows in case.decisive.items()}
     return {"id": case.id, "recipe": case.recipe.to_json(), "digests": dict(case.digests), "decisive": decisive}
 
 
@@ -65,12 +65,12 @@ def check_names(root: Path, cases: Sequence[LargeCase], stored: Mapping[str, NDA
 def read_case(root: Path, made: Mapping[str, Any], stored: Mapping[str, NDArray[Any]]) -> LargeCase:
     """Return a case as it was read; raise unless its recipe, its id and its tensors belong together."""
     where = f"{root / CASES}, case {made['id']}"
-    with blaming(where):
+    with errors_as_damage(where):
         recipe = LargeRecipe.from_json(made["recipe"])
         _ = recipe.loss  # raises where a parameter is unknown or out of range
     if recipe.id != made["id"]:
         raise VectorsError(f"{where}: the recipe was changed; its id is {recipe.id}. Get the pack again.")
-    decisive = {name: np.array([bit == "1" for bit in made["decisive"][name]]) for name in FORMATS}
+    decisive = {name: canonical.bools(made["decisive"][name]) for name in FORMATS}
     if {len(rows) for rows in decisive.values()} != {recipe.rows}:
         raise VectorsError(f"{where}: decisive has not one digit for each of {recipe.rows} rows.")
     shapes = {

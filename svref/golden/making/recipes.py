@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from svref.arrays import FloatArray, IntArray
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
 
@@ -52,8 +55,17 @@ class Recipe:
 
     @property
     def loss(self) -> SVXSoftmax:
-        """The loss the case is about."""
+        """The loss the case is about; raises for a case that must."""
         return VARIANTS[self.variant].factory(**self.parameters)
+
+    @property
+    def labels(self) -> IntArray:
+        """The target classes, shape (B,)."""
+        return np.array(self.inputs["labels"], dtype=np.intp)
+
+    def array(self, name: str) -> FloatArray:
+        """Return an input by its name."""
+        return np.array(self.inputs[name], dtype=np.float64)
 
 
 class Draw:

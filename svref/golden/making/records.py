@@ -1,192 +1,237 @@
-"""From a recipe to a case: what is right, how far rounding may carry it, and which decisions are how near.
+"""From recipes to the files of a pack, and from the cases of a pack back to what they should be.
 
-Everything that must be right to the last bit comes from `svref.exact`. Condition scales come from
-`svref.judging.condition`,
-rounded up to three digits.
+`make_case` takes these steps, one function each:
+
+inputs        the recipe's numbers, the formats that hold them, and the id, which is a digest of them
+outputs       mask, losses and gradients, correctly rounded by `svref.exact`
+scales        the condition scale of each output, by `svref.judging.condition`, rounded up to three digits
+decisions     which rows a format may decide otherwise, their other branches, poles, and radii
+digest        over all the numbers so far
+power         the deviations that the case exposes, found by running each of them
+
+`build` puts the cases of a pack into group files of canonical JSON, and adds the manifest.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from svref import exact
-from svref.arrays import BoolArray
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.checks import Progress
 from svref.exact import Certified
 from svref.exact.cosines import Truth
 from svref.exact.head import HeadTruth
 from svref.golden.files import canonical
-from svref.golden.files.canonical import Json, tensor
+from svref.golden.files.canonical import Json, bits, encoded, rounded_up, tensor
+from svref.golden.files.pack import FORMAT, common_files, errors_as_damage, with_manifest
+from svref.golden.making.packs import Pack
+from svref.golden.making.power import power
 from svref.golden.making.radius import cosine_radius, head_radius
 from svref.golden.making.recipes import Recipe
+from svref.golden.notes import NOTES
+from svref.golden.vectors import Vector, Vectors
 from svref.head.geometry import directions
 from svref.head.shards import Shard
 from svref.judging import condition
-from svref.judging.formats import FORMATS, format_of
+from svref.judging.formats import FORMATS, holds
 from svref.loss import SVXSoftmax
 from svref.step import Step, forward
 
+Case = dict[str, Json]
 POLICIES = ["infinity", "nan", "zero", "slope"]
-JUDGED = ("float64", "float32")  # the formats whose undecided decisions have their other branch in the file
+BRANCHED = ("float64", "float32")  # the formats whose undecided decisions have their other branches in the file
+ALL = slice(None)
 
 
-def record(recipe: Recipe) -> dict[str, Json]:
-    """Return the case of a recipe as JSON, without its power, which depends on the registry of deviations."""
+# ---- a pack ----------------------------------------------------------------------------------------------------
+
+
+def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
+    """Return every file of a pack by its path; the bytes are the same on every machine.
+
+    `progress` is called after each case with the number of cases done and their total.
+    """
+    recipes, files, done = list(pack.recipes()), common_files(pack.name), itertools.count(1)
+    for (variant, group), of_group in itertools.groupby(recipes, lambda r: (r.variant, r.group)):
+        cases = []
+        for recipe in of_group:
+            cases.append(make_case(recipe))
+            if progress is not None:
+                progress(next(done), len(recipes))
+        notes = notes_on(sorted({flag for case in cases for flag in case["flags"]}))
+        content = {"format": FORMAT, "pack": pack.name, "variant": variant, "group": group, "notes": notes}
+        files[f"groups/{variant}/{group}.json"] = encoded({**content, "cases": cases})
+    return with_manifest(pack.name, pack.version, pack.purpose, files, len(recipes))
+
+
+def notes_on(flags: Iterable[str]) -> dict[str, Json]:
+    """Return the notes on some flags as the files hold them."""
+    return {flag: NOTES[flag]._asdict() for flag in flags}
+
+
+def differences(vectors: Vectors, progress: Progress | None = None) -> Iterator[tuple[Vector, set[str]]]:
+    """Yield each case that is not, to the last bit, what this svref makes of its inputs, and the keys that differ.
+
+    `progress` is called after each case with the number of cases done and their total.
+    """
+    for i, vector in enumerate(vectors):
+        with errors_as_damage(f"{vectors.root / vector.file}, case {vector.id}"):
+            again = make_case(Recipe(vector.variant, vector.group, vector.parameters, vector.flags, vector.inputs))
+        keys = {key for key in again | vector.case if again.get(key) != vector.case.get(key)}
+        if keys:
+            yield vector, keys
+        if progress is not None:
+            progress(i + 1, len(vectors))
+
+
+# ---- a case ----------------------------------------------------------------------------------------------------
+
+
+def make_case(recipe: Recipe) -> Case:
+    """Return the case of a recipe as JSON."""
+    case = _inputs(recipe)
     if recipe.group == "error":
-        return _finished(recipe, "error", {}, {})
-    made = _cosine_case(recipe) if recipe.level == "cosine" else _head_case(recipe)
-    return _finished(recipe, _result(made), **made)
+        return _with_digest({**case, "result": "error", "expected": {}, "scales": {}})
+    case |= _of_cosines(recipe, case["dtypes"]) if recipe.level == "cosine" else _of_head(recipe)
+    case = _with_digest({**case, "result": _result(case)})
+    return {**case, "power": power(Vector.from_json(recipe.variant, recipe.group, case, notes_on(recipe.flags)))}
 
 
-def _finished(
-    recipe: Recipe, result: str, expected: dict[str, Json], scales: dict[str, Json], **more: Json
-) -> dict[str, Json]:
+def id_of(recipe: Recipe) -> str:
+    """Return the id of the case of a recipe, without computing its outputs."""
     inputs = {name: tensor(values) for name, values in recipe.inputs.items()}
-    identity = canonical.identity(recipe.variant, recipe.parameters, inputs)
-    made = {
-        "id": canonical.case_id(recipe.variant, recipe.group, identity),
+    return canonical.case_id(
+        recipe.variant, recipe.group, canonical.identity(recipe.variant, recipe.parameters, inputs)
+    )
+
+
+def _inputs(recipe: Recipe) -> Case:
+    """Return what a case is about, without any output."""
+    numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
+    return {
+        "id": id_of(recipe),
         "level": recipe.level,
         "parameters": dict(recipe.parameters),
         "flags": list(recipe.flags),
-        "result": result,
-        "dtypes": _dtypes(recipe),
-        "inputs": inputs,
-        "expected": expected,
-        "scales": scales,
-        **more,
+        "dtypes": [name for name in FORMATS if holds(numbers, name).all()],
+        "inputs": {name: tensor(values) for name, values in recipe.inputs.items()},
     }
-    return {**made, "digest": canonical.content_digest(made)}
 
 
-def _result(made: dict[str, Json]) -> str:
-    if "1" in made["poles"]:
-        return "undefined"
-    return "accept_set" if made["branches"] else "valid"
-
-
-def _dtypes(recipe: Recipe) -> list[str]:
-    """Return the formats that hold every input exactly."""
-    numbers = np.concatenate([np.ravel(np.array(values, np.float64)) for values in recipe.inputs.values()])
-    return [name for name in FORMATS if _holds(numbers, name)]
-
-
-def _holds(numbers: Any, name: str) -> bool:
-    mantissa, exponent = np.frexp(numbers[np.isfinite(numbers) & (numbers != 0)])
-    scaled = mantissa * 2.0 ** format_of(name).digits
-    return bool((scaled == np.rint(scaled)).all() and (2.0 ** (exponent - 1) >= format_of(name).tiny).all())
-
-
-def _cosine_case(recipe: Recipe) -> dict[str, Json]:
-    c, y = np.array(recipe.inputs["cosines"], dtype=np.float64), np.array(recipe.inputs["labels"], dtype=np.intp)
-    g, loss = np.array(recipe.inputs["cotangent"]), recipe.loss
+def _of_cosines(recipe: Recipe, dtypes: Sequence[str]) -> Case:
+    """Return the outputs, the scales and the decisions of a case of cosines."""
+    loss, c, y, g = recipe.loss, recipe.array("cosines"), recipe.labels, recipe.array("cotangent")
     truth = exact.evaluate(loss, c, y, g)
     step = _decided(loss, c, y, truth.mask)
-    branches = [branch for name in JUDGED for branch in _branches(recipe, step, name)]
-    return {**_told(truth, _outputs(truth), _scales(condition.scales(step, np.float64))),
-            "decisive": _decisive(step), "poles": _poles(loss, step), "branches": branches,
-            "radius": cosine_radius(loss, c, y), **_policies(_poles(loss, step))}  # fmt: skip
+    return {
+        "expected": {**_mask_and_gaps(truth), **_output_tensors(_by_name(truth))},
+        "scales": _scale_tensors(_by_name(condition.scales(step, np.float64))),
+        **_decisions(loss, step),
+        "branches": [branch for name in BRANCHED if name in dtypes for branch in _branches(loss, step, g, name)],
+        "radius": cosine_radius(loss, c, y),
+    }
 
 
-def _head_case(recipe: Recipe) -> dict[str, Json]:
-    x, w = (np.array(recipe.inputs[name], dtype=np.float64) for name in ("embeddings", "weights"))
-    y, g = np.array(recipe.inputs["labels"], dtype=np.intp), np.array(recipe.inputs["cotangent"])
-    loss, dimensions = recipe.loss, x.shape[1]
+def _of_head(recipe: Recipe) -> Case:
+    """Return the outputs, the scales and the decisions of a case of embeddings and weights."""
+    loss, x, w, y = recipe.loss, recipe.array("embeddings"), recipe.array("weights"), recipe.labels
+    g, dimensions = recipe.array("cotangent"), x.shape[1]
     truth, shard = exact.evaluate_head(loss, x, w, y, g), Shard.of(loss, x, w, y)
     step = shard.step(shard.step().mask ^ truth.mask)
     by_loss, by = condition.head_scales(step, directions(x), directions(w), g, np.float64)
     outputs = {"loss": truth.loss, "embeddings": truth.embeddings, "weights": truth.weights}
-    scales = {"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}
-    fragile = {name: _rows(condition.rounds_to_pole(step, name, dimensions)) for name in FORMATS}
-    return {**_told(truth, {name: _certified(v) for name, v in outputs.items()},
-                    {name: tensor(canonical.rounded_up(v)) for name, v in scales.items()}),
-            "decisive": _decisive(step, dimensions), "poles": _poles(loss, step), "rounds_to_pole": fragile,
-            "branches": [], "radius": head_radius(loss, x, w, y), **_policies(_poles(loss, step))}  # fmt: skip
+    return {
+        "expected": {**_mask_and_gaps(truth), **_output_tensors(outputs)},
+        "scales": _scale_tensors({"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}),
+        **_decisions(loss, step, dimensions),
+        "rounds_to_pole": {name: bits(condition.rounds_to_pole(step, name, dimensions)) for name in FORMATS},
+        "branches": [],
+        "radius": head_radius(loss, x, w, y),
+    }
 
 
-def _told(truth: Truth | HeadTruth, outputs: dict[str, Json], scales: dict[str, Json]) -> dict[str, Json]:
-    """Return what is expected: mask, certified outputs, distances of the decisions; and the scales."""
-    gaps = {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
-    return {"expected": {"mask": canonical.bits(truth.mask.tolist()), **outputs, **gaps}, "scales": scales}
+def _result(case: Case) -> str:
+    """Return in which sense the outputs are right; see `Vector`."""
+    if "1" in case["poles"]:
+        return "undefined"
+    return "accept_set" if case["branches"] else "valid"
 
 
-def _decided(loss: SVXSoftmax, c: Any, y: Any, mask: BoolArray) -> Step:
-    """Return the step of a certified mask, which float64 may decide otherwise next to a boundary."""
+def _with_digest(case: Case) -> Case:
+    return {**case, "digest": canonical.content_digest(case)}
+
+
+# ---- outputs and scales ----------------------------------------------------------------------------------------
+
+
+def _decided(loss: SVXSoftmax, c: FloatArray, y: IntArray, mask: BoolArray) -> Step:
+    """Return the step of a certified mask; next to a boundary float64 by itself may decide otherwise."""
     return forward(*loss.parts, c, y, flipped=loss.forward(c, y).mask ^ mask)
 
 
-def _outputs(truth: Truth, rows: Any = slice(None)) -> dict[str, Json]:
-    """Return the certified outputs of a case of cosines, or of one of its rows."""
-    outputs = {"loss": truth.loss, "cosines": truth.cosines, "s": truth.s, "t": truth.t}
-    outputs |= {f"margin.{name}": value for name, value in truth.margin.items()}
-    return {name: _certified(value, rows) for name, value in outputs.items()}
+def _by_name(outputs: Truth | condition.Scales) -> dict[str, Any]:
+    """Return certified outputs of cosines, or their condition scales, by their names in the file."""
+    named = {"loss": outputs.loss, "cosines": outputs.cosines, "s": outputs.s, "t": outputs.t}
+    return {**named, **{f"margin.{name}": value for name, value in outputs.margin.items()}}
 
 
-def _certified(value: Certified, rows: Any = slice(None)) -> dict[str, Json]:
-    return tensor(value.hi[rows], value.lo[rows])
+def _mask_and_gaps(truth: Truth | HeadTruth) -> dict[str, Json]:
+    """Return the support vectors, and the distances of the decisions from their boundaries."""
+    gaps = {"gaps": tensor(truth.gaps.hi), "branch_gap": tensor(truth.branch_gap.hi)}
+    return {"mask": [bits(row) for row in truth.mask], **gaps}
 
 
-def _scales(scales: condition.Scales, rows: Any = slice(None)) -> dict[str, Json]:
-    """Return the condition scales of each output for a cotangent of one, in the order of the outputs."""
-    named = {"loss": scales.loss, "cosines": scales.cosines, "s": scales.s, "t": scales.t}
-    named |= {f"margin.{name}": value for name, value in scales.margin.items()}
-    return {name: tensor(canonical.rounded_up(value[rows])) for name, value in named.items()}
+def _output_tensors(outputs: Mapping[str, Certified], rows: int | slice = ALL) -> dict[str, Json]:
+    """Return certified outputs, or one row of them, as tensors of two parts."""
+    return {name: tensor(value.hi[rows], value.lo[rows]) for name, value in outputs.items()}
 
 
-def _decisive(step: Step, dimensions: int = 0) -> dict[str, str]:
-    """Return, for each format, the rows all of whose decisions its rounding cannot turn over, as 0 and 1."""
-    found = {}
+def _scale_tensors(scales: Mapping[str, FloatArray], rows: int | slice = ALL) -> dict[str, Json]:
+    """Return condition scales, or one row of them, rounded up to three digits."""
+    return {name: tensor(rounded_up(value[rows])) for name, value in scales.items()}
+
+
+# ---- decisions -------------------------------------------------------------------------------------------------
+
+
+def _decisions(loss: SVXSoftmax, step: Step, dimensions: int = 0) -> dict[str, Json]:
+    """Return, as 0 or 1 a row, whether all decisions are sure in each format, and whether the target is at a pole."""
+    decisive = {}
     for name in FORMATS:
         near, reach = condition.undecided(step, name, dimensions)
-        found[name] = _rows(~near.any(axis=1) & (reach < 0))
-    return found
+        decisive[name] = bits(~near.any(axis=1) & (reach < 0))
+    poles = bits((step.angle.sine == 0) & loss.margin.angular)
+    return {"decisive": decisive, "poles": poles, **({"policies": POLICIES} if "1" in poles else {})}
 
 
-def _poles(loss: SVXSoftmax, step: Step) -> str:
-    """Return the rows whose target is at a pole of an angular margin, as 0 and 1."""
-    return _rows((step.angle.sine == 0) & loss.margin.angular)
-
-
-def _policies(poles: str) -> dict[str, Json]:
-    return {"policies": POLICIES} if "1" in poles else {}
-
-
-def _rows(flags: BoolArray) -> str:
-    return "".join("01"[int(flag)] for flag in flags)
-
-
-def _branches(recipe: Recipe, step: Step, name: str) -> list[dict[str, Json]]:
-    """Return what else is right in a format: every other way to take the mask decisions that its rounding may turn.
+def _branches(loss: SVXSoftmax, step: Step, g: FloatArray, name: str) -> Iterator[dict[str, Json]]:
+    """Yield what else is right in a format: each other way to take the mask decisions that its rounding may turn over.
 
     Those of float64 are among those of float32, so each format lists its own.
     """
-    if name not in _dtypes(recipe):
-        return []
     near, _ = condition.undecided(step, name)
-    return [_branch(recipe, step, name, *way) for b in range(len(near)) for way in _other_ways(near, b)]
+    for b in range(len(near)):
+        row = slice(b, b + 1)
+        c, y = step.cosines[row], step.labels[row]
+        for flipped in _other_ways(near[row]):
+            truth = exact.evaluate(loss, c, y, g[row], flipped=flipped)
+            other = _decided(loss, c, y, truth.mask)
+            expected = _output_tensors(_by_name(truth), 0)
+            scales = _scale_tensors(_by_name(condition.scales(other, np.float64)), 0)
+            yield {"dtype": name, "row": b, "mask": bits(truth.mask[0]), "expected": expected, "scales": scales}
 
 
-def _other_ways(near: BoolArray, b: int) -> Iterator[tuple[int, BoolArray]]:
-    """Yield row b with a mask of what to turn over, for each choice among its undecided decisions but none."""
-    columns = np.flatnonzero(near[b])
+def _other_ways(near: BoolArray) -> Iterator[BoolArray]:
+    """Yield the decisions to turn over in one row, shape (1, C), for each choice of some of its undecided decisions."""
+    columns = np.flatnonzero(near)
     if len(columns) <= condition.MOST_UNDECIDED:
         for turned in itertools.product((False, True), repeat=len(columns)):
             if any(turned):
                 flipped = np.zeros(near.shape, dtype=bool)
-                flipped[b, columns] = turned
-                yield b, flipped
-
-
-def _branch(recipe: Recipe, step: Step, name: str, b: int, flipped: BoolArray) -> dict[str, Json]:
-    loss, g = recipe.loss, np.array(recipe.inputs["cotangent"])
-    truth = exact.evaluate(loss, step.cosines, step.labels, g, flipped=flipped)
-    other = _decided(loss, step.cosines, step.labels, truth.mask)
-    return {
-        "dtype": name,
-        "row": b,
-        "mask": canonical.bits(truth.mask[b : b + 1].tolist())[0],
-        "expected": _outputs(truth, b),
-        "scales": _scales(condition.scales(other, np.float64), b),
-    }
+                flipped[0, columns] = turned
+                yield flipped
