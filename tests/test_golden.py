@@ -11,16 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from certified import of_vector, sharper
+from in_process import svref_command
 from resealed import edited, replaced, seal
 
 import svref
 from svref import golden
-from svref.cli import main
 from svref.golden import VectorsError, commands
 from svref.golden.files import canonical
 from svref.golden.files.checks import Verification, check_complete
@@ -29,7 +30,7 @@ from svref.golden.listing import differences
 from svref.golden.making import power, records
 from svref.golden.making.packs import PACKS
 from svref.golden.making.power import BEYOND
-from svref.golden.making.recipes import Draw
+from svref.golden.making.recipes import Draw, Recipe
 from svref.golden.notes import NOTES
 from svref.judging import condition
 from svref.judging.formats import FORMATS
@@ -38,13 +39,30 @@ CORE = golden.load()
 CASES = [v for v in CORE if v.result != "error"]
 COSINE_CASES = [v for v in CASES if v.level == "cosine"]
 GROUP = "groups/softmax/notebook.json"
+# The tests of a group run in one process under pytest-xdist, and so share what `each_case_is_computed_once` computes.
+SHARED = pytest.mark.xdist_group("cases of the packs that ship")
 
 
-def svref_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    script = "from svref.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+@pytest.fixture(scope="module")
+def each_case_is_computed_once() -> Iterator[None]:
+    """Let `make_case` return what it returned for the same recipe before, for all tests that ask for this fixture.
+
+    Making a pack and verifying it compute the same cases: 7 seconds for core.
+    """
+    computed: dict[bytes, records.Case] = {}
+    make_case = records.make_case
+
+    def once(recipe: Recipe) -> records.Case:
+        inputs = {name: canonical.tensor(values) for name, values in recipe.inputs.items()}
+        everything = [recipe.variant, recipe.group, dict(recipe.parameters), list(recipe.flags), inputs]
+        key = canonical.encoded(everything)
+        if key not in computed:
+            computed[key] = make_case(recipe)
+        return computed[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "make_case", once)
+        yield
 
 
 @pytest.fixture
@@ -154,6 +172,8 @@ def test_draws_depend_on_the_name_alone() -> None:
 # ---- bytes -----------------------------------------------------------------------------------------------------
 
 
+@SHARED
+@pytest.mark.usefixtures("each_case_is_computed_once")
 def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
     for name in ("seed", "core", "paper"):
         found, made = read_pack(SHIPPED / name), records.build(PACKS[name])
@@ -172,13 +192,13 @@ def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra(tmp_path
     script = f"from svref import golden; golden.make({str(tmp_path / 'other')!r}, ['seed', 'core', 'paper', 'head'])"
     env = {**os.environ, "NPY_DISABLE_CPU_FEATURES": features, "OPENBLAS_CORETYPE": "Nehalem"}
     subprocess.run([sys.executable, "-c", script], check=True, env=env)
-    golden.make(tmp_path / "here", ["paper", "head"])
+    golden.make(tmp_path / "here", ["head"])
     shutil.copytree(SHIPPED, tmp_path / "here", dirs_exist_ok=True)
-    trees = [
-        {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-        for root in (tmp_path / "here", tmp_path / "other")
-    ]
-    assert trees[0] == trees[1]
+    assert digests(tmp_path / "here") == digests(tmp_path / "other")
+
+
+def digests(root: Path) -> dict[Path, str]:
+    return {p.relative_to(root): canonical.file_digest(p.read_bytes()) for p in root.rglob("*") if p.is_file()}
 
 
 def test_ids_depend_on_content_and_are_unique() -> None:
@@ -256,8 +276,8 @@ def recipes_order(name: str) -> list[golden.Vector]:
 
 
 def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
-    assert main is not None
-    made = svref_command("golden", "make", tmp_path, "--pack", "seed")
+    line = [sys.executable, "-c", "from svref.cli import main; main()", "golden", "make", tmp_path, "--pack", "seed"]
+    made = subprocess.run(line, capture_output=True, text=True, check=False)
     assert (made.returncode, made.stdout) == (0, f"written to {pack}\n")
     verified = svref_command("golden", "verify", pack)
     assert verified.returncode == 0
@@ -344,6 +364,8 @@ def test_diff_reports_a_case_that_changed_its_group(pack: Path, tmp_path: Path) 
     assert differences(pack, other) == ["changed  softmax-notebook-9cfaf908: group"]
 
 
+@SHARED
+@pytest.mark.usefixtures("each_case_is_computed_once")
 def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert golden.lint() == []
     monkeypatch.setattr(power, "BEYOND", {})

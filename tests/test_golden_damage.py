@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from in_process import svref_command
 from resealed import edited, replaced, seal
 
 from svref import golden
@@ -45,13 +46,6 @@ def pack(whole: Path, tmp_path: Path) -> Path:
 def without_flint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Digests and structure alone are checked."""
     monkeypatch.setattr(commands, "can_recompute", lambda: False)
-
-
-def svref_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    script = "from svref.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
 
 
 def written(name: str, change: Callable[[bytes], bytes]) -> Damage:
@@ -406,8 +400,9 @@ def test_a_place_that_cannot_be_is_one_sentence_of_the_command(tmp_path: Path) -
 
 def test_a_pack_that_is_named_twice_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    monkeypatch.setattr(commands, "_make", lambda directory, name, progress: made.append(name))
-    golden.make(tmp_path, ["seed", "core", "seed"])
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "_make", lambda directory, name, progress: made.append(name))
+        golden.make(tmp_path, ["seed", "core", "seed"])
     assert made == ["seed", "core"]
     result = svref_command("golden", "make", tmp_path, "--pack", "seed", "--pack", "seed")
     assert result.stdout == f"written to {tmp_path / 'seed'}\n"
