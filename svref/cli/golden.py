@@ -1,4 +1,4 @@
-"""The command `svref golden`: make vectors, verify them, look into them, compare two packs, hand out the inputs."""
+"""The command `svref golden`: make packs of vectors, verify, list and compare them, and export their inputs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ PackName = Annotated[
 def make_command(
     directory: Annotated[Path, typer.Argument(help="Where <pack>/manifest.json and the rest are written.")],
     packs: Annotated[
-        list[str] | None, typer.Option("--pack", help="seed, core, paper, head, large; seed and core.")
+        list[str] | None,
+        typer.Option("--pack", help="seed, core, paper, head or large; may be repeated; seed and core if left out."),
     ] = None,
 ) -> None:
     """Write packs; the bytes are the same on every machine."""
     with errors(), bar("making") as progress:
         from svref.golden import make
 
-        made = list(dict.fromkeys(packs or ["seed", "core"]))
-        make(directory, made, progress)
-    say("".join(f"written to {directory / name}\n" for name in made))
+        names = list(dict.fromkeys(packs or ["seed", "core"]))
+        make(directory, names, progress)
+    say("".join(f"written to {directory / name}\n" for name in names))
 
 
 @app.command("verify")
@@ -41,13 +42,13 @@ def verify_command(directory: Directory = None, pack: PackName = None) -> None:
     with errors(), bar("verifying") as progress:
         from svref.golden import verify
 
-        found = verify(directory, pack, progress)
-    say(f"{found}\n")
+        verification = verify(directory, pack, progress)
+    say(f"{verification}\n")
 
 
 @app.command("lint")
 def lint_command(directory: Directory = None, pack: PackName = None) -> None:
-    """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes; exit with 1 if any."""
+    """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes. Exit with 1 if any."""
     with errors(), bar("verifying") as progress:
         from svref.golden import lint
 
@@ -58,7 +59,7 @@ def lint_command(directory: Directory = None, pack: PackName = None) -> None:
 
 @app.command("power")
 def power_command(directory: Directory = None, pack: PackName = None) -> None:
-    """Print how many cases expose each deviation in an element that is not vacuous, by format."""
+    """Print, by format, how many cases expose each deviation in an element that is not vacuous."""
     with errors():
         from svref.golden import load
         from svref.golden.making.power import BEYOND, matrix
@@ -79,37 +80,37 @@ def list_command(
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
 ) -> None:
-    """List the cases: id, level, result, and why each exists; that none matches is said apart, and exits with 0."""
+    """List the cases: id, level, result, and why each exists. If none matches, say so apart, and exit with 0."""
     with errors():
         from svref.golden.listing import lines
 
-        found = lines(directory, pack, variant, group)
-    if not found:
+        printed = lines(directory, pack, variant, group)
+    if not printed:
         typer.echo("svref: no case matches", err=True)
-    say("".join(f"{line}\n" for line in found))
+    say("".join(f"{line}\n" for line in printed))
 
 
 @app.command("diff")
 def diff_command(
     old: Annotated[Path, typer.Argument(help="A pack's directory.")],
-    new: Annotated[Path, typer.Argument(help="Another's.")],
+    new: Annotated[Path, typer.Argument(help="The directory of the pack to compare it with.")],
 ) -> None:
-    """Say which cases, notes and errata were added, removed and changed; exit with 1 if any."""
+    """List the cases, notes and errata that were added, removed or changed. Exit with 1 if there are any."""
     with errors():
         from svref.golden.listing import differences
 
-        found = differences(old, new)
-    say("".join(f"{line}\n" for line in found) or "the packs are the same\n")
-    raise typer.Exit(1 if found else 0)
+        changes = differences(old, new)
+    say("".join(f"{line}\n" for line in changes) or "the packs are the same\n")
+    raise typer.Exit(1 if changes else 0)
 
 
 @app.command("export")
 def export_command(
-    to: Annotated[Path, typer.Argument(help="The file to write, in a folder that is there.")],
+    to: Annotated[Path, typer.Argument(help="The file to write, in a folder that exists.")],
     directory: Annotated[Path | None, typer.Option(help="The pack's directory; one that ships if left out.")] = None,
     pack: PackName = None,
 ) -> None:
-    """Write the inputs alone as one JSON file, for a program that is to answer."""
+    """Write the inputs without the outputs as one JSON file, for a program whose answers `svref check` judges."""
     with errors():
         from svref.golden import export
 

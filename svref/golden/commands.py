@@ -1,4 +1,4 @@
-"""What one does with packs: make them, and prove that they are what they were."""
+"""What one does with packs: make them, verify them, find what they lack, and export their inputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from svref.golden.files.pack import (
 from svref.golden.making.packs import PACKS
 from svref.golden.vectors import Vector, Vectors, load, read_vectors
 
-EXPORT = {"format", "pack", "version", "cases"}  # the keys of an export
+EXPORT_KEYS = {"format", "pack", "version", "cases"}
 
 
 def make(
@@ -39,7 +39,7 @@ def make(
         Where ``<pack>/manifest.json`` and the rest are written. A pack of that name, also a damaged one, is replaced
         as a whole.
     packs : sequence of str
-        Of "seed", "core", "paper", "head", "large"; one that is named twice is made once.
+        Of "seed", "core", "paper", "head", "large". One that is named twice is made once.
     progress : callable, optional
         Called with the number of cases done and the total of the pack.
 
@@ -62,7 +62,7 @@ def make(
 
 
 def _make(directory: Path, name: str, progress: Progress | None) -> None:
-    """Write one pack; what makes it needs extras that reading does without."""
+    """Write one pack; the modules that make packs are imported here, since they need extras that reading does not."""
     if name == LARGE:
         from svref.golden.large import make_large
 
@@ -107,34 +107,34 @@ def verify(
 
 
 def _verified(root: Path, progress: Progress | None) -> tuple[Vectors, Verification]:
-    """Return a pack and what there is to say of it; raise as `verify`."""
+    """Return a pack and what verifying it found; raise as `verify`."""
     pack, vectors = read_vectors(root, schemas=True)
     check_published(pack, [vector.id for vector in vectors])
     recomputed = can_recompute()
-    power = tuple(_of_other_power(vectors, progress)) if recomputed else ()
+    other_power = tuple(_recompute(vectors, progress)) if recomputed else ()
     numbers = sum(v.size for vector in vectors for v in vector.expected.values())
     return vectors, Verification(
-        vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputed, power
+        vectors.name, vectors.version, vectors.digest, len(vectors), numbers, recomputed, other_power
     )
 
 
-def _of_other_power(vectors: Vectors, progress: Progress | None) -> list[str]:
-    """Compute all cases again; return the ids of those that have another power, raise if anything else differs."""
+def _recompute(vectors: Vectors, progress: Progress | None) -> list[str]:
+    """Compute all cases again; return the ids of those whose power differs, and raise if anything else does."""
     from svref.golden.making.records import differences
 
-    found = list(differences(vectors, progress))
-    wrong = [(vector, keys - {"power"}) for vector, keys in found if keys != {"power"}]
+    differing = list(differences(vectors, progress))
+    wrong = [(vector, keys - {"power"}) for vector, keys in differing if keys != {"power"}]
     if wrong:
         first, keys = wrong[0]
         raise VectorsError(
             f"{len(wrong)} cases are not what svref.exact computes; the first is {vectors.root / first.file}, "
             f"case {first.id}, in {', '.join(sorted(keys))}. Get the pack again."
         )
-    return [vector.id for vector, _ in found]
+    return [vector.id for vector, _ in differing]
 
 
 def lint(directory: Directory | None = None, pack: str | None = None, progress: Progress | None = None) -> list[str]:
-    """Return what is wrong with a pack as a product: nothing, for one that may be published.
+    """Return what keeps a pack from being published, one sentence each; an empty list if nothing does.
 
     Parameters
     ----------
@@ -144,8 +144,8 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
     Returns
     -------
     list of str
-        A sentence if power is not what this svref gives, for each case without power, and for each deviation that no
-        case of the core pack exposes.
+        A sentence if numbers were not computed again, and one if power is not what this svref gives; one for each
+        valid case that exposes no deviation; and in the core pack one for each deviation that no case exposes.
 
     Raises
     ------
@@ -159,9 +159,9 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
     root = pack_root(directory, pack)
     if is_large(root):
         return _lint_large(root, progress)
-    vectors, found = _verified(root, progress)
-    wrong = [*_not_recomputed(found), *found.remarks]
-    if found.recomputed and vectors.name in PACKS and PACKS[vectors.name].version == vectors.version:
+    vectors, verification = _verified(root, progress)
+    wrong = [*_not_recomputed(verification), *verification.remarks]
+    if verification.recomputed and vectors.name in PACKS and PACKS[vectors.name].version == vectors.version:
         from svref.golden.making.records import id_of
 
         check_complete(root, [v.id for v in vectors], map(id_of, PACKS[vectors.name].recipes()))
@@ -170,21 +170,23 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
 
 
 def _lint_large(root: Path, progress: Progress | None) -> list[str]:
+    """Return what keeps a pack of large cases from being published."""
     from svref.golden.large import RECIPES, load_large, verify_large
     from svref.golden.large.pack import VERSION
 
-    found = verify_large(root, progress)
-    if found.version == VERSION:
+    verification = verify_large(root, progress)
+    if verification.version == VERSION:
         check_complete(root, [case.id for case in load_large(root)], [recipe.id for recipe in RECIPES])
-    return _not_recomputed(found)
+    return _not_recomputed(verification)
 
 
-def _not_recomputed(found: Verification) -> list[str]:
-    return [] if found.recomputed else ["no number was computed again: python-flint is not installed"]
+def _not_recomputed(verification: Verification) -> list[str]:
+    return [] if verification.recomputed else ["no number was computed again: python-flint is not installed"]
 
 
 def _exposes(vector: Vector) -> bool:
-    return any(names for found in vector.case["power"].values() for names in found.values())
+    """Return whether a case exposes a deviation in some format, firmly or not."""
+    return any(names for exposed in vector.case["power"].values() for names in exposed.values())
 
 
 def export(path: str | os.PathLike[str], directory: Directory | None = None, pack: str | None = None) -> int:
@@ -209,17 +211,17 @@ def export(path: str | os.PathLike[str], directory: Directory | None = None, pac
         raise ValueError(f"an export needs a file in an existing folder; got {path}. Nothing was written.")
     if to.exists() and not _is_export(to):
         raise ValueError(f"{path} must be a new file or an older export, and is something else; nothing was written.")
-    kept = ("id", "level", "parameters", "inputs")
-    cases = [{"variant": v.variant, "group": v.group, **{k: v.case[k] for k in kept}} for v in vectors]
+    keys = ("id", "level", "parameters", "inputs")
+    cases = [{"variant": v.variant, "group": v.group, **{key: v.case[key] for key in keys}} for v in vectors]
     inputs = {"format": FORMAT, "pack": vectors.name, "version": vectors.version, "cases": cases}
     write_file(to, encoded(inputs))
     return len(vectors)
 
 
 def _is_export(path: Path) -> bool:
-    """Return whether a file is what `export` writes, of whichever pack."""
+    """Return whether a file is what `export` writes, for any pack."""
     try:
-        found = parse_json(path.read_bytes(), path) if path.is_file() else None
+        content = parse_json(path.read_bytes(), path) if path.is_file() else None
     except VectorsError:
         return False
-    return isinstance(found, dict) and found.keys() == EXPORT and str(found["format"]).startswith(FAMILY)
+    return isinstance(content, dict) and content.keys() == EXPORT_KEYS and str(content["format"]).startswith(FAMILY)

@@ -1,4 +1,7 @@
-"""What a pack holds, line by line, and how two packs differ: for the commands `list` and `diff`, of both kinds."""
+"""What a pack holds, line by line, and how two packs differ: for the commands `list` and `diff`.
+
+Both take packs of large cases as well.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +66,7 @@ def differences(old: Directory, new: Directory) -> list[str]:
 
 
 def _cases(directory: Directory | None, pack: str | None = None) -> Sequence[Vector | LargeCase]:
+    """Return the cases of a pack of either kind."""
     root = pack_root(directory, pack)
     if is_large(root):
         from svref.golden.large import load_large
@@ -72,6 +76,7 @@ def _cases(directory: Directory | None, pack: str | None = None) -> Sequence[Vec
 
 
 def _line(case: Vector | LargeCase) -> str:
+    """Return the line of a case; a large one has no flags, so its parameters stand there."""
     if isinstance(case, Vector):
         return f"{case.id:<40} {case.level:<7} {case.result:<10} {', '.join(case.flags)}"
     parameters = ", ".join(f"{name}={value:g}" for name, value in case.recipe.parameters.items())
@@ -79,43 +84,45 @@ def _line(case: Vector | LargeCase) -> str:
 
 
 def _changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
-    """Yield what was added, removed, and changed in which keys."""
+    """Yield a line for each part that was added, removed or changed; for a changed one, the keys that differ."""
     yield from (f"removed  {name}" for name in before.keys() - after.keys())
     yield from (f"added    {name}" for name in after.keys() - before.keys())
     for name in before.keys() & after.keys():
-        was, now = before[name], after[name]
-        keys = sorted(key for key in was | now if was.get(key) != now.get(key))
+        old, new = before[name], after[name]
+        keys = sorted(key for key in old | new if old.get(key) != new.get(key))
         if keys:
             yield f"changed  {name}: {', '.join(keys)}"
 
 
 def _parts(root: Path) -> dict[str, dict[str, Json]]:
-    """Return what a pack consists of by name: the pack itself, its cases, its notes, its errata, its schemas."""
-    found = read_pack(root)
-    parts = {"the pack": {name: found.manifest[name] for name in ABOUT}}
+    """Return the content of a pack by the names of its parts: the pack itself, cases, notes, errata and schemas."""
+    pack = read_pack(root)
+    parts = {"the pack": {name: pack.manifest[name] for name in ABOUT}}
     parts |= {case.id: _content(case) for case in _cases(root)}
-    parts |= {f"note {flag}": said for flag, said in _notes(found).items()}
-    parts |= {f"errata {entry['id']}": entry for entry in _withdrawn(found)}
-    return parts | {name: {"content": data} for name, data in found.files.items() if name.startswith("schema/")}
+    parts |= {f"note {flag}": texts for flag, texts in _notes(pack).items()}
+    parts |= {f"errata {entry['id']}": entry for entry in _withdrawn(pack)}
+    return parts | {name: {"content": data} for name, data in pack.files.items() if name.startswith("schema/")}
 
 
-def _notes(found: PackFiles) -> dict[str, dict[str, set[str]]]:
-    """Return all that the files say of each flag."""
+def _notes(pack: PackFiles) -> dict[str, dict[str, set[str]]]:
+    """Return, by flag and key, all texts of the notes; files that disagree give more than one."""
     notes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for flag, note in ((flag, note) for _, group in found.groups() for flag, note in group["notes"].items()):
-        for key, text in note.items():
-            notes[flag][key].add(text)
+    for _, group in pack.groups():
+        for flag, note in group["notes"].items():
+            for key, text in note.items():
+                notes[flag][key].add(text)
     return notes
 
 
-def _withdrawn(found: PackFiles) -> Json:
-    return found.json("errata.json")["withdrawn"] if "errata.json" in found.files else []
+def _withdrawn(pack: PackFiles) -> Json:
+    """Return the entries of the errata; a pack may be read without that file."""
+    return pack.json("errata.json")["withdrawn"] if "errata.json" in pack.files else []
 
 
 def _content(case: Vector | LargeCase) -> dict[str, Json]:
-    """Return all that a case says, by keys that compare."""
+    """Return the content of a case, as values that can be compared with ==."""
     if isinstance(case, Vector):
         return {"variant": case.variant, "group": case.group, **case.case}
     from svref.golden.large import store
 
-    return {**store.described(case), **{n.split("/")[1]: x.tolist() for n, x in store.tensors(case).items()}}
+    return {**store.json_entry(case), **{n.split("/")[1]: x.tolist() for n, x in store.tensors(case).items()}}

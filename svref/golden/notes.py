@@ -9,7 +9,10 @@ VECTORS = "docs/reference/vectors.md"
 
 
 class Note(NamedTuple):
-    """What a flag stands for."""
+    """What a flag of a case means: what the case tests, what failing it means, and the page to read on.
+
+    The texts stand in the files of the packs, so that changing one makes another version of a pack.
+    """
 
     tests: str
     failing: str

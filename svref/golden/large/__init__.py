@@ -1,10 +1,10 @@
 """The pack `large`: gradients of 512 x 85,000 elements and more, checked from kilobytes.
 
-recipe     inputs as integers that any language makes again
-case       a case, and a candidate held against it: projections and the first rows element by element
-certify    from a recipe to certified numbers
-store      a case in its two files
-pack       make, load and verify the whole
+recipe     inputs as integers, which any language can make again
+case       a case, and the judgement of a candidate: projections, and the first rows element by element
+certify    the certified numbers of a recipe
+store      a case as JSON and tensors, the two files of the pack
+pack       the whole pack: make it, load it, verify it
 """
 
 from svref.golden.large.case import LargeCase, LargeResult

@@ -1,6 +1,6 @@
-"""A large case, and a candidate held against it: losses, targets, projections, and the first rows element by element.
+"""A large case, and the judgement of a candidate: losses, targets, projections, and the first rows element by element.
 
-The gradient never stands in a file. What does is its product with sign vectors, and its value at each cosine.
+No file holds the gradient itself. The files hold its products with sign vectors, and its value at each cosine.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ OUTPUTS = ("loss", "target", "projections", "values")
 SCALES = OUTPUTS[:3]
 
 
-class Reading(NamedTuple):
-    """The numbers of one kind in one row, held against what they should be.
+class RowReading(NamedTuple):
+    """The numbers of one kind in one row, compared with the certified ones.
 
     Parameters
     ----------
     what : {"loss", "target", "projections", "elements"}
         Which output.
     row, column : int
-        Where the worst of them is; the column of a projection is its number.
+        Where the largest error is; the column of a projection is its number.
     numbers, wrong, vacuous : int
-        How many there are, are not within their tolerance, and have one that reaches their magnitude.
+        How many there are; how many are not within their tolerance; and how many are, but have a tolerance that
+        reaches their magnitude.
     error : float
-        The worst, in units of its tolerance; infinite for NaN.
+        The largest error in units of its tolerance; infinite for NaN.
     got, expected : float
-        The worst.
+        The number with that error, and the certified one.
     """
 
     what: str
@@ -65,7 +66,7 @@ class LargeResult:
     ----------
     case_id, dtype : str
         The case, and the format the candidate computed in.
-    readings : tuple of Reading
+    readings : tuple of RowReading
         Each kind of output in each row that was judged.
     skipped : tuple of int
         Rows in which rounding in this format may turn a decision over; they are not judged.
@@ -73,22 +74,22 @@ class LargeResult:
 
     case_id: str
     dtype: str
-    readings: tuple[Reading, ...] = field(repr=False)
+    readings: tuple[RowReading, ...] = field(repr=False)
     skipped: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether all that was judged is right, and some of it not vacuous."""
+        """Whether all that was judged is right, and not all of it vacuous."""
         return any(r.numbers > r.vacuous for r in self.readings) and not self.failures
 
     @property
     def worst(self) -> float:
-        """The worst error in units of its tolerance."""
+        """The largest error in units of its tolerance."""
         return max((r.error for r in self.readings), default=0.0)
 
     @property
-    def failures(self) -> tuple[Reading, ...]:
-        """What is wrong, the worst first."""
+    def failures(self) -> tuple[RowReading, ...]:
+        """The readings with a wrong number, the largest error first."""
         return tuple(sorted((r for r in self.readings if r.wrong), key=lambda r: -r.error))
 
     @property
@@ -122,8 +123,8 @@ class LargeCase:
     digests : mapping
         SHA-256 of the little-endian float64 bytes of the regenerated cosines, labels, cotangent and signs.
     expected, rest : mapping of arrays
-        "loss" (B,), "target" (B,), "projections" (B, P), "values" (T, V), each the correctly rounded float64; and what
-        that leaves, correctly rounded too.
+        "loss" (B,), "target" (B,), "projections" (B, P), "values" (T, V). The exact number is expected + rest:
+        `expected` is the float64 next to it, and `rest` the float64 next to what that leaves.
     scales : mapping of arrays
         Condition scales for a cotangent of one, each (B,): "loss", "target", "projections".
     decisive : mapping of arrays
@@ -170,7 +171,7 @@ class LargeCase:
     def judge(
         self, losses: ArrayLike, gradient: ArrayLike, rows: slice = slice(None), dtype: str | None = None
     ) -> LargeResult:
-        """Hold losses and gradient against what is certified.
+        """Compare losses and gradient with the certified ones.
 
         Parameters
         ----------
@@ -192,21 +193,21 @@ class LargeCase:
         ValueError, TypeError
             If a shape is another, or the format is unknown.
         """
-        wanted = range(self.recipe.rows)[rows]
+        numbers = range(self.recipe.rows)[rows]
         by_row, by_cosines = np.asarray(losses), np.asarray(gradient)
-        for name, got, shape in (
-            ("losses", by_row, (len(wanted),)), ("gradient", by_cosines, (len(wanted), self.recipe.classes)),
+        for name, array, shape in (
+            ("losses", by_row, (len(numbers),)), ("gradient", by_cosines, (len(numbers), self.recipe.classes)),
         ):  # fmt: skip
-            if got.shape != shape:
-                raise ValueError(f"{name} must have shape {shape}; got {got.shape}.")
+            if array.shape != shape:
+                raise ValueError(f"{name} must have shape {shape}; got {array.shape}.")
         form = by_cosines.dtype.name if dtype is None else dtype
         if form not in FORMATS:
             raise TypeError(f"the gradient must be of one of {', '.join(FORMATS)}; got {form}.")
         judged = self.decisive[form]
-        readings = [r for i, b in enumerate(wanted) if judged[b] for r in self._row(b, by_row[i], by_cosines[i], form)]
-        return LargeResult(self.id, form, tuple(readings), tuple(b for b in wanted if not judged[b]))
+        readings = [r for i, b in enumerate(numbers) if judged[b] for r in self._row(b, by_row[i], by_cosines[i], form)]
+        return LargeResult(self.id, form, tuple(readings), tuple(b for b in numbers if not judged[b]))
 
-    def _row(self, b: int, loss: float, gradient: NDArray[np.floating], dtype: str) -> Iterator[Reading]:
+    def _row(self, b: int, loss: float, gradient: NDArray[np.floating], dtype: str) -> Iterator[RowReading]:
         """Yield every reading of row b."""
         by_class, g, label = np.asarray(gradient, np.float64), abs(float(self.cotangent[b])), int(self.labels[b])
         tolerance = {name: self._tolerance(scale[b], dtype) * g for name, scale in self.scales.items()}
@@ -221,7 +222,7 @@ class LargeCase:
         if b < self.recipe.tabled:
             yield self._elements(b, by_class, g, label, dtype)
 
-    def _elements(self, b: int, by_class: FloatArray, g: float, label: int, dtype: str) -> Reading:
+    def _elements(self, b: int, by_class: FloatArray, g: float, label: int, dtype: str) -> RowReading:
         """Return every negative of row b against the value at its cosine; its scale is |value| times the loss's."""
         columns = np.delete(np.arange(self.recipe.classes), label)
         at = self.recipe.numerators(b)[columns] - self.recipe.span.first
@@ -236,8 +237,8 @@ class LargeCase:
 
 def _reading(
     what: str, row: int, columns: IntArray, got: FloatArray, hi: FloatArray, lo: FloatArray, tolerance: FloatArray
-) -> Reading:
-    """Return the worst of some numbers; an error that is not known to be within its tolerance is infinite."""
+) -> RowReading:
+    """Count what is wrong, and return the number with the largest error; that of NaN and of infinities is infinite."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         distance = np.abs(np.asarray(got, np.float64) - hi - lo)
         error = np.where(distance == 0, 0.0, distance / tolerance)
@@ -245,4 +246,4 @@ def _reading(
     wrong, vacuous = ~(error <= 1), (tolerance >= np.abs(hi)) & (tolerance > 0)
     k = int(np.argmax(error))
     counts = len(columns), int(wrong.sum()), int((vacuous & ~wrong).sum())
-    return Reading(what, row, int(columns[k]), *counts, float(error[k]), float(got[k]), float(hi[k]))
+    return RowReading(what, row, int(columns[k]), *counts, float(error[k]), float(got[k]), float(hi[k]))

@@ -1,4 +1,4 @@
-"""From the recipe of a large case to its certified numbers: cosines that are equal are computed once, and counted."""
+"""The certified numbers of a large recipe: each cosine of a row is computed once, however many classes have it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ def certify(recipe: LargeRecipe, progress: Progress | None = None) -> LargeCase:
     if truth.unresolved:
         raise VectorsError(f"{recipe.id}: {len(truth.unresolved)} numbers not settled, first {truth.unresolved[0]}.")
     outputs = {name: getattr(truth, name) for name in OUTPUTS}
-    hi, lo = {name: x.hi for name, x in outputs.items()}, {name: x.lo for name, x in outputs.items()}
-    return LargeCase(recipe.id, recipe, recipe.digests(), hi, lo, *_conditions(recipe))
+    expected, rest = {name: x.hi for name, x in outputs.items()}, {name: x.lo for name, x in outputs.items()}
+    scales, decisive = _scales_and_decisive_rows(recipe)
+    return LargeCase(recipe.id, recipe, recipe.digests(), expected, rest, scales, decisive)
 
 
 def _counted(recipe: LargeRecipe) -> Iterator[CountedRow]:
-    """Yield every row as numbers of negatives, plain and signed, at each value of the grid."""
+    """Yield, for every row, how many negatives have each cosine of the grid, and the sum of their signs."""
     signs, values = recipe.signs, len(recipe.grid)
     for b, label in enumerate(recipe.labels.tolist()):
         at = recipe.numerators(b) - recipe.span.first
-        at[label] = values  # a place of its own, which is cut off
+        at[label] = values  # the label is counted in a place of its own, which is cut off
         signed = [np.bincount(at, row, values + 1)[:-1].astype(np.int64) for row in signs]
         yield CountedRow(
             target=float(recipe.targets[b]) / GRID,
@@ -44,7 +45,7 @@ def _counted(recipe: LargeRecipe) -> Iterator[CountedRow]:
         )
 
 
-def _conditions(recipe: LargeRecipe) -> tuple[dict[str, FloatArray], dict[str, BoolArray]]:
+def _scales_and_decisive_rows(recipe: LargeRecipe) -> tuple[dict[str, FloatArray], dict[str, BoolArray]]:
     """Return the condition scales, rounded up, and which rows are decisive in each format."""
     scales: dict[str, FloatArray] = {name: np.empty(recipe.rows) for name in SCALES}
     decisive: dict[str, BoolArray] = {name: np.empty(recipe.rows, bool) for name in FORMATS}
@@ -54,7 +55,7 @@ def _conditions(recipe: LargeRecipe) -> tuple[dict[str, FloatArray], dict[str, B
         target = found.cosines[np.arange(len(step.labels)), step.labels]
         for name, values in zip(SCALES, (found.loss, target, found.cosines.sum(axis=1)), strict=True):
             scales[name][rows] = canonical.rounded_up(values)
-        for name, sure in decisive.items():
+        for name, rows_decided in decisive.items():
             near, reach = condition.undecided(step, name)
-            sure[rows] = ~near.any(axis=1) & (reach < 0)
+            rows_decided[rows] = ~near.any(axis=1) & (reach < 0)
     return scales, decisive

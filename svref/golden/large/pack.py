@@ -1,4 +1,4 @@
-"""The pack `large`: gradients of 512 x 85,000 elements and more, checked from kilobytes.
+"""The pack `large` as a whole: its recipes, and how it is made, loaded and verified.
 
 <pack>/large.json            recipes of the inputs, their digests, which rows are decisive
 <pack>/large.safetensors     certified losses, targets, projections and values, and their condition scales
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,10 +120,13 @@ def make_large(
     check_replaceable(Path(directory), LARGE)
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
-    cases = [certify(recipe, shown) for recipe, shown in zip(recipes, _shares(recipes, progress), strict=True)]
+    of_recipes = _progress_of_each(recipes, progress)
+    cases = [certify(recipe, of_recipe) for recipe, of_recipe in zip(recipes, of_recipes, strict=True)]
     tensors = {name: np.ascontiguousarray(x, "<f8") for case in cases for name, x in store.tensors(case).items()}
     files = common_files(LARGE)
-    files["large.json"] = encoded({"format": FORMAT, "pack": LARGE, "cases": [store.described(case) for case in cases]})
+    files["large.json"] = encoded(
+        {"format": FORMAT, "pack": LARGE, "cases": [store.json_entry(case) for case in cases]}
+    )
     files["large.safetensors"] = safetensors.save(tensors)
     write_pack(Path(directory), with_manifest(LARGE, VERSION, PURPOSE, files, len(cases)), LARGE)
 
@@ -145,30 +147,35 @@ def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
     return _load(pack_root(directory))[1]
 
 
-def _load(root: Path) -> tuple[PackFiles, LargeVectors]:
-    """Return the files and the cases of a pack of large cases."""
-    found = read_pack(root)
-    _check_kind(found)
-    with suppress(ImportError):  # reading needs no extra but safetensors
-        check_schemas(found)
-    tensors, content = store.read_tensors(root, found.files[store.TENSORS]), found.json(store.CASES)
+def _load(root: Path, schemas: bool = False) -> tuple[PackFiles, LargeVectors]:
+    """Return the files and the cases of a pack of large cases.
+
+    `schemas` says whether the schemas must be checked; otherwise that is left out where jsonschema is not installed.
+    """
+    pack = read_pack(root)
+    _check_kind(pack)
+    try:
+        check_schemas(pack)
+    except ImportError:
+        if schemas:
+            raise
+    tensors, content = store.read_tensors(root, pack.files[store.TENSORS]), pack.json(store.CASES)
     with errors_as_damage(root / store.CASES):
-        cases = tuple(store.read_case(root, made, tensors) for made in content["cases"])
-    check_count(found, len(cases))
+        cases = tuple(store.read_case(root, entry, tensors) for entry in content["cases"])
+    check_count(pack, len(cases))
     store.check_names(root, cases, tensors)
-    manifest, digest = found.manifest, found.digest
-    return found, LargeVectors(manifest["pack"], manifest["version"], manifest["purpose"], digest, cases)
+    return pack, LargeVectors(pack.name, pack.manifest["version"], pack.manifest["purpose"], pack.digest, cases)
 
 
-def _check_kind(found: PackFiles) -> None:
+def _check_kind(pack: PackFiles) -> None:
     """Raise unless a pack is called large, and has the two files of its cases."""
-    name, missing = found.manifest["pack"], [name for name in store.FILES if name not in found.files]
-    if name != LARGE and len(missing) == len(store.FILES):
-        raise VectorsError(f"{found.root} is the pack {name!r}, without large cases. Read it with golden.load.")
-    if name != LARGE:
-        raise VectorsError(f"{found.root / MANIFEST} must call a pack of large cases {LARGE!r}, not {name!r}.")
+    missing = [name for name in store.FILES if name not in pack.files]
+    if pack.name != LARGE and len(missing) == len(store.FILES):
+        raise VectorsError(f"{pack.root} is the pack {pack.name!r}, without large cases. Read it with golden.load.")
+    if pack.name != LARGE:
+        raise VectorsError(f"{pack.root / MANIFEST} must call a pack of large cases {LARGE!r}, not {pack.name!r}.")
     if missing:
-        raise VectorsError(f"{found.root / missing[0]} must be part of the pack, and is not. Get the pack again.")
+        raise VectorsError(f"{pack.root / missing[0]} must be part of the pack, and is not. Get the pack again.")
 
 
 def verify_large(directory: str | os.PathLike[str], progress: Progress | None = None) -> Verification:
@@ -189,29 +196,31 @@ def verify_large(directory: str | os.PathLike[str], progress: Progress | None = 
     ------
     VectorsError
         If the pack is damaged, an input is not what its digest says, or a number is not the correctly rounded one.
+    ImportError
+        Without rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
     check_progress(progress)
-    found, vectors = _load(pack_root(directory))
-    check_published(found, [case.id for case in vectors])
-    shares = _shares([case.recipe for case in vectors], progress)
-    for case, shown in zip(vectors, shares, strict=True):
-        wrong = _not_certified(case, shown) if can_recompute() else _not_regenerated(case)
+    pack, vectors = _load(pack_root(directory), schemas=True)
+    check_published(pack, [case.id for case in vectors])
+    of_cases = _progress_of_each([case.recipe for case in vectors], progress)
+    for case, of_case in zip(vectors, of_cases, strict=True):
+        wrong = _not_certified(case, of_case) if can_recompute() else _not_regenerated(case)
         if wrong:
-            raise VectorsError(f"{found.root}, case {case.id}: {', '.join(wrong)} is not what comes out of its recipe.")
+            raise VectorsError(f"{pack.root}, case {case.id}: {', '.join(wrong)} is not what comes out of its recipe.")
     numbers = sum(x.size for case in vectors for x in case.expected.values())
     return Verification(vectors.name, vectors.version, vectors.digest, len(vectors), numbers, can_recompute())
 
 
-def _shares(recipes: Sequence[LargeRecipe], progress: Progress | None) -> Iterator[Progress]:
-    """Yield for each recipe a function that adds its rows to those of the recipes before it."""
+def _progress_of_each(recipes: Sequence[LargeRecipe], progress: Progress | None) -> Iterator[Progress]:
+    """Yield the progress of each recipe; it reports the rows done of all recipes, and their total."""
     total, before = sum(recipe.rows for recipe in recipes), 0
     for recipe in recipes:
 
-        def shown(done: int, of: int, before: int = before) -> None:
+        def of_recipe(done: int, rows: int, before: int = before) -> None:
             if progress is not None:
                 progress(before + done, total)
 
-        yield shown
+        yield of_recipe
         before += recipe.rows
 
 
@@ -221,11 +230,11 @@ def _not_regenerated(case: LargeCase) -> list[str]:
 
 
 def _not_certified(case: LargeCase, progress: Progress) -> list[str]:
-    """Return what is not, to the last bit, what comes out of a case's recipe."""
+    """Return the keys and tensors of a case that are not, to the last bit, what comes out of its recipe."""
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
     with errors_as_damage(case.id):
         again = certify(case.recipe, progress)
-    said, stored = store.described(case), store.tensors(case)
-    wrong = [name for name, made in store.described(again).items() if made != said[name]]
-    return wrong + [n for n, made in store.tensors(again).items() if not np.array_equal(made, stored[n])]
+    entry, tensors = store.json_entry(case), store.tensors(case)
+    wrong = [key for key, content in store.json_entry(again).items() if content != entry[key]]
+    return wrong + [name for name, x in store.tensors(again).items() if not np.array_equal(x, tensors[name])]

@@ -1,6 +1,6 @@
-"""Large inputs as recipes of integers: a 64-bit counter hash, whole-number ranges, nothing of a random library.
+"""Large inputs as recipes of integers, which any language can make again: a 64-bit hash of a counter, and ranges.
 
-Any language regenerates them; docs/how-to/large-vectors.md spells the recipe out.
+docs/how-to/large-vectors.md spells the recipe out.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Range(NamedTuple):
     last: int
 
     def draw(self, words: Words) -> Integers:
-        """Return one of them for each word."""
+        """Return a number of the range for each random word."""
         return self.first + high(words, self.last - self.first + 1)
 
 
 class Regime(NamedTuple):
-    """How a row looks: where its target lies, where nearly all of its negatives, and where the few that stand out."""
+    """Where a row has its target, nearly all of its negatives, and the few negatives that stand out."""
 
     name: str
     target: Range
@@ -76,7 +76,7 @@ REGIMES = (
     Regime("hard", Range(-48, 96), CROWD, Range(64, 224)),
     Regime("opposed", Range(-248, -112), CROWD, Range(64, 240)),
 )
-COTANGENT = (1.0, -0.5, 2.0, 0.75, 0.0, -1.25, 1.5)  # seven, so that each regime meets each of them
+COTANGENT = (1.0, -0.5, 2.0, 0.75, 0.0, -1.25, 1.5)  # seven, so that each of the four regimes has rows with each
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class LargeRecipe:
     rows, classes : int
         B, and C of at least 2.
     seed : int
-        What the hash starts from.
+        The seed of the hash.
     peaks : int, default 12
         How many negatives of a row stand out, on average.
     projections, tabled : int, default 4 and 8
@@ -163,14 +163,14 @@ class LargeRecipe:
     def targets(self) -> Integers:
         """The targets' cosines times 256, shape (B,)."""
         words = self._words(TARGETS, 0, self.rows)
-        made = np.empty(self.rows, np.int64)
+        targets = np.empty(self.rows, np.int64)
         for i, regime in enumerate(self.regimes):
-            made[i :: len(self.regimes)] = regime.target.draw(words[i :: len(self.regimes)])
-        return made
+            targets[i :: len(self.regimes)] = regime.target.draw(words[i :: len(self.regimes)])
+        return targets
 
     @cached_property
     def cotangent(self) -> FloatArray:
-        """What each row's gradient is multiplied by, shape (B,)."""
+        """The cotangent of each row, by which its gradient is multiplied, shape (B,)."""
         return np.resize(np.array(self.cotangents, np.float64), self.rows)
 
     @cached_property
@@ -183,25 +183,25 @@ class LargeRecipe:
     def numerators(self, b: int) -> Integers:
         """Return the cosines of row b times 256, shape (C,)."""
         regime = self.regimes[b % len(self.regimes)]
-        made = np.empty(self.classes, np.int64)
+        numerators = np.empty(self.classes, np.int64)
         for at in threads.even(self.classes, BAND):
             words = self._words(COSINES, b * self.classes + at.start, at.stop - at.start)
             stands_out = low(words, self.classes) < self.peaks
-            made[at] = regime.crowd.draw(words)
-            made[at][stands_out] = regime.peaks.draw(words[stands_out])
-        made[self.labels[b]] = self.targets[b]
-        return made
+            numerators[at] = regime.crowd.draw(words)
+            numerators[at][stands_out] = regime.peaks.draw(words[stands_out])
+        numerators[self.labels[b]] = self.targets[b]
+        return numerators
 
     def cosines(self, dtype: DTypeLike = np.float64, rows: slice = slice(None)) -> FloatArray:
         """Return the cosines of some rows; they are exact in every format."""
-        wanted = range(self.rows)[rows]
-        made = np.empty((len(wanted), self.classes), dtype)
+        numbers = range(self.rows)[rows]
+        cosines = np.empty((len(numbers), self.classes), dtype)
 
         def fill(i: int) -> None:
-            made[i] = self.numerators(wanted[i]) / GRID
+            cosines[i] = self.numerators(numbers[i]) / GRID
 
-        threads.run(fill, len(wanted))
-        return made
+        threads.run(fill, len(numbers))
+        return cosines
 
     def blocks(self) -> Iterator[slice]:
         """Yield rows in blocks of some megabytes."""
@@ -220,24 +220,24 @@ class LargeRecipe:
     def to_json(self) -> dict[str, Json]:
         """Return the recipe as the file holds it."""
         regimes = [{name: x if name == "name" else list(x) for name, x in r._asdict().items()} for r in self.regimes]
-        plain = ("variant", "rows", "classes", "seed", "peaks", "projections", "tabled")
+        single = ("variant", "rows", "classes", "seed", "peaks", "projections", "tabled")
         return {
-            **{name: getattr(self, name) for name in plain},
+            **{name: getattr(self, name) for name in single},
             "parameters": dict(self.parameters),
             "regimes": regimes,
             "cotangents": list(self.cotangents),
         }
 
     @classmethod
-    def from_json(cls, made: Mapping[str, Any]) -> LargeRecipe:
-        """Return the recipe of a file."""
+    def from_json(cls, content: Mapping[str, Any]) -> LargeRecipe:
+        """Return a recipe as the file holds it."""
         regimes = tuple(
-            Regime(r["name"], Range(*r["target"]), Range(*r["crowd"]), Range(*r["peaks"])) for r in made["regimes"]
+            Regime(r["name"], Range(*r["target"]), Range(*r["crowd"]), Range(*r["peaks"])) for r in content["regimes"]
         )
-        return cls(**{**made, "regimes": regimes, "cotangents": tuple(made["cotangents"])})
+        return cls(**{**content, "regimes": regimes, "cotangents": tuple(content["cotangents"])})
 
     def _words(self, stream: int, first: int, count: int) -> Words:
-        """Return outputs of a stream: the one whose seed is output number `stream` of the case's own."""
+        """Return `count` outputs of a stream; its seed is output number `stream` of the generator seeded by the case."""
         key = int(splitmix64(self.seed, np.array([stream], np.uint64))[0])
         return splitmix64(key, np.arange(first, first + count, dtype=np.uint64))
 

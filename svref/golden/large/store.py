@@ -1,4 +1,4 @@
-"""A large case in its two files: what is said of it in JSON, and its tensors by their names."""
+"""A large case in the two files of its pack: an entry of large.json, and tensors by their names."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ from svref.judging.formats import FORMATS
 FILES = CASES, TENSORS = "large.json", "large.safetensors"
 
 
-def described(case: LargeCase) -> dict[str, Json]:
-    """Return what large.json says of a case."""
+def json_entry(case: LargeCase) -> dict[str, Json]:
+    """Return the entry of a case in large.json: its recipe, the digests of its inputs, and its decisive rows."""
     decisive = {name: canonical.bits(rows) for name, rows in case.decisive.items()}
     return {"id": case.id, "recipe": case.recipe.to_json(), "digests": dict(case.digests), "decisive": decisive}
 
 
 def tensors(case: LargeCase) -> dict[str, FloatArray]:
-    """Return the tensors of a case by their names in the file."""
+    """Return the tensors of a case by their names in large.safetensors."""
     parts = (("", case.expected), (".lo", case.rest), (".scale", case.scales))
     return {f"{case.id}/{name}{suffix}": x for suffix, arrays in parts for name, x in arrays.items()}
 
 
 def read_tensors(root: Path, data: bytes) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a file; raise unless it holds nothing else, and no negative zero."""
-    where = root / TENSORS
+    """Return the tensors of large.safetensors; raise if it holds metadata or a negative zero."""
+    file = root / TENSORS
     try:
-        found = safetensors.load(data)
+        tensors = safetensors.load(data)
     except SafetensorError as error:
-        raise VectorsError(f"{where} is no safetensors file: {error}. Get the pack again.") from error
+        raise VectorsError(f"{file} is no safetensors file: {error}. Get the pack again.") from error
     if "__metadata__" in json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]]):
-        raise VectorsError(f"{where} must hold tensors alone, but has metadata. Get the pack again.")
-    for name, numbers in found.items():
+        raise VectorsError(f"{file} must hold tensors alone, but has metadata. Get the pack again.")
+    for name, numbers in tensors.items():
         if np.any(np.signbit(numbers) & (numbers == 0)):
-            raise VectorsError(f"{where}: {name} must have no negative zero. Get the pack again.")
-    return found
+            raise VectorsError(f"{file}: {name} must have no negative zero. Get the pack again.")
+    return tensors
 
 
 def check_names(root: Path, cases: Sequence[LargeCase], stored: Mapping[str, NDArray[Any]]) -> None:
-    """Raise unless no case occurs twice, and no tensor is of none of them."""
+    """Raise if a case occurs twice, or a tensor belongs to none of the cases."""
     ids = [case.id for case in cases]
     for i, name in enumerate(ids):
         if name in ids[:i]:
@@ -62,15 +62,15 @@ def check_names(root: Path, cases: Sequence[LargeCase], stored: Mapping[str, NDA
         raise VectorsError(f"{root / TENSORS}: {name} is of no case. Get the pack again.")
 
 
-def read_case(root: Path, made: Mapping[str, Any], stored: Mapping[str, NDArray[Any]]) -> LargeCase:
-    """Return a case as it was read; raise unless its recipe, its id and its tensors belong together."""
-    where = f"{root / CASES}, case {made['id']}"
+def read_case(root: Path, entry: Mapping[str, Any], stored: Mapping[str, NDArray[Any]]) -> LargeCase:
+    """Return the case of an entry; raise unless its recipe, its id and its tensors belong together."""
+    where = f"{root / CASES}, case {entry['id']}"
     with errors_as_damage(where):
-        recipe = LargeRecipe.from_json(made["recipe"])
+        recipe = LargeRecipe.from_json(entry["recipe"])
         _ = recipe.loss  # raises where a parameter is unknown or out of range
-    if recipe.id != made["id"]:
+    if recipe.id != entry["id"]:
         raise VectorsError(f"{where}: the recipe was changed; its id is {recipe.id}. Get the pack again.")
-    decisive = {name: canonical.bools(made["decisive"][name]) for name in FORMATS}
+    decisive = {name: canonical.bools(entry["decisive"][name]) for name in FORMATS}
     if {len(rows) for rows in decisive.values()} != {recipe.rows}:
         raise VectorsError(f"{where}: decisive has not one digit for each of {recipe.rows} rows.")
     shapes = {
@@ -81,8 +81,8 @@ def read_case(root: Path, made: Mapping[str, Any], stored: Mapping[str, NDArray[
     for suffix, arrays in parts.items():
         for name in SCALES if suffix == ".scale" else OUTPUTS:
             shape = shapes[name][:1] if suffix == ".scale" else shapes[name]
-            arrays[name] = _tensor(root, f"{made['id']}/{name}{suffix}", shape, stored)
-    return LargeCase(made["id"], recipe, made["digests"], parts[""], parts[".lo"], parts[".scale"], decisive)
+            arrays[name] = _tensor(root, f"{entry['id']}/{name}{suffix}", shape, stored)
+    return LargeCase(entry["id"], recipe, entry["digests"], parts[""], parts[".lo"], parts[".scale"], decisive)
 
 
 def _tensor(root: Path, name: str, shape: tuple[int, ...], stored: Mapping[str, NDArray[Any]]) -> FloatArray:

@@ -1,7 +1,7 @@
-"""The groups of the core pack: which rows make which mistake show.
+"""The groups of the core pack: for each kind of mistake, rows that show it.
 
-Every number has at most eight significant bits, so it is exact in float64, float32, float16 and bfloat16, parameters
-included.
+Every number has at most eight significant bits, parameters included, so that it is exact in float64, float32, float16
+and bfloat16.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ Group = Callable[[Variant, str], Iterator[Recipe]]
 
 
 def drawn(flag: str, targets: tuple[int, int], negatives: tuple[int, int], scales: tuple[float, ...]) -> Group:
-    """Return the group of rows drawn from two ranges, at several scales and two sets of parameters."""
+    """Return a group of drawn rows, at several scales and two sets of parameters.
+
+    `targets` and `negatives` are the first and the last of the integers to draw from, in units of 1/128.
+    """
 
     def group(entry: Variant, name: str) -> Iterator[Recipe]:
         for s, (values, pieces) in itertools.product(scales, ((DYADIC, 4), (OTHER, 3))):
@@ -44,14 +47,17 @@ def drawn(flag: str, targets: tuple[int, int], negatives: tuple[int, int], scale
 
 
 def tie(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield rows with a negative exactly at the boundary, above all others; none where f is transcendental."""
+    """Yield rows with a negative exactly at the boundary, above all others.
+
+    A variant without t has no boundary, and one whose f is transcendental reaches no number exactly: no rows there.
+    """
     for s, pieces in ((4.0, 2), (32.0, 4)):
         p = parameters(entry, DYADIC, s, pieces)
         loss = entry.factory(**p)
         targets = [c for c in _targets() if _on_grid(c, loss)][:4]
         if targets and entry.parameters.keys() >= {"t"}:
             negatives = [[-0.75, boundary(loss, c), -0.5] for c in targets]
-            if len(targets) < 3:  # the third row has the cotangent 0
+            if len(targets) < 3:  # the zero among the cotangents is the third row's, and every case must have it
                 targets, negatives = [*targets, 0.25], [*negatives, [-0.75, 0.125, -0.5]]
             flag = "AlgebraicTie" if loss.angular else "ExactTie"
             yield of_rows(entry, name, p, (flag,), targets, negatives)
@@ -60,12 +66,13 @@ def tie(entry: Variant, name: str) -> Iterator[Recipe]:
 def near(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield rows with a negative just above and one just below the boundary, as near as eight bits allow.
 
-    Eight bits are finest near 0, so the second case has targets whose boundary is close to it.
+    Numbers of eight bits are densest near 0, so the second case has targets whose boundary is close to 0.
     """
     p = parameters(entry, DYADIC, 16.0, 2)
     loss = entry.factory(**p)
 
     def distance(c: float) -> tuple[float, float]:
+        """Return how far the boundary is from the grid, in units of 1/128, and c; a boundary on the grid comes last."""
         off = boundary(loss, c) * GRID % 1
         return min(off, 1 - off) or 1.0, c
 
@@ -78,7 +85,10 @@ def near(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def _beside_zero(entry: Variant, name: str, p: Parameters) -> Iterator[Recipe]:
-    """Yield rows whose boundary is 0, with a negative beside it that only a power of two can be."""
+    """Yield rows whose boundary is 0, with negatives 2^-30 and 2^-45 beside it.
+
+    Only beside 0 is a number so near to a boundary a number of eight bits: a power of two.
+    """
     loss = entry.factory(**p)
     target = p.get("m", 0.0)
     if "t" in p and not loss.angular and boundary(loss, target) == 0:
@@ -110,7 +120,7 @@ def pole(entry: Variant, name: str) -> Iterator[Recipe]:
 
 def extreme(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield a huge and a tiny scale, a strong emphasis, cosines far below the grid, one class, and two."""
-    tiny, targets = 2.0**-14, [0.5, 0.96875, -0.25]
+    tiny, targets = 2.0**-14, [0.5, 0.96875, -0.25]  # the smallest normal number of float16
     rows = [[tiny, -tiny, 0.0, 0.75], [-0.75, -0.875, tiny, -1.0], [0.25, -tiny, -0.5, 0.5]]
     for s, t in ((1024.0, 1.25), (0.125, 1.25), (16.0, 8.0)):
         p = parameters(entry, {**DYADIC, "t": t}, s)
@@ -135,7 +145,7 @@ def label(entry: Variant, name: str) -> Iterator[Recipe]:
 
 def head(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
-    p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces ψ would tie with exact cosines
+    p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces the boundary of A-Softmax would equal some exact cosines
     draw = Draw(f"{entry.name}/{name}")
     for flags, x, w, labels in _heads([draw.row(4, -96, 96) for _ in range(8)]):
         inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))}
@@ -143,7 +153,7 @@ def head(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, list[int]]]:
-    """Yield flags, embeddings, weights and labels."""
+    """Yield flags, embeddings, weights and labels of each case; `drawn` are eight rows of four numbers."""
     unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
     yield ("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]
     yield ("ScaledRows",), _scaled(drawn[:3], 4), _scaled(drawn[3:], 0.25), [0, 4, 2]
@@ -153,7 +163,7 @@ def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, lis
     near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0], [0.5, 0.25, 0.75, -0.125]]
     axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
     yield ("NearParallelRows",), near_axes, axes, [0, 1, 2]
-    far = [[-0.5, -0.5, -0.5, -0.25], [-0.5, 0.5, -0.5, 0.375], drawn[0]]  # at cosines -0.971 and -0.993
+    far = [[-0.5, -0.5, -0.5, -0.25], [-0.5, 0.5, -0.5, 0.375], drawn[0]]  # the first two have cosines -0.971, -0.993
     yield ("FarRows",), [unit[0], unit[5], drawn[1]], far, [0, 1, 2]
     yield ("TinyRows",), drawn[:3], _scaled(drawn[3:], 2.0**-12), [1, 3, 4]
 
@@ -194,15 +204,17 @@ CORE: Mapping[str, Group] = {
 
 
 def boundary(loss: SVXSoftmax, c: float) -> float:
-    """Return f, as float64 has it: near enough to choose inputs by."""
+    """Return f(c) as float64 computes it, which is near enough to choose inputs by."""
     return float(loss.margin.value(Angle.from_cosine([c]))[0])
 
 
 def _targets() -> list[float]:
+    """Return every second multiple of 1/128 from 126/128 down to 34/128."""
     return [k / GRID for k in range(GRID - 2, GRID // 4, -2)]
 
 
 def _fine_targets() -> list[float]:
+    """Return numbers of eight bits on finer grids, between 33/512 and 253/256."""
     return [k / 512 for k in range(33, 256)] + [k / 256 for k in range(128, 254)]
 
 
@@ -218,5 +230,6 @@ def _scaled(rows: Matrix, factor: float) -> Matrix:
 
 
 def _significand_bits(value: float) -> int:
+    """Return how many significant bits a number has: 1 for a power of two."""
     numerator = abs(value.as_integer_ratio()[0])
     return numerator.bit_length() - ((numerator & -numerator).bit_length() - 1)

@@ -1,4 +1,4 @@
-"""The packs: what each is for, its version, and the groups of cases it holds."""
+"""The packs: what each is for, its version, and the groups of recipes its cases are made from."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Pack:
     Parameters
     ----------
     name, version : str
-        A patch changes notes alone, a minor version adds cases, a major one changes what is expected.
+        A patch changes notes or power alone, a minor version adds cases, a major one changes what is expected.
     purpose : str
         What it is for.
     groups : mapping
-        Recipes by the name of the group, for each variant.
+        By the name of a group, a function of a variant and that name that yields the recipes.
     """
 
     name: str
@@ -52,7 +52,10 @@ def notebook(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def paper(targets: tuple[int, int], negatives: tuple[int, int]) -> Group:
-    """Return rows at the papers' parameters, which no binary format holds exactly."""
+    """Return a group of drawn rows at the papers' parameters, which no binary format holds exactly.
+
+    `targets` and `negatives` are the first and the last of the integers to draw from, in units of 1/128.
+    """
 
     def group(entry: Variant, name: str) -> Iterator[Recipe]:
         for s in PAPER_SCALES:
@@ -64,21 +67,22 @@ def paper(targets: tuple[int, int], negatives: tuple[int, int]) -> Group:
     return group
 
 
-def either(entry: Variant, name: str) -> Iterator[Recipe]:
+def next_to_boundary(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield rows with a dominant negative as near to the boundary as float64 and float32 have numbers."""
     if has_margin(entry.factory()):  # without one, ties are exact for everybody
         for dtype in ("float64", "float32"):
             yield from _beside_boundary(entry, name, "NextToBoundary", 0.0, dtype)
 
 
-def narrow(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield rows with a dominant negative beside the boundary, far for float32, then for float64 alone."""
+def beside_boundary(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield rows with a dominant negative beside the boundary: by 2^-15 in float32, by 2^-30 and 2^-45 in float64."""
     for exponent, dtype in ((15, "float32"), (30, "float64"), (45, "float64")):
         for sign in (1, -1):
             yield from _beside_boundary(entry, name, "BesideBoundary", sign * 2.0**-exponent, dtype)
 
 
 def _beside_boundary(entry: Variant, name: str, flag: str, offset: float, dtype: str) -> Iterator[Recipe]:
+    """Yield rows with a dominant negative at the boundary + `offset`, rounded to `dtype`; none for losses without t."""
     if "t" in entry.parameters:
         p = {**entry.parameters, "s": PAPER_SCALES[-1]}
         targets = [c / GRID for c in (125, 122, 119, 116)]
@@ -88,7 +92,7 @@ def _beside_boundary(entry: Variant, name: str, flag: str, offset: float, dtype:
 
 
 def _boundary(loss: SVXSoftmax, cosine: float) -> float:
-    """Return the float64 next to f, on every machine."""
+    """Return the float64 next to f(c), from balls: that of the margin's code may differ between machines."""
     from svref.exact.balls import Given, ball, precision  # packs that are there are read without python-flint
     from svref.exact.cosines import FIRST_BITS
     from svref.exact.margins import Point, held
@@ -108,7 +112,7 @@ def wide(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def _beside(row: list[float]) -> list[float]:
-    """Return a row next to another, 2^-20 away in its first number: exact in float32."""
+    """Return a row that differs from another by 2^-20 in its first number, exactly in float32."""
     return [row[0] + 2.0**-20, *row[1:]]
 
 
@@ -121,7 +125,12 @@ _PACKS = (
         "paper",
         "1.0.0",
         "The papers' parameters, and negatives next to the boundary, for float64 and float32.",
-        {"easy": paper((72, 120), (-64, 64)), "hard": paper((-96, 48), (-64, 120)), "either": either, "narrow": narrow},
+        {
+            "easy": paper((72, 120), (-64, 64)),
+            "hard": paper((-96, 48), (-64, 120)),
+            "either": next_to_boundary,
+            "narrow": beside_boundary,
+        },
     ),
     Pack("head", "1.0.0", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
 )

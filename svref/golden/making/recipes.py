@@ -1,6 +1,7 @@
-"""What a case is made from, and how: dyadic numbers that mean the same in every language.
+"""What a case is made from: parameters and inputs, most of them multiples of 1/128, exact in every format.
 
-No random generator: integers come from SHA-256 of the case's name.
+They are not drawn from a random generator, whose numbers may change between versions and languages. Integers come
+from SHA-256 of a name and a counter.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Matrix = list[list[float]]
 GRID = 128  # cosines are multiples of 1/128
 COTANGENT = (1.5, -0.5, 0.0, 2.0)
 DYADIC = {"m": 0.375, "m1": 1.0, "m2": 0.25, "m3": 0.125, "t": 1.25}
-OTHER = {"m": 0.625, "m1": 1.5, "m2": 0.5, "m3": 0.0625, "t": 2.0}  # a parameter that is ignored shows
+OTHER = {"m": 0.625, "m1": 1.5, "m2": 0.5, "m3": 0.0625, "t": 2.0}  # code that ignores a parameter fails on one set
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Recipe:
     parameters : mapping
         The keyword arguments of the variant's factory.
     flags : tuple of str
-        Why the case exists; each is explained in `flags.NOTES`.
+        Why the case exists; each is explained in `svref.golden.notes`.
     inputs : mapping
         "cosines" (B, C), or "embeddings" (B, D) and "weights" (C, D); "labels" (B,) and "cotangent" (B,).
     """
@@ -69,32 +70,35 @@ class Recipe:
 
 
 class Draw:
-    """Integers from a name: SHA-256 of the name and a counter."""
+    """Integers that depend on a name alone: number i is made of SHA-256 of "<name>/<i>"."""
 
     def __init__(self, name: str) -> None:
         self.name, self.count = name, 0
 
     def integer(self, low: int, high: int) -> int:
-        """Return an integer from low to high."""
+        """Return the next integer, from low to high."""
         self.count += 1
         digest = hashlib.sha256(f"{self.name}/{self.count}".encode()).digest()
         return low + int.from_bytes(digest[:8], "big") % (high - low + 1)
 
     def row(self, length: int, low: int, high: int) -> list[float]:
-        """Return multiples of 1/128."""
+        """Return the next integers from low to high, as multiples of 1/128."""
         return [self.integer(low, high) / GRID for _ in range(length)]
 
 
 def parameters(entry: Variant, values: Parameters, s: float, pieces: int = 4) -> dict[str, float]:
-    """Return the variant's parameters from `values`; those of A-Softmax count pieces."""
-    named = {n: pieces if isinstance(d, int) else values.get(n, d) for n, d in entry.parameters.items()}
+    """Return the parameters of a variant: s, `pieces` for the whole m of A-Softmax, and the others from `values`."""
+    named = {
+        name: pieces if isinstance(default, int) else values.get(name, default)
+        for name, default in entry.parameters.items()
+    }
     return {**named, "s": s}
 
 
 def of_rows(
     entry: Variant, group: str, p: Parameters, flags: tuple[str, ...], targets: list[float], negatives: Matrix
 ) -> Recipe:
-    """Return a recipe of cosines: each row's target is put at a label of its own."""
+    """Return a recipe of cosines from targets and negatives, row by row; labels are drawn, and the target put there."""
     draw = Draw(f"labels/{entry.name}/{group}/{sorted(p.items())}")
     labels = [draw.integer(0, len(row)) for row in negatives]
     cosines = [[*row[:y], c, *row[y:]] for row, y, c in zip(negatives, labels, targets, strict=True)]
@@ -104,5 +108,5 @@ def of_rows(
 
 
 def cotangent(rows: int) -> list[float]:
-    """Return signed, uneven cotangents with a zero."""
+    """Return a cotangent for each row: of both signs, all different, with a zero in the third row."""
     return list(itertools.islice(itertools.cycle(COTANGENT), rows))
