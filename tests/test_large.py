@@ -474,7 +474,7 @@ def test_commands_that_read_large_cases_do_and_the_others_say_so(tiny: Path) -> 
     for read in (golden.load, lambda p: golden.export(p / "x", p), lambda p: golden.find(TINY.id, str(p))):
         with pytest.raises(ValueError, match="holds large cases, which only list, diff, verify, lint and "):
             read(tiny)
-    with pytest.raises(VectorsError, match="of its recipes was dropped"):
+    with pytest.raises(VectorsError, match="which one of its recipes makes, is missing"):
         golden.lint(tiny)
 
 

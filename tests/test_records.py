@@ -15,6 +15,7 @@ from svref.conformance import check
 from svref.golden.expected import expect_vector
 from svref.golden.vectors import Vector
 from svref.judging import condition
+from svref.judging.formats import holds
 from svref.judging.judge import ExpectedOutput, Outputs, judge
 from svref.step import forward
 
@@ -158,6 +159,22 @@ def test_at_a_pole_of_cosines_nothing_is_magnified() -> None:
     for v in PACKS_READ["core"]:
         if "TargetAtPole" in v.flags:
             assert v.scales["loss"].max() < 1 + 4 * v.parameters["s"] * (2 + 4 * v.parameters.get("m", 1))
+
+
+# ---- formats ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_format_holds_zeros_what_is_not_finite_and_numbers_of_its_digits_and_range() -> None:
+    numbers = [0.0, np.inf, np.nan, -0.375, 1 + 2.0**-7, 1 + 2.0**-8, 1 + 2.0**-11, 1 + 2.0**-24, 2.0**-14, 2.0**-15]
+    holding = {
+        "float64": [True] * 10,
+        "float32": [True, True, True, True, True, True, True, False, True, True],
+        "float16": [True, True, True, True, True, True, False, False, True, False],
+        "bfloat16": [True, True, True, True, True, False, False, False, True, True],
+    }
+    for name, expected in holding.items():
+        assert holds(numbers, name).tolist() == expected, name
+    assert not holds(2.0**-1023, "float64")
 
 
 # ---- radii ------------------------------------------------------------------------------------------------------------

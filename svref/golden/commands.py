@@ -52,12 +52,12 @@ def make(
     ImportError
         Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
     """
-    wanted = tuple(dict.fromkeys(packs))
-    for name in wanted:
+    names = tuple(dict.fromkeys(packs))
+    for name in names:
         if name not in (*PACKS, LARGE):
             raise ValueError(f"there is no pack {name!r}; there are {', '.join(PACKS)}, {LARGE}.")
         check_replaceable(Path(directory) / name, name)
-    for name in wanted:
+    for name in names:
         _make(Path(directory) / name, name, progress)
 
 

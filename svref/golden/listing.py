@@ -40,11 +40,11 @@ def lines(
         If the pack is damaged.
     """
     cases = _cases(directory, pack)
-    for name, wanted, known in (
+    for option, value, known in (
         ("variant", variant, {case.variant for case in cases}), ("group", group, {case.group for case in cases}),
     ):  # fmt: skip
-        if wanted is not None and wanted not in known:
-            raise ValueError(f"{name} must be one of {', '.join(sorted(known))}; got {wanted!r}.")
+        if value is not None and value not in known:
+            raise ValueError(f"{option} must be one of {', '.join(sorted(known))}; got {value!r}.")
     return [_line(case) for case in cases if variant in (None, case.variant) and group in (None, case.group)]
 
 

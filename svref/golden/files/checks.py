@@ -119,7 +119,7 @@ def _check_case(variant: str, case: Mapping[str, Json]) -> None:
     _check_whole("labels", labels)
     canonical.mask(case["expected"].get("mask", ()))  # raises if its rows are not of one length
     if canonical.content_digest(case) != case["digest"]:
-        raise ValueError("the numbers were changed; their digest is another.")
+        raise ValueError("the numbers were changed: their digest is not the one in the file.")
     if case["result"] != "error":
         VARIANTS[variant].factory(**case["parameters"])  # raises if a parameter is out of range
         _check_sizes(case, _sizes(case, labels))
@@ -217,7 +217,9 @@ def _check_canonical(pack: PackFiles) -> None:
     for name, (content, data) in {MANIFEST: (pack.manifest, pack.manifest_bytes), **contents}.items():
         with errors_as_damage(pack.root / name):
             if encoded(content) != data:
-                raise ValueError("a file must be RFC 8785 JSON and a line feed; it says the same in other bytes.")
+                raise ValueError(
+                    "a file must be RFC 8785 JSON and a line feed; this one has that content in other bytes."
+                )
 
 
 def _check_errata(pack: PackFiles, ids: Collection[str]) -> None:
@@ -258,10 +260,10 @@ def check_complete(root: Path, ids: Collection[str], recipe_ids: Iterable[str]) 
     """Raise unless the cases of a pack, by their ids, are those of its recipes."""
     required = set(recipe_ids)
     for name in sorted(required.difference(ids)):
-        raise VectorsError(f"{root}: the case {name} of its recipes was dropped. Get the pack again.")
+        raise VectorsError(f"{root}: the case {name}, which one of its recipes makes, is missing. Get the pack again.")
     for name in sorted(set(ids) - required):
         raise VectorsError(
-            f"{root}: the case {name} is of none of its recipes. Give a pack of your own another version."
+            f"{root}: none of its recipes makes the case {name}. Give a pack of your own another version."
         )
 
 

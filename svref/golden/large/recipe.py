@@ -39,14 +39,14 @@ def splitmix64(seed: int, counter: Words) -> Words:
     return x ^ (x >> np.uint64(31))
 
 
-def high(words: Words, n: int) -> Integers:
+def below(words: Words, n: int) -> Integers:
     """Return whole numbers below n from the upper 32 bits."""
     return (((words >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
 
 
-def low(words: Words, n: int) -> Integers:
+def below_by_low_bits(words: Words, n: int) -> Integers:
     """Return whole numbers below n from the lower 32 bits."""
-    return high(words << np.uint64(32), n)
+    return below(words << np.uint64(32), n)
 
 
 class Range(NamedTuple):
@@ -57,7 +57,7 @@ class Range(NamedTuple):
 
     def draw(self, words: Words) -> Integers:
         """Return a number of the range for each random word."""
-        return self.first + high(words, self.last - self.first + 1)
+        return self.first + below(words, self.last - self.first + 1)
 
 
 class Regime(NamedTuple):
@@ -157,7 +157,7 @@ class LargeRecipe:
     @cached_property
     def labels(self) -> IntArray:
         """The target classes, shape (B,)."""
-        return high(self._words(LABELS, 0, self.rows), self.classes).astype(np.intp)
+        return below(self._words(LABELS, 0, self.rows), self.classes).astype(np.intp)
 
     @cached_property
     def targets(self) -> Integers:
@@ -186,7 +186,7 @@ class LargeRecipe:
         numerators = np.empty(self.classes, np.int64)
         for at in threads.even(self.classes, BAND):
             words = self._words(COSINES, b * self.classes + at.start, at.stop - at.start)
-            stands_out = low(words, self.classes) < self.peaks
+            stands_out = below_by_low_bits(words, self.classes) < self.peaks
             numerators[at] = regime.crowd.draw(words)
             numerators[at][stands_out] = regime.peaks.draw(words[stands_out])
         numerators[self.labels[b]] = self.targets[b]
@@ -237,7 +237,7 @@ class LargeRecipe:
         return cls(**{**content, "regimes": regimes, "cotangents": tuple(content["cotangents"])})
 
     def _words(self, stream: int, first: int, count: int) -> Words:
-        """Return `count` outputs of a stream; its seed is output number `stream` of the generator seeded by the case."""
+        """Return `count` outputs of a stream; its seed is output `stream` of the generator seeded by the case."""
         key = int(splitmix64(self.seed, np.array([stream], np.uint64))[0])
         return splitmix64(key, np.arange(first, first + count, dtype=np.uint64))
 
