@@ -195,19 +195,19 @@ def row_cotangent(cotangent: ArrayLike | None, rows: int) -> FloatArray:
     return array
 
 
-def reduction_weights(reduction: str, counted: BoolArray | None, rows: int) -> FloatArray:
-    """Return the weight of each row's loss in what `reduction` returns; "none" weighs like "sum"."""
+def reduction_cotangent(reduction: str, counted: BoolArray | None, rows: int) -> FloatArray:
+    """Return how much each row's loss counts in what `reduction` returns, (B,); "none" counts like "sum"."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}; got {reduction!r}.")
-    weights = np.ones(rows) if counted is None else counted.astype(np.float64)
+    g = np.ones(rows) if counted is None else counted.astype(np.float64)
     if reduction != "mean":
-        return weights
-    if not weights.any():
+        return g
+    if not g.any():
         raise ValueError(
             f"a mean needs at least one row that counts; all {rows} rows carry ignore_index. "
             'Skip this batch, or use reduction="sum".'
         )
-    return weights / weights.sum()
+    return g / g.sum()
 
 
 def check_progress(progress: object) -> None:

@@ -13,12 +13,12 @@ from formulations import candidate
 
 import svref
 from svref import golden
-from svref import step as passes
 from svref.conformance import CandidateError, Report, check, check_values
 from svref.conformance.candidates.adapters import detect
 from svref.conformance.checking import reporting
 from svref.golden.files import pack
 from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle
+from svref.reference import forward
 
 HARD = next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and v.group == "hard")
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -136,7 +136,7 @@ def masked_otherwise(name: str, change: Callable[[np.ndarray, np.ndarray], np.nd
         right = loss.forward(cosines, labels)
         wanted = change(cosines, right.margin_cosine[:, None])
         wanted[right.own] = False
-        step = passes.forward(loss.margin, loss.emphasis, loss.s, cosines, labels, flipped=wanted ^ right.mask)
+        step = forward(loss, cosines, labels, flipped=wanted ^ right.mask)
         return step.loss, loss.backward(step, cotangent).cosines
 
     return mutated

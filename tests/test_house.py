@@ -16,8 +16,8 @@ from svref.margins import Margin
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "svref"
-ROOMS = ["_version", "arrays", "checks", "margins", "emphasis", "engine", "step", "loss", "variants", "head", "exact", "deviations", "judging",
-         "golden", "conformance", "explain", "cli", "shards", "distributed", "dialects"]  # fmt: skip
+ROOMS = ["_version", "arrays", "checks", "margins", "emphasis", "reference", "engine", "explain", "loss", "variants", "head", "exact",
+         "deviations", "judging", "golden", "conformance", "cli", "shards", "distributed", "dialects"]  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 DERIVATION = ROOT / "docs" / "explanation" / "derivation.md"
 
@@ -140,15 +140,25 @@ def test_the_code_cites_equations_that_stand_on_the_page() -> None:
                 assert number in tags, f"{file.name} cites equation {number}"
 
 
-def test_functions_are_short_and_files_hold_one_idea() -> None:
-    for file in FILES:
-        text = file.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 400, file
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
-                body = node.body[1:] if ast.get_docstring(node) else node.body
-                lines = (node.end_lineno - body[0].lineno + 1) if body else 0
-                assert lines <= 25, f"{file.name}: {node.name} has {lines} lines"
+def code_lines(text: str) -> int:
+    """Count the lines that are neither empty, nor a comment, nor part of a docstring."""
+    documented: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            documented |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(i not in documented and bool(line.strip()) and not line.strip().startswith("#") for i, line in lines)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_functions_are_short_and_files_hold_one_idea(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert code_lines(text) <= 320, f"{file.name} has {code_lines(text)} lines of code"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = (node.end_lineno - body[0].lineno + 1) if body else 0
+            assert lines <= 25, f"{file.name}: {node.name} has {lines} lines"
 
 
 def test_nothing_else_is_in_sight_at_the_top() -> None:

@@ -16,7 +16,7 @@ from svref.golden.expected import expect_vector
 from svref.golden.vectors import Vector
 from svref.judging import condition
 from svref.judging.judge import ExpectedOutput, Outputs, judge
-from svref.step import forward
+from svref.reference import forward
 
 PACKS_READ = {name: golden.load(pack=name) for name in ("seed", "core", "paper")}
 ALL = [v for vectors in PACKS_READ.values() for v in vectors]
@@ -207,7 +207,7 @@ def test_the_scales_next_to_a_boundary_are_those_of_the_certified_mask() -> None
     for v in PACKS_READ["paper"]:
         if v.group == "either":
             of_float64 = v.loss.forward(v.inputs["cosines"], v.labels).mask
-            step = forward(*v.loss.parts, v.inputs["cosines"], v.labels, flipped=of_float64 ^ v.mask)
+            step = forward(v.loss, v.inputs["cosines"], v.labels, flipped=of_float64 ^ v.mask)
             scales = condition.scales(step, np.float64)
             for name, values in (("loss", scales.loss), ("cosines", scales.cosines)):
                 assert (v.scales[name] >= values * (1 - 1e-6)).all(), v.id

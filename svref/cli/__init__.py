@@ -19,12 +19,11 @@ try:
     from svref._version import __version__
     from svref.cli.check import check_command
     from svref.cli.diagnose import diagnose_command
+    from svref.cli.explain import explain_command
     from svref.cli.golden import app as golden_app
-    from svref.cli.tools import USAGE, errors, say
+    from svref.cli.tools import USAGE
 except KeyboardInterrupt:
     sys.exit(130)
-
-NOTEBOOK = "sv-softmax-notebook-c076734e"
 
 app = typer.Typer(
     help="The reference of the SV-X-Softmax losses: judge an implementation, or read one loss number by number.",
@@ -36,6 +35,7 @@ app = typer.Typer(
 app.add_typer(golden_app, name="golden")
 app.command("check", short_help="Judge an implementation.")(check_command)
 app.command("diagnose", short_help="Say what an implementation computes.")(diagnose_command)
+app.command("explain", short_help="Print one row step by step.")(explain_command)
 
 
 def main() -> None:
@@ -54,20 +54,3 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         typer.echo(f"svref {__version__}")
         raise typer.Exit
-
-
-@app.command("explain", short_help="Print one row step by step.")
-def explain_command(
-    case_id: Annotated[str, typer.Argument(metavar="[CASE]", help="A case's id, as a report names it.")] = NOTEBOOK,
-    row: Annotated[int | None, typer.Option(help="Which row; the one with the largest loss if left out.")] = None,
-    pack: Annotated[
-        str | None,
-        typer.Option(help="Where the case is: core, paper, seed, or a directory; all that ship if left out."),
-    ] = None,
-) -> None:
-    """Print one row of a golden vector step by step, each formula beside its numbers."""
-    from svref.explain import explain
-    from svref.golden import find
-
-    with errors():
-        say(explain(find(case_id, pack), row))

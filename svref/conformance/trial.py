@@ -14,7 +14,7 @@ from svref.head.shards import Shard
 from svref.judging.expected import expect
 from svref.judging.judge import Expected, Judgement, Outputs, Way, judge
 from svref.loss import SVXSoftmax
-from svref.step import Step
+from svref.reference import Step
 
 
 @dataclass(frozen=True, eq=False)

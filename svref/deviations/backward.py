@@ -7,8 +7,8 @@ import numpy as np
 from svref.arrays import FloatArray, IntArray
 from svref.deviations.kinds import changed_result
 from svref.deviations.logits import CosineRun, Result, right, right_logits
-from svref.engine import kernels
 from svref.loss import SVXSoftmax
+from svref.reference import through_pole
 
 CLAMP = 1 - 1e-7
 
@@ -25,7 +25,7 @@ def one_hot_not_subtracted(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: Floa
     """A hand-written backward returns the softmax: the target is pushed away like a negative."""
     losses, gradient = right(loss, c, y, g)
     step, by_z = loss.forward(c, y), g * np.exp(-losses)
-    gradient[step.own] = kernels.target_gradient(by_z, right_logits(step).slope[step.own], by_z == 0)
+    gradient[step.own] = through_pole(by_z, right_logits(step).slope[step.own], by_z == 0)
     return losses, gradient
 
 

@@ -27,8 +27,15 @@ from typing import Any, cast
 
 from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
-from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle, StraightThrough
-from svref.margins.angular import Tail
+from svref.margins import (
+    AdditiveAngle,
+    AdditiveCosine,
+    Combined,
+    EasyMargin,
+    MultiplicativeAngle,
+    StraightThrough,
+    Tail,
+)
 from svref.variants import VARIANTS
 
 Change = Callable[[SVXSoftmax], SVXSoftmax]  # from the paper's loss to the dialect's

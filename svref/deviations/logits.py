@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
-from svref.engine import kernels
 from svref.loss import SVXSoftmax
-from svref.step import Step
+from svref.reference import Step, finite_or_zero, log_sum_exp, sigmoid, softplus, through_pole
 
 
 class Logits(NamedTuple):
@@ -26,10 +25,11 @@ class Logits(NamedTuple):
     slope: FloatArray
 
 
+Own = tuple[IntArray, IntArray]  # the label's entries (b, y_b)
 Result = tuple[FloatArray, FloatArray]
 CosineRun = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray], Result]
 ToLogits = Callable[[Step], Logits]
-Entropy = Callable[[FloatArray, kernels.Own], Result]
+Entropy = Callable[[FloatArray, Own], Result]
 
 
 def right(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
@@ -48,9 +48,8 @@ def plain(step: Step, f: FloatArray | None = None, slope: FloatArray | None = No
 
 def emphasised(logits: Logits, step: Step, mask: BoolArray | None = None, scale: float | None = None) -> Logits:
     """Return the logits plus log h; `mask` replaces I, and `scale` the s inside h."""
-    s = step.s if scale is None else scale
-    lift = step.emphasis.lift(step.mask if mask is None else mask, step.cosines.dtype)
-    log_h, rise = s * step.emphasis.raised(step.cosines, lift), s * (step.emphasis.slope(lift) - 1)
+    s, used = step.s if scale is None else scale, step.mask if mask is None else mask
+    log_h, rise = step.emphasis.log_h(step.cosines, used, s), s * (step.emphasis.slope(used) - 1)
     return Logits(logits.z + log_h, logits.slope + rise)
 
 
@@ -65,16 +64,14 @@ def but_labels(step: Step, mask: BoolArray) -> BoolArray:
     return mask
 
 
-def cross_entropy(z: FloatArray, own: kernels.Own) -> Result:
+def cross_entropy(z: FloatArray, own: Own) -> Result:
     """Return -log softmax(z)_y and its derivatives by z, relative to the target, so that nothing cancels."""
     r = z - z[own][:, None]
     r[own] = -np.inf
-    weights, mass = kernels.weights(r, r.max(axis=1))
-    a = kernels.log_odds_against(mass)
-    q = kernels.target_error(a)
-    kernels.multiply_rows(weights, q * kernels.share(mass, mass))
-    weights[own] = -q
-    return kernels.loss(a), weights
+    a = log_sum_exp(r)
+    by_z = sigmoid(a)[:, None] * np.exp(r - finite_or_zero(a)[:, None])
+    by_z[own] = -sigmoid(a)
+    return softplus(a), by_z
 
 
 def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun:
@@ -85,6 +82,6 @@ def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)
         dead = (g == 0)[:, None] | (c.shape[1] == 1)
-        return losses, kernels.target_gradient(by_z * g[:, None], slope, dead) + 0.0
+        return losses, through_pole(by_z * g[:, None], slope, dead) + 0.0
 
     return run

@@ -15,7 +15,7 @@ from svref.deviations.target import eased
 from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
-from svref.step import Step
+from svref.reference import Step
 
 DIRTY = 0.4  # an example: the code leaves the threshold to its user, and off by default
 
@@ -136,7 +136,7 @@ def s_missing_in_h(step: Step) -> Logits:
 def h_on_scaled_logits(step: Step) -> Logits:
     """The emphasis t z + t - 1 is applied after the scale: the slope is right, the value lacks (s-1)(t-1)."""
     z, slope = right_logits(step)
-    excess = (step.s - 1) * step.emphasis.lift(step.mask, z.dtype)
+    excess = (step.s - 1) * (step.emphasis.t - 1) * step.mask
     return Logits(z - excess, slope)
 
 

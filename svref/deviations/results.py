@@ -8,8 +8,7 @@ import numpy as np
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations.kinds import Applies, changed_loss, changed_result
-from svref.deviations.logits import CosineRun, Entropy, Result, cross_entropy, from_logits, right, right_logits
-from svref.engine import kernels
+from svref.deviations.logits import CosineRun, Entropy, Own, Result, cross_entropy, from_logits, right, right_logits
 from svref.loss import SVXSoftmax
 
 EPS = 1e-9
@@ -34,7 +33,7 @@ def eps_in_log(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> R
     return from_logits(right_logits, _entropy_with_eps)(loss, c, y, g)
 
 
-def _entropy_with_eps(z: FloatArray, own: kernels.Own) -> Result:
+def _entropy_with_eps(z: FloatArray, own: Own) -> Result:
     """Return -log(p_y + ε) with p_k = exp z_k/(S + ε), and its derivatives by z."""
     p = np.exp(z)
     p /= p.sum(axis=1, keepdims=True) + EPS
@@ -76,7 +75,7 @@ def _largest_logit(loss: SVXSoftmax) -> float:
 def _raw_entropy(dtype: str) -> Entropy:
     """Return log Σ exp z - z_y and its derivatives, infinite where a dtype is, but without its rounding."""
 
-    def entropy(z: FloatArray, own: kernels.Own) -> Result:
+    def entropy(z: FloatArray, own: Own) -> Result:
         e = np.where(np.isinf(np.exp(z.astype(dtype))), np.inf, np.exp(z))
         total = e.sum(axis=1)
         by_z = e / total[:, None]
@@ -136,7 +135,7 @@ def eps_in_loss_alone(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArra
 def with_eps(eps: float) -> CosineRun:
     """Return the computation of -log(softmax(z)_y + ε) and its own gradient."""
 
-    def entropy(z: FloatArray, own: kernels.Own) -> Result:
+    def entropy(z: FloatArray, own: Own) -> Result:
         losses, by_z = cross_entropy(z, own)
         p_y = np.exp(-losses)
         return -np.log(p_y + eps), by_z * (p_y / (p_y + eps))[:, None]

@@ -23,9 +23,9 @@ from svref.margins import (
     MultiplicativeAngle,
     NoMargin,
     StraightThrough,
+    Tail,
 )
-from svref.margins.angular import Tail
-from svref.step import Step
+from svref.reference import Step
 
 _EASY = ("xiaoboCASIA/SV-X-Softmax:fc_layers.py", "cavalleria/cavaface:head/metrics.py")
 _EASY_AM = ("tiandunx/SV-X-Softmax:svfc.py", "JDAI-CV/FaceX-Zoo:head/MV_Softmax.py")

@@ -90,7 +90,7 @@ def value_and_grad(
     checks.check_rows("embeddings", x)
     checks.check_pair(x, weights)
     y, counted = checks.class_indices(labels, len(x), weights.shape[0], ignore_index)
-    g = checks.reduction_weights(reduction, counted, len(y))
+    g = checks.reduction_cotangent(reduction, counted, len(y))
     w = weights.rechunk({1: -1})
     chunks = _Chunks(loss, delayed(x, pure=True), w, delayed(y, pure=True))
     targets = delayed(_checked)(loss, _fold(operator.add, chunks.each(_targets)), x.dtype)

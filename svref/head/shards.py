@@ -36,7 +36,7 @@ from svref.head.geometry import (
 )
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.step import Step, forward
+from svref.reference import Step, forward, sigmoid, through_pole
 
 
 class Kept(NamedTuple):
@@ -102,7 +102,7 @@ class Shard:
     def step(self, flipped: BoolArray | None = None) -> Step:
         """Return the stages over all cosines, of a shard that holds every class; `flipped` as `step.forward` has it."""
         targets = self.targets()
-        return forward(*self.loss.parts, self.cosines(targets), self.labels, angle=Angle(*targets), flipped=flipped)
+        return forward(self.loss, self.cosines(targets), self.labels, angle=Angle(*targets), flipped=flipped)
 
     @np.errstate(under="ignore")
     def cosines(self, targets: FloatArray) -> FloatArray:
@@ -146,9 +146,9 @@ class Shard:
         classes = self._classes()
         shape = len(self.labels), len(self.weights)
         kept = kept or self._negatives(targets, classes, threads.scratch("weights", shape, self.weights.dtype))
-        pull = self.loss.s * kernels.target_error(kernels.log_odds_against(mass)) * g
+        pull = self.loss.s * sigmoid(kernels.log_odds_against(mass)) * g
         by_cosines = kept.weights
-        kernels.multiply_rows(by_cosines, pull * kernels.share(kept.mass, mass))
+        kernels.multiply_rows(by_cosines, pull * kernels.share_factor(kept.mass, mass))
         by_x = by_cosines @ classes.unit
         by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
         without_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
@@ -161,16 +161,16 @@ class Shard:
         return np.flatnonzero(self.labels >= 0)
 
     @property
-    def _own(self) -> kernels.Own:
-        return kernels.Own(self._here, self.labels[self._here])
+    def _own(self) -> kernels.LabelEntries:
+        return kernels.LabelEntries(self._here, self.labels[self._here])
 
     def _classes(self) -> Directions:
         return directions(self.weights, threads.scratch("unit", self.weights.shape, self.weights.dtype))
 
     def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray) -> Kept:
         c = self._cosines(targets, classes)
-        target = kernels.target(self.loss.margin, self.loss.emphasis, Angle(*targets), c.dtype)
-        return Kept(out, tiles.negatives(self.loss.parts, c, target, self._own, out))
+        target = kernels.target(self.loss, Angle(*targets), c.dtype)
+        return Kept(out, tiles.negatives(self.loss, c, target, self._own, out))
 
     def _cosines(self, targets: FloatArray, classes: Directions) -> FloatArray:
         shape = len(self.labels), len(self.weights)
@@ -184,7 +184,7 @@ class Shard:
     def _tie(self, c: FloatArray, target: FloatArray, targets: FloatArray) -> None:
         """Measure as carefully as the targets what may tie with one, so that a class with its weights does."""
         loss = self.loss
-        boundary = kernels.target(loss.margin, loss.emphasis, Angle(*targets), c.dtype).boundary
+        boundary = kernels.target(loss, Angle(*targets), c.dtype).boundary
         level = np.flatnonzero(boundary == target)
         width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
         near, k = np.nonzero(np.abs(c[level] - target[level, None]) <= width)
@@ -195,7 +195,7 @@ class Shard:
 
     def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
         """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
-        by_angle = kernels.target_gradient(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
+        by_angle = through_pole(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
         by_x[self._here] -= by_angle * self.pairs.at_embedding
         classes, which = np.unique(self.labels[self._here], return_inverse=True)
         towards = np.zeros((len(classes), by_w.shape[1]))

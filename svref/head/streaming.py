@@ -124,7 +124,7 @@ def value_and_grad(
     x, w = checks.real_array("embeddings", embeddings, 2), checks.real_array("weights", weights, 2)
     checks.check_pair(x, w)
     y, counted = checks.class_indices(labels, len(x), len(w), ignore_index)
-    g = checks.reduction_weights(reduction, counted, len(y))
+    g = checks.reduction_cotangent(reduction, counted, len(y))
     gradient = checks.output_array("out", out, w.shape, w.dtype, x, w)
     budget = real_parameter("memory", memory, 0.0)
     checks.check_progress(progress)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref import step as passes
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.head import value_and_grad
 from svref.head.geometry import directions
@@ -21,7 +20,7 @@ from svref.judging import condition
 from svref.judging.judge import Expected, ExpectedOutput, Way, rows_where
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.step import Step
+from svref.reference import Step, backward, forward
 
 
 def expect(
@@ -128,7 +127,7 @@ def _step(
     reach: FloatArray | None = None,
 ) -> Step:
     angle = Angle.from_cosine(c[np.arange(len(labels)), labels], reach)
-    return passes.forward(loss.margin, loss.emphasis, loss.s, c, labels, angle=angle, flipped=flipped)
+    return forward(loss, c, labels, angle=angle, flipped=flipped)
 
 
 @np.errstate(under="ignore")
@@ -136,13 +135,13 @@ def _way(step: Step, g: FloatArray, compute: DTypeLike) -> Way:
     scales = condition.scales(step, compute)
     args = (step.cosines.shape[1], step.s, step.emphasis.t, compute)
     pole = np.zeros(step.cosines.shape, dtype=bool)
-    pole[step.own] = _at_pole(step)[step.own.rows]
+    pole[step.own] = _at_pole(step)
     nowhere = np.zeros(len(step.labels), dtype=bool)
     return (
         _right("loss", step.loss, condition.tolerance(scales.loss, *args), nowhere),
         _right(
             "grad_cosines",
-            passes.cosine_gradient(step, g),
+            backward(step, g).cosines,
             condition.tolerance(scales.cosines, *args) * np.abs(g)[:, None],
             pole,
         ),

@@ -12,6 +12,7 @@ from svref.arrays import BoolArray, FloatArray
 from svref.conformance.diagnosing import probes
 from svref.conformance.diagnosing.probes import LOOSE, Finding, Subject, named
 from svref.conformance.diagnosing.sweep import CLEAR, Sweep, applying, named_sweep, sweep
+from svref.judging.figures import is_exact
 from svref.margins import Angle
 
 MASK, TIES = "the mask is decided by", "a tie c_k = f"
@@ -141,7 +142,7 @@ def ties(subject: Subject, is_right: bool) -> Finding:
     """Return whether c_k = f is a support vector, where every formulation has that tie exactly."""
     margin, c = subject.loss.emphasis.boundary or subject.loss.margin, np.array([0.5])
     angle = Angle.from_cosine(c)
-    exact = bool(margin.is_exact(angle, subject.dtype)[0])
+    exact = bool(is_exact(margin, angle, subject.dtype)[0])
     if not exact or not is_right:
         why = "f, the mask or h differs already" if exact else "f has no exact value: choose a dyadic m, such as 0.25"
         return Finding(TIES, "cannot be told", why, None)

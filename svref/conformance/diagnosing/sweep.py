@@ -36,7 +36,7 @@ def sweep(subject: Subject, targets: FloatArray, levels: FloatArray, f: FloatArr
 def lifts(subject: Subject, levels: FloatArray) -> FloatArray:
     """Return log h/s of a support vector at each level."""
     emphasis = subject.loss.emphasis
-    return emphasis.raised(levels, np.full_like(levels, emphasis.t - 1))
+    return (emphasis.t - 1) * emphasis.growth(levels)
 
 
 def ideal(got: Sweep, lifts: FloatArray, f: FloatArray, error: FloatArray) -> Sweep:

@@ -17,10 +17,10 @@ from svref.arrays import BoolArray, FloatArray
 from svref.conformance.candidates.call import GRADIENTS, STAGES
 from svref.conformance.mistakes.explanations import Diagnosis
 from svref.conformance.trial import Trial
-from svref.engine import kernels
 from svref.judging import condition
+from svref.judging.figures import figures
 from svref.judging.formats import format_of
-from svref.step import Step
+from svref.reference import Step
 
 ORDER = (*STAGES, "loss", *GRADIENTS["cosine"], *GRADIENTS["head"])
 Values = Mapping[str, NDArray[Any]]
@@ -100,14 +100,12 @@ def _on_the_way(step: Step) -> dict[str, NDArray[Any]]:
 def _widths(step: Step, trial: Trial) -> dict[str, FloatArray]:
     """Return how far rounding may carry each quantity on the way; a mask may differ where it is undecided."""
     u = 8 * format_of(trial.compute).unit_roundoff
-    fs = step.margin.figures(step.angle, u / 8).value
+    fs = figures(step.margin, step.angle, u / 8).value
     near, _ = condition.undecided(step, trial.compute)
     reach = np.sqrt(trial.arrays[0].shape[-1]) if trial.level == "head" else 0.0
     widest = step.s * step.emphasis.t * (2 + np.abs(step.margin_cosine) + fs)
     own = np.zeros_like(step.cosines, dtype=np.float64)
-    own[kernels.own_entries(step.labels, slice(0, step.cosines.shape[1]))] = (
-        np.inf
-    )  # a label's column may hold anything
+    own[step.own] = np.inf  # a label's column may hold anything
     return {
         "cosines": np.full(step.cosines.shape, u * (1 + reach)),
         "margin_cosine": u * (1 + reach + fs),

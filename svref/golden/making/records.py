@@ -27,7 +27,7 @@ from svref.head.shards import Shard
 from svref.judging import condition
 from svref.judging.formats import FORMATS, format_of
 from svref.loss import SVXSoftmax
-from svref.step import Step, forward
+from svref.reference import Step, forward
 
 POLICIES = ["infinity", "nan", "zero", "slope"]
 JUDGED = ("float64", "float32")  # the formats whose undecided decisions have their other branch in the file
@@ -114,7 +114,7 @@ def _told(truth: Truth | HeadTruth, outputs: dict[str, Json], scales: dict[str, 
 
 def _decided(loss: SVXSoftmax, c: Any, y: Any, mask: BoolArray) -> Step:
     """Return the step of a certified mask, which float64 may decide otherwise next to a boundary."""
-    return forward(*loss.parts, c, y, flipped=loss.forward(c, y).mask ^ mask)
+    return forward(loss, c, y, flipped=loss.forward(c, y).mask ^ mask)
 
 
 def _outputs(truth: Truth, rows: Any = slice(None)) -> dict[str, Json]:
