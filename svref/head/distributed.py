@@ -1,8 +1,8 @@
 """The head on a Dask cluster: class weights as a dask array in chunks of classes, its gradient as another.
 
-Every chunk is a shard, and what the shards exchange is what `svref.shards` says: target cosines, (peak, total), and
-parts of the gradient by the embeddings. Dask runs it on the threads of this process, or on the cluster whose client
-is active; a chunk lost with its worker is computed again.
+Every chunk is a shard. The shards exchange what `svref.head.shards` lists: the targets' cosines, the masses
+(peak, total), and the parts of the gradient by the embeddings. Dask runs them on the threads of this process, or on
+the cluster whose client is active. A chunk that is lost with its worker is computed again.
 
 Needs the extra ``dask``: ``pip install 'svref[dask]'``.
 """

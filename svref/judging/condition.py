@@ -1,4 +1,4 @@
-r"""How far rounding may carry each output: the condition scales K, and the tolerance made of them.
+r"""How far rounding may carry each output: the condition scales K, and the tolerance made from them.
 
 A candidate is right in an element if
 
@@ -93,11 +93,12 @@ def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeL
 def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolArray, FloatArray]:
     """Return which mask decisions (B, C) rounding in `dtype` may take either way, and its reach at branches (B,).
 
-    The band is 4 u (1 + fs) max(1, |c_k|, |f|) wide, with f what decides the mask (equation 42). It is empty where
-    all numbers have so few digits that no formulation rounds them, so that a dyadic tie is decided. The reach is
-    negative in rows whose branches are decided. Without an emphasis no decision of the mask matters.
+    A decision is undecided if c_k is within 4 u (1 + fs) max(1, |c_k|, |f|) of the boundary f (equation 42). A tie of
+    numbers with few digits is decided all the same, because no formulation rounds them. Without an emphasis the mask
+    does not matter, and none is undecided. The reach is how far around c_y a switch of f (a tail, an easy margin) may
+    go either way; it is negative in rows without such a switch.
 
-    At head level every cosine carries √D units more, `dimensions` being D, and f what its slope makes of them.
+    At head level, D = `dimensions`, every cosine has an error of √D units more, and f that error times its slope.
     """
     u, spread = unit_roundoff(dtype), np.sqrt(dimensions)
     decider = step.emphasis.boundary or step.margin
@@ -118,7 +119,8 @@ def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolAr
 def rounds_to_pole(step: Step, dtype: DTypeLike, dimensions: int) -> BoolArray:
     """Return the rows of a head whose target's cosine may come out as ±1 in `dtype`, without being it.
 
-    1 - |c| is within what rounding does to a cosine of D products, and df/dc, a number, may come out infinite.
+    There 1 - |c| is within the rounding error of a sum of D products, so that df/dc, which is finite, may come out
+    infinite.
     """
     within = UNDECIDED * unit_roundoff(dtype) * (1 + np.sqrt(dimensions))
     sine = step.angle.sine
@@ -133,7 +135,7 @@ def _by_logits(step: Step) -> FloatArray:
 
 
 def _cosine_sensitivities(step: Step, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
-    """Return |dL/dc|, and how far it moves if every cosine of the row moves by 1, to first order.
+    """Return |dL/dc|, and to first order how far it moves if every cosine of the row moves by 1.
 
     With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
     q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. Slopes at a pole are capped at u^-1/2, where the working
