@@ -243,7 +243,7 @@ def with_tail(tail: Callable[[np.ndarray], np.ndarray], name: str) -> Run:
         f = np.where(c < -np.cos(0.5), tail(c), np.cos(np.arccos(c) + 0.5))
         hard = (cosines > f[:, None]) & ~own
         z = S * cosines.astype(np.float64)
-        z += S * np.where(hard, loss.emphasis.raised(cosines, np.full(cosines.shape, loss.emphasis.t - 1)), 0)
+        z += S * loss.emphasis.log_h(cosines, hard, 1.0)
         z[own] = S * f
         return np.logaddexp.reduce(z, axis=1).astype(cosines.dtype) - z[own].astype(cosines.dtype), None
 
