@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from accuracy import regimes
+from accuracy import PAGE, regimes
 from rows import MARGINS, MORE_MARGINS, batch
 
 from svref import VARIANTS, SupportVectors, SVXSoftmax, exact, reference
@@ -107,3 +107,4 @@ def test_the_float32_reference_is_right_to_the_last_bit_nearly_everywhere() -> N
     total = sum(found.values())
     assert found["equal"] >= 0.999 * total  # measured: all of them
     assert not farther
+    assert f"{total:,} float32 numbers" in PAGE.read_text(encoding="utf-8")
