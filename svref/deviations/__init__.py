@@ -3,7 +3,8 @@
 Nothing here is the paper's loss; the right formulas are in svref/reference.py. The mistakes serve two purposes. A
 golden case is worth as much as the mistakes it exposes, which `svref golden power` counts. And a candidate that fails
 `svref check` is named by the deviation that computes the same wrong numbers. So every deviation runs in float64: from
-cosines to the losses and the gradient that the wrong code returns, and from embeddings and weights to its gradients.
+cosines to the losses and the gradient that the wrong code returns, and from embeddings and weights to its losses and
+gradients by both.
 
 A deviation is one short function. Its decorator (see `kinds`) says how it differs from the right computation:
 
@@ -24,9 +25,11 @@ express it. Then run two tests:
                                 to BACKWARD_ONLY there. Write its formula out in LITERAL: that is a check by hand.
     tests/test_pages.py         docs/reference/deviations.md lists it, which `python tests/test_pages.py --write` does
 
-Then `svref golden power` must count a case that exposes it, once the packs are made again. Mistakes that no run of
-(cosines, labels, cotangent) or of (embeddings, weights, labels, cotangent) can show are not here;
-docs/reference/deviations.md lists them, each with the reason.
+The packs list the deviations that each case exposes, so `svref golden verify` then reports packs that were made before.
+Once they are made again, `svref golden power` must count a case that exposes the new deviation.
+
+To add a dialect, see `dialects`. Mistakes that no run of (cosines, labels, cotangent) or of (embeddings, weights,
+labels, cotangent) can show are not here; docs/reference/deviations.md lists them, each with the reason.
 """
 
 from __future__ import annotations

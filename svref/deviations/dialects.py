@@ -5,8 +5,8 @@ a variant, and how that code counts the parameters. The facts come from running 
 is here.
 
 A loss of a dialect is the paper's loss with deviations (`svref.deviations`) applied to it, and is written as their
-names. Only a deviation that is another loss (`Deviation.change`) can stand there. What no `SVXSoftmax` can express has
-no dialect, but may have a deviation:
+names. Only a deviation that is another loss (`Deviation.change`) can stand there. What public code does and no
+`SVXSoftmax` can express is in no dialect, but may be a deviation:
 
     s = |x|, in SphereFace heads                       s-is-the-norm
     a constant inside the log                          eps-in-log
@@ -18,10 +18,11 @@ no dialect, but may have a deviation:
     f = c - 1 + cos m beyond π; θ + m clipped to π     tail-parallel; tail-clipped
     the sine of all classes, a clamp beside a tail     sine-of-whole-row; tail-linear
     a tail of the combined margin                      none
-    λ of SphereFace that falls with each call          none: a loss has no state; here is the λ it ends with
+    λ of SphereFace that falls with each call          none: a loss has no state; a dialect has the last λ
 
 To add a dialect, add one entry to the table at the end of this file and one section to docs/reference/dialects.md.
-tests/test_dialects.py says what is missing: the formula written out in `OTHER`, the section, a row of its table.
+tests/test_dialects.py then says what is missing: the code's formula in its table `OTHER`, which is written by hand and
+compared with the dialect; the section of the page; a row for each loss.
 """
 
 from __future__ import annotations
@@ -37,21 +38,21 @@ from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
 Convention = Callable[[str, Mapping[str, float]], dict[str, float]]  # of a variant and the paper's parameters
-CHANGES = {name: entry.change for name, entry in DEVIATIONS.items() if entry.change is not None}
+_CHANGES = {name: entry.change for name, entry in DEVIATIONS.items() if entry.change is not None}
 
 
 def as_in_the_paper(variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return the parameters as they are."""
+    """Return the parameters as they are: the code counts as the paper does."""
     return dict(parameters)
 
 
 def t_less_one(variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return them with t - 1 for t, without rounding: t - 1 has no more digits than t."""
+    """Return the parameters with t - 1 for t. Nothing is rounded, since t - 1 has no more digits than t."""
     return {name: value - 1 if name == "t" else value for name, value in parameters.items()}
 
 
 def angle_in_degrees(variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return them with the margin of arc-softmax in degrees; other variants have none that is an angle."""
+    """Return the parameters with m of arc-softmax in degrees; the code has no other variant whose m is an angle."""
     return {k: math.degrees(v) if (variant, k) == ("arc-softmax", "m") else v for k, v in parameters.items()}
 
 
@@ -62,18 +63,18 @@ class Dialect:
     Parameters
     ----------
     name : str
-        Lower case, with hyphens.
+        In lower case, with hyphens.
     summary : str
-        What differs from the paper, in one sentence.
+        What differs from the paper, in one sentence that users read.
     seen : tuple of str
         Where: "owner/repository:path".
     losses : mapping of str to tuple of str
         By variant: the names of the deviations that make the loss this code computes when it is asked for that
         variant. They are applied to the paper's loss in this order; an empty tuple is the paper's loss.
     to_code : function
-        From a variant and its parameters as the paper counts them to those this code takes.
+        Takes a variant and its parameters as the paper counts them; returns them as this code counts them.
     besides : tuple of str
-        Deviations of part of this code that no loss of svref has: at poles, in its number format, in its head.
+        Names of deviations of this code that no loss of svref has: at c = ±1, in its number format, in its head.
 
     Examples
     --------
@@ -96,18 +97,20 @@ class Dialect:
     def loss(self, variant: str, **parameters: Any) -> SVXSoftmax:
         """Return the loss this code computes when asked for a variant.
 
-        The parameters are the variant's, as the paper counts them (t = 1 is off, radians), with its defaults. Where
-        they switch off what the code does wrong (t = 1, no margin), this is the paper's loss or equals it.
+        The parameters are the variant's, as the paper counts them (t = 1 is off, angles are in radians), with its
+        defaults. A deviation changes nothing where they switch off what it is about: the emphasis at t = 1, the margin
+        at m = 0. The losses and the gradient by the cosines are the code's all the same, but the derivatives by that
+        t or m are the paper's.
 
         Raises
         ------
         ValueError, TypeError
             If this code has no such loss, or a parameter is unknown or lies outside its range.
         """
-        self._check(variant)
+        self._check_variant(variant)
         loss = VARIANTS[variant].factory(**parameters)
         for name in self.losses[variant]:
-            loss = CHANGES[name](loss)
+            loss = _CHANGES[name](loss)
         return loss
 
     def parameters(self, variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
@@ -115,10 +118,10 @@ class Dialect:
 
         The ports are called by the variant's names, m for a margin, s for a scale. Raises as `loss` does.
         """
-        self._check(variant)
+        self._check_variant(variant)
         return self.to_code(variant, parameters)
 
-    def _check(self, variant: str) -> None:
+    def _check_variant(self, variant: str) -> None:
         if variant not in self.losses:
             has = ", ".join(name for name in VARIANTS if name in self.losses)
             raise ValueError(f"loss must be one that {self.name} has: {has}; got {variant!r}.")
@@ -133,7 +136,7 @@ _EASY = ("easy-margin-above-0",)
 _EASY_FULL_MASK = ("mask-on-uneased-margin", "easy-margin-above-0")
 _EASY_ABOVE_M_FULL_MASK = ("mask-on-uneased-margin-above-m", "easy-margin-above-m")
 
-# ---- the code: a table, hence four or five lines an entry -----------------------------------------------------------
+# ---- the table of dialects, and above it what several of them share ------------------------------------------------
 
 _XIAOBO = "xiaoboCASIA/SV-X-Softmax:fc_layers.py"
 _CAVAFACE = "cavalleria/cavaface:head/metrics.py"

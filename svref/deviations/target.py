@@ -38,19 +38,16 @@ def margin_ignored(loss: SVXSoftmax) -> SVXSoftmax:
     return replace(loss, margin=NoMargin()) if which.has_margin(loss) else loss
 
 
-@changed_logits(
-    "f = c_y + m, or cos(m1 θ - m2) + m3",
-    applies=which.has_additive_part,
-)
+@changed_logits("f = c_y + m, or cos(m1 θ - m2) + m3", applies=which.has_additive_part)
 def sign_of_margin_flipped(step: Step) -> Logits:
     """The margin raises the target's cosine, but should lower it.
 
     Losses are too small, and fewer negatives are support vectors.
     """
-    return with_another_margin(step, *_margin_with_flipped_sign(step.margin, step.angle))
+    return logits_with_another_margin(step, *_with_flipped_sign(step.margin, step.angle))
 
 
-def with_another_margin(step: Step, f: FloatArray, slope: FloatArray) -> Logits:
+def logits_with_another_margin(step: Step, f: FloatArray, slope: FloatArray) -> Logits:
     """Return the logits with another f and df/dc. The mask compares with that f, unless it has its own boundary."""
     mask = step.mask if step.emphasis.boundary else without_labels(step, step.cosines > f[:, None])
     return emphasised(margin_logits(step, f, slope), step, mask)
@@ -151,7 +148,7 @@ def tail_reflect(loss: SVXSoftmax) -> SVXSoftmax:
 )
 def tail_parallel(step: Step) -> Logits:
     """Beyond θ + m = π the slope is 1, where the paper's is negative. f is continuous there: it is -1 at θ + m = π."""
-    return _with_tail_logits(step, lambda c, m: c - 1 + math.cos(m), 1.0)
+    return _logits_with_tail(step, lambda c, m: c - 1 + math.cos(m), 1.0)
 
 
 @changed_logits(
@@ -162,16 +159,16 @@ def tail_parallel(step: Step) -> Logits:
 )
 def tail_clipped(step: Step) -> Logits:
     """θ + m is clipped to π, so that targets beyond have no gradient."""
-    return _with_tail_logits(step, lambda c, m: np.full_like(c, -1.0), 0.0)
+    return _logits_with_tail(step, lambda c, m: np.full_like(c, -1.0), 0.0)
 
 
-def _with_tail_logits(step: Step, tail: Callable[[FloatArray, float], FloatArray], slope: float) -> Logits:
+def _logits_with_tail(step: Step, tail: Callable[[FloatArray, float], FloatArray], slope: float) -> Logits:
     """Return the logits with another f and slope where θ + m > π; the mask compares with that f."""
     c, f, slopes = step.target_cosine, step.margin_cosine, step.margin.by_cosine(step.angle)
     if isinstance(step.margin, AdditiveAngle):
         beyond = c < -math.cos(step.margin.m)
         f, slopes = np.where(beyond, tail(c, step.margin.m), f), np.where(beyond, slope, slopes)
-    return with_another_margin(step, f, slopes)
+    return logits_with_another_margin(step, f, slopes)
 
 
 @changed_loss("f = cos(m θ)", "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py")
@@ -264,7 +261,7 @@ def sine_of_whole_row(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArra
     return losses, np.where((np.abs(c) == 1) & ~own, np.nan, gradient)
 
 
-def _margin_with_flipped_sign(margin: Margin, angle: Angle) -> tuple[FloatArray, FloatArray]:
+def _with_flipped_sign(margin: Margin, angle: Angle) -> tuple[FloatArray, FloatArray]:
     """Return f = cos(m1 θ - m2) + m3 and df/dc, for a margin that is cos(m1 θ + m2) - m3."""
     m1, m2, m3 = which.as_combined(margin) or (1.0, 0.0, 0.0)
     if m2 == 0:
