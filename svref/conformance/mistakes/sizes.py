@@ -14,7 +14,7 @@ from svref.deviations import DEVIATIONS, Deviation
 from svref.deviations.backward import CLAMP, clamped
 from svref.deviations.heads import NORM_EPS, with_norm_eps
 from svref.deviations.logits import CosineRun
-from svref.deviations.normalisation import through
+from svref.deviations.normalisation import head_around
 from svref.deviations.results import with_eps
 from svref.judging.formats import FORMATS, format_of
 from svref.judging.judge import Expected
@@ -49,7 +49,7 @@ def clamps_in_float32() -> Iterator[Deviation]:
     """Yield the clamps of the registry at the number of float32 that theirs rounds to."""
     for name, of_target in (("clamp-kills-gradient", False), ("clamp-of-target-kills-gradient", True)):
         run = clamped(float(np.float32(CLAMP)), of_target)
-        yield replace(DEVIATIONS[name], name=f"{name}(1e-07 in float32)", on_cosines=run, on_head=through(run))
+        yield replace(DEVIATIONS[name], name=f"{name}(1e-07 in float32)", on_cosines=run, on_head=head_around(run))
 
 
 def _clamps(name: str, c: str) -> Iterator[Hypothesis]:
@@ -135,7 +135,7 @@ class _Row:
 
 def _sized(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
     """Return the hypothesis of a deviation with another size."""
-    return _named(replace(about, on_cosines=run, on_head=through(run)), size, formula)
+    return _named(replace(about, on_cosines=run, on_head=head_around(run)), size, formula)
 
 
 def _named(sized: Deviation, size: str, formula: str) -> Hypothesis:
