@@ -1,6 +1,6 @@
 """The way from vectors to cosines and back, in parts, so that a deviation can normalise wrongly.
 
-This file is no reference: the right head is svref/head. Here the normalisation n of the embeddings and that of the
+This file is no reference: the right head is the end of svref/reference.py, and svref/head at every angle. Here the normalisation n of the embeddings and that of the
 weights are arguments of `head_around`, and each is a function that returns n(v) together with its way back:
 
     forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
@@ -19,6 +19,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.deviations.logits import CosineRun
 from svref.head.geometry import row_dot
 from svref.loss import SVXSoftmax
+from svref.reference import through_unit_rows, unit_rows
 
 Backward = Callable[[FloatArray], FloatArray]  # from the gradient by n(v) to that by v
 Normaliser = Callable[[FloatArray], tuple[FloatArray, Backward]]
@@ -36,9 +37,8 @@ def lengths(rows: FloatArray) -> FloatArray:
 
 def by_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
     """Return v/|v| and its way back: the right normalisation."""
-    length = lengths(rows)
-    unit = rows / length
-    return unit, lambda g: (g - row_dot(g, unit)[:, None] * unit) / length
+    unit, length = unit_rows(rows)
+    return unit, lambda g: through_unit_rows(g, unit, length)
 
 
 def by_constant_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
