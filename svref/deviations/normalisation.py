@@ -1,7 +1,8 @@
 """The way from vectors to cosines and back, in parts, so that a deviation can normalise wrongly.
 
-This file is no reference: the right head is the end of svref/reference.py, and svref/head at every angle. Here the normalisation n of the embeddings and that of the
-weights are arguments of `head_around`, and each is a function that returns n(v) together with its way back:
+This file is no reference: the right head stands at the end of svref/reference.py, and for every angle in svref/head.
+The normalisation n of the embeddings and that of the weights are arguments of `head_around`. Each is a function that
+returns n(v) together with its way back:
 
     forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
     backward   dL/dx̂_b = Σ_k g_bk ŵ_k,  dL/dŵ_k = Σ_b g_bk x̂_b,  then back through n
