@@ -132,14 +132,14 @@ def _tie(above: Ball, cosine: Cosine, decider: MarginBalls, at: Point) -> int | 
 def _lift_by_t(loss: SVXSoftmax, balls: list[Ball], mask: list[bool]) -> list[Ball]:
     """Return dlog h_k/dt / s: c_k + 1 (adaptive) or 1 (fixed) for support vectors, 0 for the other classes."""
     adaptive = loss.emphasis.form == "adaptive"
-    return [(c + 1 if adaptive else ONE) if is_hard else ZERO for c, is_hard in zip(balls, mask, strict=True)]
+    return [(c + 1 if adaptive else ONE) if in_mask else ZERO for c, in_mask in zip(balls, mask, strict=True)]
 
 
 def _relative_logits(loss: SVXSoftmax, label: int, decisions: Decisions, by_t: list[Ball]) -> list[Ball]:
     """Return d_k, the logits relative to the target's, divided by s: exactly 0 for the label and for a c_k = f."""
     t_less_one = ball(loss.emphasis.t) - 1
     triples = zip(decisions.above_f, decisions.mask, by_t, strict=True)
-    d = [above + t_less_one * lift if is_hard else above for above, is_hard, lift in triples]
+    d = [above + t_less_one * lift if in_mask else above for above, in_mask, lift in triples]
     d[label] = ZERO
     return d
 
@@ -174,7 +174,7 @@ class _ClassWeights:
         adaptive, q = loss.emphasis.form == "adaptive", self.target_error(label)
         plain = g * self.s
         steep = plain * (ball(loss.emphasis.t) if adaptive else ONE)
-        slopes = [steep if is_hard else plain for is_hard in decisions.mask]
+        slopes = [steep if in_mask else plain for in_mask in decisions.mask]
         p = self.probabilities()
         by_cosines = [_times(x, slope) for x, slope in zip(p, slopes, strict=True)]
         by_cosines[label] = self._by_target(q, decisions.margin.by_cosine, g)

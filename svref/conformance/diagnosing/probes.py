@@ -9,8 +9,8 @@ Rows of four classes with all three negatives at -1, or two of them, single out 
     O(-1, -1, -1) = 3 e^{r(-1)}                  hence f = -1 - log(O/3)/s
     O(c_k, -1, -1) = e^{r(c_k)} + 2 e^{r(-1)}    hence log h_k/s = r(c_k)/s - (c_k - f)
 
-The first line needs no mask, because adaptive h is 1 at c_k = -1 whether or not I_k = 1. Neither line presumes a
-form of f, I or h.
+The first line needs no mask: adaptive h is 1 at c_k = -1 whether or not I_k = 1, and with fixed h the negatives at -1
+are no support vectors as long as f > -1 (`target` corrects the others). Neither line presumes a form of f, I or h.
 
 Rounding may move a loss by the tolerance of `svref.judging.condition`. As dO = e^L dL, it moves the odds by e^L times
 as much. So every measured value comes with its own error. In float32 the loss of a high target rounds to almost
