@@ -19,7 +19,7 @@ class ArrayAdapter:
     """Calls a function that returns the losses and their gradients as arrays.
 
     The function is given ``cotangent=`` if its signature names it. Otherwise its gradients are those of Σ L_b, and
-    `aligned` multiplies their rows.
+    `outputs_for_cotangent` multiplies their rows.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ArrayAdapter:
         result = self.function(*given, **call.parameters, **extra)
         remarks = remarks_on_writes(call, given)
         losses, gradients, stages = parts_of(result, call.level)
-        losses, gradients = plain(losses), tuple(None if v is None else plain(v) for v in gradients)
+        losses, gradients = to_numpy(losses), tuple(None if v is None else to_numpy(v) for v in gradients)
         return Answer(losses, gradients, g if losses.ndim else None, stages, remarks)
 
     @property
@@ -62,7 +62,7 @@ class ArrayAdapter:
 
 def remarks_on_writes(call: Call, given: Sequence[Any]) -> tuple[str, ...]:
     """Return a remark if the candidate has written into the arrays or the labels that it was given."""
-    pairs = zip((*call.arrays, call.labels), map(plain, given), strict=True)
+    pairs = zip((*call.arrays, call.labels), map(to_numpy, given), strict=True)
     written = any(not np.array_equal(before, after) for before, after in pairs)
     return ("writes into its inputs",) if written else ()
 
@@ -72,7 +72,7 @@ def parts_of(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str,
     wanted = GRADIENTS[level]
     if isinstance(result, Mapping):
         losses, stages = losses_and_stages(result)
-        return losses, tuple(result.get(name) for name in wanted), {name: plain(v) for name, v in stages.items()}
+        return losses, tuple(result.get(name) for name in wanted), {name: to_numpy(v) for name, v in stages.items()}
     if isinstance(result, tuple) and len(result) == 2 and level == "head" and isinstance(result[1], tuple):
         result = (result[0], *result[1])
     if not isinstance(result, tuple) or len(result) != 1 + len(wanted):
@@ -91,7 +91,7 @@ def losses_and_stages(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     return result["loss"], {name: result[name] for name in STAGES if name in result}
 
 
-def plain(values: Any) -> NDArray[Any]:
+def to_numpy(values: Any) -> NDArray[Any]:
     """Return an array of any framework as a NumPy array."""
     if isinstance(values, np.ma.MaskedArray):
         raise CandidateError("outputs must be plain arrays; got a masked array, which hides what it masks.")
@@ -107,7 +107,7 @@ def plain(values: Any) -> NDArray[Any]:
         raise CandidateError(f"outputs must be arrays of numbers; got a {type(values).__name__}: {error}") from error
 
 
-def aligned(answer: Answer, call: Call, factor: float | None = None) -> dict[str, NDArray[Any]]:
+def outputs_for_cotangent(answer: Answer, call: Call, factor: float | None = None) -> dict[str, NDArray[Any]]:
     """Return the outputs by name, with gradients for the g that was asked for.
 
     Each row of the gradients by cosines and by embeddings belongs to one sample, so that another g only multiplies

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from svref.arrays import FloatArray
-from svref.conformance.candidates.arrays import losses_and_stages, plain, remarks_on_writes
+from svref.conformance.candidates.arrays import losses_and_stages, remarks_on_writes, to_numpy
 from svref.conformance.candidates.call import Answer, Call, CandidateError, ForeignError, Function, hint_of
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
@@ -175,6 +175,6 @@ def answer_of(
     """Return the tensors of a framework as an answer of NumPy arrays."""
     if gradients[0] is None:
         raise CandidateError(f"{NO_GRADIENT}.")
-    found = tuple(None if v is None else plain(v) for v in gradients)
+    found = tuple(None if v is None else to_numpy(v) for v in gradients)
     applied = call.cotangent if len(losses.shape) == 1 else None
-    return Answer(plain(losses), found, applied, {name: plain(v) for name, v in stages.items()}, remarks)
+    return Answer(to_numpy(losses), found, applied, {name: to_numpy(v) for name, v in stages.items()}, remarks)

@@ -14,7 +14,7 @@ from svref import checks
 from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.adapters import AnswersAdapter
-from svref.conformance.candidates.arrays import plain
+from svref.conformance.candidates.arrays import to_numpy
 from svref.conformance.candidates.call import Call, Level, check_outputs
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.checking.report import Report, report_of
@@ -258,4 +258,4 @@ def check_values(
 
 def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """Return arrays and tensors in their own dtype, and numbers in lists in the dtype of the cosines."""
-    return plain(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)
+    return to_numpy(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svref.conformance.candidates.arrays import aligned
+from svref.conformance.candidates.arrays import outputs_for_cotangent
 from svref.conformance.candidates.call import Answer, Call, CandidateError, check_outputs, outputs_of
 from svref.conformance.candidates.guard import Guard, Mishap
 from svref.conformance.trial import Trial
@@ -54,7 +54,7 @@ CONTROLS: Mapping[str, Spoil] = {
 }
 
 
-def blind(trials: Sequence[Trial]) -> list[str]:
+def blind_controls(trials: Sequence[Trial]) -> list[str]:
     """Return the controls that pass, each as "control in output": no case shows that output to be wrong.
 
     Only outputs with an element that passed and says something can be spoiled; others are left out.
@@ -94,7 +94,7 @@ def _spoiled(trial: Trial, quantity: Quantity, spoil: Spoil) -> NDArray[Any]:
 # ---- called again -----------------------------------------------------------------------------------------------
 
 
-def remembers(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[CallFinding | Mishap]:
+def ask_again(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[CallFinding | Mishap]:
     """Ask every case again, then one row alone of the first case of each group; return the first surprise of each.
 
     A surprise is a difference from the first answer, or a mishap that shows nothing about the answer.
@@ -125,7 +125,7 @@ def _again(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     what, answer = "the second call", _ask(guard, call, trial.factor)
     if isinstance(answer, Mishap):
         return _as_difference(answer, what)
-    return _difference(trial, aligned(answer, call, trial.factor), what)
+    return _difference(trial, outputs_for_cotangent(answer, call, trial.factor), what)
 
 
 def _row_alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
@@ -139,7 +139,7 @@ def _row_alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     answer = _ask(guard, row, factor)
     if isinstance(answer, Mishap):  # no answer to a row alone shows no influence of other rows
         return _prefixed(answer, what)
-    outputs = aligned(answer, row, factor)
+    outputs = outputs_for_cotangent(answer, row, factor)
     of_batch = ("grad_weights", "loss") if reduced else ("grad_weights",)
     whole = {name: np.array(trial.outputs[name]) for name in outputs if name in trial.outputs and name not in of_batch}
     for name, values in whole.items():
@@ -147,7 +147,9 @@ def _row_alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     return _difference(trial, whole, what)
 
 
-def ignored_row_counts(guard: Guard, call: Call, trial: Trial, ignore_index: int = -100) -> list[CallFinding | Mishap]:
+def ask_with_ignored_row(
+    guard: Guard, call: Call, trial: Trial, ignore_index: int = -100
+) -> list[CallFinding | Mishap]:
     """Ask a case with row 0 ignored; return what is wrong: its loss and gradient must be 0, other rows the same."""
     labels = call.labels.copy()
     labels[0] = ignore_index
@@ -168,7 +170,9 @@ def _counted(answer: Answer, call: Call, trial: Trial) -> str:
         return ""  # the mean over fewer rows is another number
     if answer.losses[0] != 0:
         return f"the loss of a row with the ignored label is {answer.losses[0]:.9g}, should be 0, as its gradient"
-    others = {name: np.array(values) for name, values in aligned(answer, call).items() if name != "grad_weights"}
+    others = {
+        name: np.array(values) for name, values in outputs_for_cotangent(answer, call).items() if name != "grad_weights"
+    }
     for name, values in others.items():
         values[0] = trial.outputs[name][0]
     return _difference(trial, others, "a batch with an ignored row")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.checks import Progress
-from svref.conformance.candidates.arrays import aligned
+from svref.conformance.candidates.arrays import outputs_for_cotangent
 from svref.conformance.candidates.call import (
     Answer,
     Call,
@@ -22,7 +22,7 @@ from svref.conformance.candidates.call import (
     outputs_of,
 )
 from svref.conformance.candidates.guard import Guard, Mishap
-from svref.conformance.checking.controls import CallFinding, blind, ignored_row_counts, remembers
+from svref.conformance.checking.controls import CallFinding, ask_again, ask_with_ignored_row, blind_controls
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import Dialect
 from svref.golden.expected import expect_vector
@@ -139,17 +139,17 @@ def run(plan: Plan, vectors: Sequence[Vector], reduction: str | None, progress: 
             progress(i + 1, len(vectors))
     if plan.callable and result.trials:
         _call_again(plan, {v.id: plan.call(v) for v in numeric}, result)
-    result.blind += blind(result.trials)
+    result.blind += blind_controls(result.trials)
     return result
 
 
 def _call_again(plan: Plan, calls: dict[str, Call], result: Run) -> None:
     """Ask what only calling again shows, and add the findings and mishaps to the result."""
-    surprises = remembers(plan.guard, calls, result.trials)
+    surprises = ask_again(plan.guard, calls, result.trials)
     if plan.ignores:
         several_rows = (trial for trial in result.trials if len(trial.labels) > 1)
         trial = next(several_rows, result.trials[0])  # an ignored row should have others beside it
-        surprises += ignored_row_counts(plan.guard, calls[trial.id], trial)
+        surprises += ask_with_ignored_row(plan.guard, calls[trial.id], trial)
     result.findings += [one for one in surprises if isinstance(one, CallFinding)]
     result.mishaps += [one for one in surprises if isinstance(one, Mishap)]
 
@@ -193,7 +193,7 @@ def _outputs(plan: Plan, call: Call, answer: Answer, factor: float | None) -> di
     A candidate that does not take the cotangent returns a gradient by weights for another one. It is then asked row by
     row, and the gradients of the rows are added up with the right factors.
     """
-    outputs = aligned(answer, call, factor)
+    outputs = outputs_for_cotangent(answer, call, factor)
     if call.level == "head" and "grad_weights" not in outputs and answer.gradients[1] is not None and plan.callable:
         total = np.zeros(answer.gradients[1].shape)
         for b, g in enumerate(call.cotangent):

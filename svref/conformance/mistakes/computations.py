@@ -60,12 +60,12 @@ _caches: list[Any] = []
 
 
 def remembered(function: _Function) -> _Function:
-    """Keep the last results of a function of a trial, for other hypotheses that ask the same, until `forget`."""
+    """Keep the last results of a function of a trial, for other hypotheses that ask the same."""
     _caches.append(lru_cache(maxsize=REMEMBERED)(function))
     return _caches[-1]
 
 
-def forget() -> None:
+def forget_results() -> None:
     """Forget all remembered results, which would keep the cases of a check in memory."""
     for cache in _caches:
         cache.cache_clear()

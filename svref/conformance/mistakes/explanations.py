@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from svref.conformance.mistakes.computations import forget
+from svref.conformance.mistakes.computations import forget_results
 from svref.conformance.mistakes.guesses import losing, narrowed_changes, pairs, singles
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import DOWNCAST
@@ -75,7 +75,7 @@ def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Explan
                 return tuple(_explanation(h, len(failing), 0, failing, entry) for h in complete)
         return _closest(known, failing, passing, entry)
     finally:
-        forget()
+        forget_results()
 
 
 def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:

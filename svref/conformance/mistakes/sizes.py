@@ -35,17 +35,17 @@ from svref.margins import MultiplicativeAngle
 EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)  # in a logarithm
 NORM_EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)  # in a length
 EDGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # the distance of a clamp from ±1
-DOWNCAST = "precision-downcast"  # the names of all hypotheses of a format begin so
+DOWNCAST = "precision-downcast"  # the names of all hypotheses of a number format begin with this
 WIDER = 8.0  # times the tolerance: the row that an annealing is fitted to has an error of its own
 BISECTIONS = 60  # of a share between 0 and 1: more than a float64 has digits
-MOST_ANNEALED = 2.0**52  # λ at which f is c: the margin is gone
+MOST_ANNEALED = 2.0**52  # a λ so large that f = c in float64, without any margin
 
 
 def sized() -> Iterator[Hypothesis]:
     """Yield every mistake that has a size, in the usual sizes and in a fitted one."""
     yield _described(ANNEALING, ANNEALING.name, FittedSize(_fitted_annealing, WIDER))
     for eps in EPSILONS:
-        yield _computed(DEVIATIONS["eps-in-log"], f"{eps:g}", f"L = -log(p_y + {eps:g})", with_eps(eps))
+        yield _with_size_on_cosines(DEVIATIONS["eps-in-log"], f"{eps:g}", f"L = -log(p_y + {eps:g})", with_eps(eps))
     yield _described(_ANY_EPS, _ANY_EPS.name, FittedSize(_fitted_eps))
     yield from _clamps("clamp-kills-gradient", "c")
     yield from _clamps("clamp-of-target-kills-gradient", "c_y")
@@ -72,7 +72,7 @@ def _clamps(name: str, c: str) -> Iterator[Hypothesis]:
         formula = f"{c} := clip({c}, -1 + {edge:g}, 1 - {edge:g}), ∂{c}/∂{c} = 0 beyond"
         for size, end in ((f"{edge:g}", 1 - edge), (f"{edge:g} in float32", float(np.float32(1 - edge)))):
             if end != CLAMP:  # the registry has that one
-                yield _computed(DEVIATIONS[name], size, formula, clamped(end, of_target=c == "c_y"))
+                yield _with_size_on_cosines(DEVIATIONS[name], size, formula, clamped(end, of_target=c == "c_y"))
 
 
 def _norms() -> Iterator[Hypothesis]:
@@ -81,24 +81,24 @@ def _norms() -> Iterator[Hypothesis]:
     for eps in NORM_EPSILONS:
         if eps != NORM_EPS:  # the registry has that one
             formula = f"x̂ = x/(|x| + {eps:g}), ŵ_k = w_k/(|w_k| + {eps:g})"
-            yield _wrong(replace(about, formula=formula, on_head=with_norm_eps(eps)), f"{eps:g}")
+            yield _with_size(replace(about, formula=formula, on_head=with_norm_eps(eps)), f"{eps:g}")
         formula = f"x̂ = x/sqrt(|x|² + {eps:g}), ŵ_k = w_k/sqrt(|w_k|² + {eps:g})"
         run = with_norm_eps(eps, under_root=True)
-        yield _wrong(replace(about, formula=formula, on_head=run), f"{eps:g} under the root")
+        yield _with_size(replace(about, formula=formula, on_head=run), f"{eps:g} under the root")
 
 
-def _computed(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
+def _with_size_on_cosines(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
     """Return the hypothesis of a deviation on cosines with another size."""
-    return _wrong(replace(about, formula=formula, on_cosines=run, on_head=through(run)), size)
+    return _with_size(replace(about, formula=formula, on_cosines=run, on_head=through(run)), size)
 
 
-def _wrong(deviation: Deviation, size: str) -> Hypothesis:
+def _with_size(deviation: Deviation, size: str) -> Hypothesis:
     """Return the hypothesis of a wrong computation, with its size in the name."""
     return _described(deviation, f"{deviation.name}({size})", WrongComputation(deviation))
 
 
 def _described(about: Deviation, name: str, computation: FittedSize | NarrowerFormat | WrongComputation) -> Hypothesis:
-    """Return a hypothesis that has its formula, effect and places from a deviation."""
+    """Return a hypothesis with the formula, the effect and the places of a deviation."""
     return Hypothesis(name, about.formula, about.effect, about.seen, computation)
 
 
@@ -109,7 +109,7 @@ _ANY_EPS = replace(DEVIATIONS["eps-in-log"], name="eps-in-log(any ε)", formula=
 
 
 def _fitted_eps(trial: Trial) -> WrongComputation | None:
-    """Return an ε beside the probability, p_y + ε: the one that the row whose loss is most wrong tells."""
+    """Return the loss -log(p_y + ε) with the ε that fits the row whose loss is most wrong; None where no ε > 0 does."""
     if trial.level == "head" or trial.factor is not None:
         return None
     right = trial.expected.ways[0][0].value
