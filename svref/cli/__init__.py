@@ -1,4 +1,7 @@
-"""The command `svref`: check, diagnose, explain, golden. Exit codes: 0 right, 1 wrong, 2 usage, 3 damaged vectors."""
+"""The command `svref`: check, diagnose, explain, golden.
+
+Exit codes: 0 right; 1 wrong; 2 wrong options, or a candidate that cannot be judged; 3 damaged vectors.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ except ImportError:
     print("svref: the command line needs typer and rich: pip install 'svref[cli]'", file=sys.stderr)
     sys.exit(2)
 except KeyboardInterrupt:
-    sys.exit(130)  # as typer does once it runs
+    sys.exit(130)  # the exit code that typer gives to an interrupt once it runs
 
 try:
     from svref._version import __version__
@@ -39,7 +42,7 @@ app.command("explain", short_help="Print one row step by step.")(explain_command
 
 
 def main() -> None:
-    """Run the command; what goes wrong inside is a usage error to a caller, never the verdict "wrong"."""
+    """Run the command. An error inside svref exits with 2, so that no caller takes it for the verdict "wrong"."""
     try:
         app()
     except KeyboardInterrupt:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from svref.arrays import BoolArray, FloatArray
+
 
 class Format(NamedTuple):
     """A binary format by its digits and its range.
@@ -44,3 +46,12 @@ FORMATS = {
 def format_of(dtype: DTypeLike) -> Format:
     """Return the format of a dtype, or of a name such as "bfloat16"."""
     return FORMATS[dtype if isinstance(dtype, str) else np.dtype(dtype).name]
+
+
+def holds(values: FloatArray, name: str) -> BoolArray:
+    """Return where the digits of a format suffice for a number; its range is left out of account.
+
+    NaN is held by no format, infinities by all.
+    """
+    mantissa = np.frexp(values)[0] * 2.0 ** format_of(name).digits
+    return np.asarray(mantissa == np.rint(mantissa))

@@ -11,10 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from svref._version import __version__
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.call import Answer, Call, CandidateError
+from svref.conformance.candidates.call import Answer, Call, CandidateError, check_dtypes, check_outputs, outputs_of
 from svref.conformance.candidates.guard import Guard, Mishap
-from svref.conformance.candidates.outputs import check_dtypes, check_outputs, returned
-from svref.conformance.checking.options import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.diagnosing.behaviour import ordinary_rows
 from svref.conformance.diagnosing.findings import Finding
 from svref.conformance.diagnosing.identify import identify
@@ -175,7 +174,7 @@ def _bound(guard: Guard, parameters: Mapping[str, float]) -> BoundCandidate:
         found = guard(call)
         if isinstance(found, Mishap):
             raise CandidateError(found.message)
-        outputs = returned(found, call)
+        outputs = outputs_of(found, call)
         check_outputs(outputs, call, None if found.losses.ndim else 1.0)
         check_dtypes(outputs, call)
         return found
