@@ -27,7 +27,7 @@ from svref.margins import (
     NoMargin,
     StraightThrough,
 )
-from svref.step import Gradients, Step
+from svref.reference import Gradients, Step
 from svref.variants import (
     VARIANTS,
     a_softmax,

@@ -1,7 +1,7 @@
-"""Every check of an input, and its message.
+"""Every check of an input or of a parameter, and its message.
 
-Each function is called once, at the public edge, before any work is done; the rooms behind it assume valid
-arrays. A message says what must hold, what arrived, where first and how often, and what to do about it.
+Each public function calls these first, before any work is done, so that all code behind it may assume valid arrays.
+A message says what must hold, what arrived, where first and how often, and what to do about it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ def check_finite(name: str, array: FloatArray, extremes: tuple[float, float] | N
 
 
 def output_array(name: str, out: object, shape: tuple[int, ...], dtype: np.dtype[Any], *read: FloatArray) -> FloatArray:
-    """Return `out`, or a new array if it is None; raise unless it can take the result as it is, and none of `read`."""
+    """Return `out`, or a new array if it is None.
+
+    Raise unless `out` has the shape, the dtype and the layout of the result, is writeable, and shares no memory with
+    an array in `read`.
+    """
     if out is None:
         return np.empty(shape, dtype)
     if not isinstance(out, np.ndarray) or type(out) not in (np.ndarray, np.memmap):
@@ -82,7 +86,7 @@ def refuse_first(name: str, array: NDArray[Any], wrong: BoolArray, must: str, ad
 
 
 def _shown(value: Any) -> str:
-    """Return the shortest text that still tells 1.0000001 from 1."""
+    """Return a number in as many digits as it needs: 1.0000001 must not be shown as 1."""
     return str(value)
 
 
@@ -133,7 +137,7 @@ def class_indices(
 ) -> tuple[IntArray, BoolArray | None]:
     """Return the labels as indices (B,), and which rows count (None: all of them).
 
-    Ignored rows get the index 0, so that later stages need no special case; their cotangent is zero.
+    Ignored rows get the index 0, so that the computation needs no special case; their cotangent is 0.
     """
     array = _as_array("labels", labels)
     if array.ndim == 2:
@@ -195,19 +199,19 @@ def row_cotangent(cotangent: ArrayLike | None, rows: int) -> FloatArray:
     return array
 
 
-def reduction_weights(reduction: str, counted: BoolArray | None, rows: int) -> FloatArray:
-    """Return the weight of each row's loss in what `reduction` returns; "none" weighs like "sum"."""
+def reduction_cotangent(reduction: str, counted: BoolArray | None, rows: int) -> FloatArray:
+    """Return how much each row's loss counts in what `reduction` returns, (B,); "none" counts like "sum"."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}; got {reduction!r}.")
-    weights = np.ones(rows) if counted is None else counted.astype(np.float64)
+    g = np.ones(rows) if counted is None else counted.astype(np.float64)
     if reduction != "mean":
-        return weights
-    if not weights.any():
+        return g
+    if not g.any():
         raise ValueError(
             f"a mean needs at least one row that counts; all {rows} rows carry ignore_index. "
             'Skip this batch, or use reduction="sum".'
         )
-    return weights / weights.sum()
+    return g / g.sum()
 
 
 def check_progress(progress: object) -> None:
@@ -238,6 +242,9 @@ def check_rows(name: str, array: FloatArray) -> None:
             f"{name} must have no zero row: it has no direction; got {name}[{int(np.argmax(zero))}] = 0 "
             f"({np.count_nonzero(zero)} of {len(zero)} rows)."
         )
+
+
+# ---- parameters of a loss -------------------------------------------------------------------------------------------
 
 
 def real_parameter(name: str, value: object, low: float, high: float = math.inf, *, open_low: bool = False) -> float:

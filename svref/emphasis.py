@@ -1,4 +1,13 @@
-"""Which negatives are support vectors, and by how much each is emphasised: h, forward beside backward."""
+"""Which negatives are support vectors, and by how much each is emphasised: four functions.
+
+    mask         I_k = [c_k > f]                   held constant in the backward pass
+    log_h        log h_k = s (t - 1)(c_k + 1) I_k
+    slope        d(c_k + log h_k / s)/dc_k = 1 + (t - 1) I_k
+    log_h_by_t   dlog h_k/dt = s (c_k + 1) I_k
+
+In the fixed form of the MV-Softmax paper 1 stands for c_k + 1, and the slope is 1. Equations 5 to 8 of
+docs/explanation/derivation.md.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +15,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from svref.arrays import BoolArray, FloatArray
 from svref.checks import emphasis_parameter, one_of
@@ -61,20 +69,30 @@ class SupportVectors:
         if self.boundary is not None and not isinstance(self.boundary, Margin):
             raise TypeError(f"boundary must be a margin object or None; got {self.boundary!r}.")
 
-    def lift(self, mask: BoolArray, dtype: DTypeLike, out: FloatArray | None = None) -> FloatArray:
-        """Return (t - 1) I, what every function below is made of."""
-        return np.multiply(mask, self.t - 1, out=out, dtype=dtype)
+    def mask(self, cosines: FloatArray, boundary: FloatArray) -> BoolArray:
+        """Return I_k = [c_k > boundary], strictly (equation 5); the caller clears the label's column."""
+        return np.greater(cosines, boundary[:, None])
 
-    def raised(
-        self, cosines: FloatArray, lift: FloatArray | BoolArray | float, out: FloatArray | None = None
-    ) -> FloatArray:
-        """Return log h / s (equation 6), by which the emphasis raises a cosine; for lift = I, its derivative by t."""
-        raised = np.add(cosines, 1, out=out)
+    def log_h(self, cosines: FloatArray, mask: BoolArray, s: float) -> FloatArray:
+        """Return log h_k = s (t - 1)(c_k + 1) I_k, in the fixed form s (t - 1) I_k (equation 6)."""
+        return s * (self.t - 1) * self.growth(cosines) * mask
+
+    def slope(self, mask: BoolArray) -> FloatArray:
+        """Return d(c_k + log h_k / s)/dc_k = 1 + (t - 1) I_k, in the fixed form 1 (equation 7)."""
+        return 1 + (self.t - 1) * self.growth_slope * mask
+
+    def log_h_by_t(self, cosines: FloatArray, mask: BoolArray, s: float) -> FloatArray:
+        """Return dlog h_k/dt = s (c_k + 1) I_k, in the fixed form s I_k (equation 8)."""
+        return s * self.growth(cosines) * mask
+
+    def growth(self, cosines: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Return c_k + 1, in the fixed form 1: what log h_k has besides s (t - 1) I_k. Written to `out` if given."""
+        growth = np.add(cosines, 1, out=out)
         if self.form == "fixed":
-            raised[...] = 1
-        raised *= lift
-        return raised
+            growth[...] = 1
+        return growth
 
-    def slope(self, lift: FloatArray | float, out: FloatArray | None = None) -> FloatArray:
-        """Return d(c_k + log h_k / s)/dc_k (equation 7): 1 + (t - 1) is t, as t - 1 has no more digits than t."""
-        return np.add(lift if self.form == "adaptive" else np.zeros_like(lift), 1, out=out)
+    @property
+    def growth_slope(self) -> float:
+        """The derivative of `growth` by the cosine: 1, in the fixed form 0."""
+        return 1.0 if self.form == "adaptive" else 0.0

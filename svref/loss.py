@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from svref import checks
-from svref import step as passes
+from svref import checks, reference
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.checks import real_parameter
 from svref.emphasis import SupportVectors
 from svref.engine import tiles
 from svref.margins import Angle, Margin, NoMargin
-from svref.step import Gradients, Step
+from svref.reference import Gradients, Step
 
 
 def check_loss(loss: object) -> None:
@@ -75,11 +74,6 @@ class SVXSoftmax:
         object.__setattr__(self, "s", real_parameter("s", self.s, 0.0, open_low=True))
 
     @property
-    def parts(self) -> tiles.Parts:
-        """The margin, the emphasis and the scale, as the stages take them."""
-        return tiles.Parts(self.margin, self.emphasis, self.s)
-
-    @property
     def angular(self) -> bool:
         """Whether the cosines must lie in [-1, 1]."""
         boundary = self.emphasis.boundary
@@ -113,8 +107,8 @@ class SVXSoftmax:
             that are not class indices or one-hot, and a mean over no rows.
         """
         c, y, counted = self.checked(cosines, labels, ignore_index)
-        weights = checks.reduction_weights(reduction, counted, len(y))
-        return tiles.reduced(tiles.log_odds(self.parts, c, y), counted, weights, reduction, c.dtype)
+        g = checks.reduction_cotangent(reduction, counted, len(y))
+        return tiles.reduced(tiles.log_odds(self, c, y), counted, g, reduction, c.dtype)
 
     def value_and_grad(
         self,
@@ -141,14 +135,14 @@ class SVXSoftmax:
             the target's entry is a signed infinity.
         """
         c, y, counted = self.checked(cosines, labels, ignore_index)
-        weights = checks.reduction_weights(reduction, counted, len(y))
+        g = checks.reduction_cotangent(reduction, counted, len(y))
         gradient = checks.output_array("out", out, c.shape, c.dtype, c)
-        a = tiles.value_and_gradient(self.parts, c, y, weights, gradient)
-        return tiles.reduced(a, counted, weights, reduction, c.dtype), gradient
+        a = tiles.value_and_gradient(self, c, y, g, gradient)
+        return tiles.reduced(a, counted, g, reduction, c.dtype), gradient
 
     def forward(self, cosines: ArrayLike, labels: ArrayLike, *, ignore_index: int | None = None) -> Step:
         """Return every quantity of the forward pass, by its name. Parameters, errors: as `value`."""
-        return self._forward(*self.checked(cosines, labels, ignore_index))
+        return reference.forward(self, *self.checked(cosines, labels, ignore_index))
 
     def backward(self, step: Step, cotangent: ArrayLike | None = None) -> Gradients:
         """Return the gradients of Σ cotangent_b L_b by the cosines, and each row's by s, t and margin parameters.
@@ -176,7 +170,7 @@ class SVXSoftmax:
             made_by = SVXSoftmax(step.margin, step.emphasis, step.s)
             raise ValueError(f"step must come from forward of this loss, {self!r}; it was made by {made_by!r}.")
         g = checks.row_cotangent(cotangent, len(step.labels))
-        return passes.gradients(step, g if step.counted is None else g * step.counted)
+        return reference.backward(step, g if step.counted is None else g * step.counted)
 
     def checked(
         self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
@@ -199,6 +193,3 @@ class SVXSoftmax:
                 values.append(self.emphasis.boundary.value(angle))
         highest = max(largest, *(float(np.abs(value).max()) for value in values))
         checks.check_logits(highest, self.s, self.emphasis.t, dtype)
-
-    def _forward(self, cosines: FloatArray, labels: IntArray, counted: BoolArray | None) -> Step:
-        return passes.forward(self.margin, self.emphasis, self.s, cosines, labels, counted)

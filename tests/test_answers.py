@@ -235,8 +235,8 @@ def test_answers_to_no_case_are_counted_as_a_remark(inputs: Path, tmp_path: Path
     content["answers"] |= {"sv-am-softmax-typo-00000000": {"loss": [1.0]}, "nonsense": {"loss": [1.0]}}
     report = judged(tmp_path, content)
     assert report.ok
-    assert report.remarks == {"answers what is no case of the pack, first sv-am-softmax-typo-00000000": 2}
-    assert "2 cases: the candidate answers what is no case of the pack, first sv-am-softmax-typo-" in str(report)
+    assert report.remarks == {"answers cases that the pack does not have, first sv-am-softmax-typo-00000000": 2}
+    assert "2 cases: the candidate answers cases that the pack does not have, first sv-am-softmax-typo-" in str(report)
     assert judged(tmp_path, program(inputs)).remarks == {}
 
 

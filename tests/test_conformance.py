@@ -13,12 +13,12 @@ from formulations import candidate
 
 import svref
 from svref import golden
-from svref import step as passes
 from svref.conformance import CandidateError, Report, check, check_values
 from svref.conformance.candidates.adapters import detect
-from svref.conformance.checking import reporting
+from svref.conformance.checking import report as reports
 from svref.golden.files.checks import validate
 from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle
+from svref.reference import forward
 
 HARD = next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and v.group == "hard")
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -136,7 +136,7 @@ def masked_otherwise(name: str, change: Callable[[np.ndarray, np.ndarray], np.nd
         right = loss.forward(cosines, labels)
         wanted = change(cosines, right.margin_cosine[:, None])
         wanted[right.own] = False
-        step = passes.forward(loss.margin, loss.emphasis, loss.s, cosines, labels, flipped=wanted ^ right.mask)
+        step = forward(loss, cosines, labels, flipped=wanted ^ right.mask)
         return step.loss, loss.backward(step, cotangent).cosines
 
     return mutated
@@ -155,7 +155,7 @@ MASKS = {
 @pytest.fixture
 def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for no name: that is most of the time of a check that fails, and tests of the diagnosis do it."""
-    monkeypatch.setattr(reporting, "explanations", lambda trials, entry: ())
+    monkeypatch.setattr(reports, "explanations", lambda trials, entry: ())
 
 
 @pytest.mark.usefixtures("undiagnosed")
@@ -473,9 +473,12 @@ def test_a_candidate_cannot_change_what_it_is_judged_by() -> None:
 
 
 def test_progress_sees_every_case() -> None:
-    seen: list[golden.Vector] = []
-    check(named(""), "sv-am-softmax", progress=lambda cases: (seen.append(c) or c for c in cases))
-    assert len(seen) == sum(v.variant == "sv-am-softmax" and v.level == "cosine" for v in golden.load())
+    seen: list[tuple[int, int]] = []
+    check(named(""), "sv-am-softmax", progress=lambda done, total: seen.append((done, total)))
+    cases = sum(v.variant == "sv-am-softmax" and v.level == "cosine" for v in golden.load())
+    assert seen == [(done, cases) for done in range(1, cases + 1)]
+    with pytest.raises(TypeError, match="progress must be a function of two integers, done and total; got 7"):
+        check(named(""), "sv-am-softmax", progress=7)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

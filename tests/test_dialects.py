@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -296,6 +298,7 @@ def test_a_dialect_says_what_differs_and_where_it_was_seen(entry: Dialect) -> No
     assert all(re.fullmatch(r"[\w.-]+/[\w.-]+:[\w./-]+", place) for place in entry.seen)
     assert entry.losses
     assert set(entry.losses) <= set(svref.VARIANTS)
+    assert all(DEVIATIONS[name].change is not None for names in entry.losses.values() for name in names)
     assert set(entry.besides) <= set(DEVIATIONS)
 
 
@@ -305,6 +308,14 @@ def test_the_repr_of_a_dialect_and_of_its_losses_reads_back(entry: Dialect) -> N
     for variant in entry.losses:
         loss = entry.loss(variant)
         assert eval(repr(loss), vars(svref)) == loss  # noqa: S307
+
+
+@pytest.mark.parametrize(("name", "variant"), PAIRS)
+def test_each_name_of_a_loss_changes_something_at_the_defaults_or_at_t_one(name: str, variant: str) -> None:
+    entry, t = DIALECTS[name], {"t": 1.0} if "t" in svref.VARIANTS[variant].parameters else {}
+    for left_out in entry.losses[variant]:
+        shorter = replace(entry, losses={variant: tuple(n for n in entry.losses[variant] if n != left_out)})
+        assert any(shorter.loss(variant, **p) != entry.loss(variant, **p) for p in ({}, t)), left_out
 
 
 def test_the_registry_cannot_be_written_to() -> None:
@@ -334,12 +345,38 @@ def test_the_page_has_a_section_for_each_dialect_in_order() -> None:
 @pytest.mark.parametrize("name", DIALECTS)
 def test_the_table_of_a_dialect_lists_its_losses_as_they_are(name: str) -> None:
     entry, listed = DIALECTS[name], {}
-    for _, variant, expression in rows(sections()[name]):
+    for _, variant, expression, deviations in rows(sections()[name]):
         listed[variant.strip("`")] = expression.strip("`")
+        assert tuple(re.findall(r"`([^`]+)`", deviations)) == entry.losses[variant.strip("`")]
+        assert deviations.startswith("`") or deviations == "none"
     assert set(listed) == set(entry.losses)
     for variant, expression in listed.items():
         parameters = parameters_of(variant, 16.0)
         assert eval(expression, {**vars(svref), **parameters}) == entry.loss(variant, **parameters)  # noqa: S307
+
+
+@pytest.mark.parametrize(("name", "variant"), PAIRS)
+def test_where_parameters_switch_a_mistake_off_values_and_gradients_are_those_of_the_table(
+    name: str, variant: str
+) -> None:
+    table = {row[1].strip("`"): row[2].strip("`") for row in rows(sections()[name])}
+    cosines, labels = random_cosines(-0.99, 0.99)
+    cosines[:2] = [1.0, -0.5, 0.25, -1.0, 0.75, 0.0, 0.5], [-1.0, 0.5, 1.0, 0.25, -0.75, 0.0, -0.25]
+    labels[:2] = 0
+    for parameters in switched_off(parameters_of(variant, 4.0)):
+        written = eval(table[variant], {**vars(svref), **parameters})  # noqa: S307
+        got = DIALECTS[name].loss(variant, **parameters).value_and_grad(cosines, labels, reduction="none")
+        expected = written.value_and_grad(cosines, labels, reduction="none")
+        rounding = 2e-15 if DIALECTS[name].losses[variant] == ("annealing-left-on",) else 0.0  # of (5c + c)/6
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=rounding, atol=rounding)
+
+
+def switched_off(parameters: dict[str, float]) -> list[dict[str, float]]:
+    """The parameters with t = 1, without a margin, and with neither, as far as there are such parameters."""
+    no_emphasis = {"t": 1.0} if "t" in parameters else {}
+    no_margin = {"m": 1 if parameters["m"] == DEFAULT_M["a"] else 0.0} if "m" in parameters else {}
+    return [parameters | no_emphasis, parameters | no_margin, parameters | no_emphasis | no_margin]
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -366,6 +403,8 @@ def test_what_is_the_papers_and_what_is_not_expressible_exist_by_name() -> None:
 
 def named_in_the_docstring() -> list[str]:
     """The right column of the list in the module's docstring, but for what has no deviation."""
-    lines = [line.strip() for line in str(svref.dialects.__doc__).splitlines() if line.startswith("    ")]
+    lines = [
+        line.strip() for line in str(sys.modules[Dialect.__module__].__doc__).splitlines() if line.startswith("    ")
+    ]
     right = [re.split(r"\s{2,}", line)[-1] for line in lines]
     return [name for cell in right if not cell.startswith("none") for name in re.split(r"[,;] ", cell)]

@@ -51,29 +51,27 @@ def test_the_pages_use_no_other_kind_of_block() -> None:
         assert {t.info.strip() for t in tokens if t.type == "fence"} <= {"sh", "text", "python"}, page
 
 
-def setup_commands() -> list[str]:
+def commands() -> list[str]:
     return [line for block in fences(ROOT / "README.md", "sh") for line in block.splitlines()]
 
 
 def test_the_readme_has_exactly_two_commands_that_set_up_a_virtual_environment() -> None:
-    assert sum("-m venv" in line for line in setup_commands()) == 2
-    assert setup_commands()[1].endswith(".venv/bin/python -m pytest")
+    first, second = (line for line in commands() if "-m venv" in line)
+    assert commands()[0] == first
+    assert second.endswith(".venv/bin/python -m pytest")
 
 
-def readme_checks() -> list[list[str]]:
-    """The `svref check` commands of the README's first block."""
-    parts = [part.strip() for part in setup_commands()[0].split("&&")]
-    return [shlex.split(part)[1:] for part in parts if part.startswith(".venv/bin/svref ")]
+def svref_command(line: str) -> subprocess.CompletedProcess[str]:
+    """Run what a line of the README runs last, a command of svref."""
+    arguments = shlex.split(line.split("&&")[-1].strip().removeprefix(".venv/bin/svref "))
+    script = "from svref.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, encoding="utf-8", check=False, cwd=ROOT
+    )
 
 
-def test_the_readme_prints_what_its_first_command_prints() -> None:
-    right, wrong = (
-        subprocess.run(
-            [sys.executable, "-c", "from svref.cli import main; main()", *arguments],
-            capture_output=True, encoding="utf-8", check=False, cwd=ROOT,
-        )
-        for arguments in readme_checks()
-    )  # fmt: skip
+def test_the_readmes_first_command_ends_well_and_the_next_shows_a_wrong_example() -> None:
+    right, wrong = map(svref_command, commands()[:2])
     assert (right.returncode, wrong.returncode) == (0, 1)
     assert right.stdout.endswith("PASS\n")
     printed = fences(ROOT / "README.md", "text")[0]

@@ -23,7 +23,7 @@ import svref
 from svref import SupportVectors, SVXSoftmax, exact
 from svref.exact import balls, margins, rounding
 from svref.exact import rows as rows_in_balls
-from svref.exact.rounding import Certified, Split
+from svref.exact.rounding import Certified, LimitAndRest
 from svref.margins import (
     AdditiveAngle,
     AdditiveCosine,
@@ -145,7 +145,10 @@ def test_a_tie_is_proven_on_every_piece_that_may_hold() -> None:
     d = 1 << 90
     n, square = d * d, 2 * d * d + 1  # c_y² = 1/2 - 2^-182, next to a kink of m = 4; c_k = T_4(c_y) of the other piece
     other = balls.fmpz(8 * n * n - 8 * n * square + square * square)
-    cosines = [balls.Between(balls.fmpz(d), balls.fmpz(square)), balls.Between(other, balls.fmpz(square) ** 4)]
+    cosines = [
+        balls.VectorCosine(balls.fmpz(d), balls.fmpz(square)),
+        balls.VectorCosine(other, balls.fmpz(square) ** 4),
+    ]
     loss = SVXSoftmax(MultiplicativeAngle(4), SupportVectors(1.2), s=4.0)
     with ctx.workprec(160), pytest.raises(balls.UndecidedError):
         rows_in_balls.evaluate(loss, cosines, 0, balls.ONE)
@@ -232,13 +235,13 @@ def test_a_tail_and_an_easy_margin_begin_where_they_say(tail: str) -> None:
     assert easy.loss.hi[0] == exact.evaluate(svref.softmax(s=2.0), [[0.25, 0.0]], [0]).loss.hi[0]
 
 
-def test_every_margin_has_a_ball_twin_and_one_without_is_named() -> None:
-    default = margins.held.dispatch(object)
+def test_every_margin_has_a_form_in_balls_and_one_without_is_named() -> None:
+    default = margins.margin_in_balls.dispatch(object)
     for cls in Margin.__subclasses__():
         if cls.__module__.startswith("svref."):
-            assert margins.held.dispatch(cls) is not default, f"{cls.__name__} has no ball twin"
-    with pytest.raises(TypeError, match=r"str has no ball twin; register one in svref/exact/margins\.py\."):
-        margins.held("arc", None)
+            assert margins.margin_in_balls.dispatch(cls) is not default, f"{cls.__name__} has no form in balls"
+    with pytest.raises(TypeError, match=r"str has no form in balls; register one in svref/exact/margins\.py\."):
+        margins.margin_in_balls("arc", None)
 
 
 # ---- degenerate points -----------------------------------------------------------------------------------------
@@ -299,7 +302,7 @@ def test_numbers_a_hair_off_a_midpoint_are_decided_by_the_sign_of_the_hair() -> 
 def test_a_split_is_rounded_by_the_sign_of_its_rest(hair: float) -> None:
     middle = 1.0 + 2.0**-53
     with ctx.workprec(160):
-        settled = rounding.settle(Split(balls.arb(1) + balls.arb(2) ** -53, balls.arb(hair)))
+        settled = rounding.settle(LimitAndRest(balls.arb(1) + balls.arb(2) ** -53, balls.arb(hair)))
     assert settled is not None
     hi, lo, sign = settled
     assert hi == (1.0 + 2.0**-52 if hair > 0 else 1.0)
@@ -336,7 +339,7 @@ def test_rounding_at_the_end_of_a_range_and_near_zero() -> None:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("power", [1.0, 0.5, 512.0])
 def test_a_ball_across_a_midpoint_next_to_a_power_of_two_is_not_settled(power: float, sign: float) -> None:
-    sheet = rounding.Sheet("x", 1, None)
+    sheet = rounding.PendingOutput("x", 1, None)
     with ctx.workprec(400):
         middle = sign * (balls.arb(power) - balls.arb(power) * balls.arb(2) ** -54)
         assert not sheet.fill(0, [middle + balls.arb(0, 2.0**-140)])
@@ -348,7 +351,7 @@ def test_a_ball_across_a_midpoint_next_to_a_power_of_two_is_not_settled(power: f
 def test_a_limit_of_many_digits_is_settled() -> None:
     with ctx.workprec(12_000):
         long = balls.arb(1) + balls.arb(2) ** -53 + balls.arb(2) ** -11_000
-        assert rounding.settle(Split(long, balls.arb(2) ** -11_500)) == (1.0 + 2.0**-52, -(2.0**-53), -1)
+        assert rounding.settle(LimitAndRest(long, balls.arb(2) ** -11_500)) == (1.0 + 2.0**-52, -(2.0**-53), -1)
 
 
 def test_float32_values_are_those_of_the_oracle_rounded_once() -> None:

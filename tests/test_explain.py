@@ -9,7 +9,7 @@ import pytest
 
 import svref
 from svref import golden
-from svref.explain import explain
+from svref.cli.explain import explain_case
 
 ROWS = next(v for v in golden.load(pack="seed") if v.variant == "sv-softmax")
 CORE = golden.load()
@@ -48,14 +48,14 @@ cosines  [-2, 3, 4, -2.1]
 
 
 def test_the_notebooks_hardest_row_reads_as_follows() -> None:
-    assert explain(ROWS) == NOTEBOOK
+    assert explain_case(ROWS) == NOTEBOOK
 
 
 @pytest.mark.parametrize("name", svref.VARIANTS)
 def test_every_case_can_be_explained_and_shows_its_loss(name: str) -> None:
     for case in CORE:
         if case.variant == name and case.result != "error":
-            text = explain(case, 0)
+            text = explain_case(case, 0)
             shown = float(re.search(r"L = log\(1 \+ exp a\) = (\S+)", text)[1])
             np.testing.assert_allclose(shown, case.expected["loss"][0], rtol=1e-8)
             assert f"{int(case.mask[0].sum())} of {case.mask.shape[1] - 1} are support vectors" in text
@@ -67,18 +67,18 @@ def first(variant: str, group: str) -> golden.Vector:
 
 
 def test_every_margin_parameter_has_its_derivative() -> None:
-    text = explain(first("sv-combined-softmax", "hard"), 0)
+    text = explain_case(first("sv-combined-softmax", "hard"), 0)
     assert all(f"dL/d{name} = " in text for name in ("m1", "m2", "m3", "s", "t"))
 
 
 def test_a_loss_without_emphasis_says_so() -> None:
-    text = explain(first("am-softmax", "hard"), 0)
+    text = explain_case(first("am-softmax", "hard"), 0)
     assert "log h_k = 0: t = 1 is no emphasis" in text
     assert "dL/dt" not in text
 
 
 def test_what_cannot_be_explained_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^row must be from 0 to 2; got 3\.$"):
-        explain(ROWS, 3)
+        explain_case(ROWS, 3)
     with pytest.raises(ValueError, match=r"must raise: A label is C\. There is nothing to explain"):
-        explain(first("softmax", "error"))
+        explain_case(first("softmax", "error"))

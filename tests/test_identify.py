@@ -15,7 +15,9 @@ from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVec
 from svref.conformance import CandidateError
 from svref.conformance.diagnosing import target
 from svref.conformance.diagnosing.diagnose import Identification
-from svref.conformance.diagnosing.identify import Finding, Run, identify
+from svref.conformance.diagnosing.findings import Finding
+from svref.conformance.diagnosing.identify import identify
+from svref.conformance.diagnosing.probes import BoundCandidate
 from svref.deviations import DEVIATIONS
 from svref.deviations.backward import clamped as clamp
 from svref.margins import EasyMargin
@@ -59,7 +61,7 @@ USUAL = ["sv-am-softmax", "sv-arc-softmax"]
 NAMES = [name for name, deviation in DEVIATIONS.items() if deviation.level == "cosine"]
 
 
-def wrong(name: str, loss: SVXSoftmax) -> Run:
+def wrong(name: str, loss: SVXSoftmax) -> BoundCandidate:
     """A candidate that makes the named mistake, in the dtype it is given."""
 
     def run(cosines: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +71,7 @@ def wrong(name: str, loss: SVXSoftmax) -> Run:
     return run
 
 
-def right(loss: SVXSoftmax) -> Run:
+def right(loss: SVXSoftmax) -> BoundCandidate:
     return lambda cosines, labels: loss.value_and_grad(cosines, labels, reduction="none")
 
 
@@ -150,7 +152,7 @@ def test_the_evidence_is_the_reading_and_what_the_paper_has_there() -> None:
 # ---- where the mask turns on -----------------------------------------------------------------------------------
 
 
-def masked_beside(shift: float, bound: AdditiveCosine | AdditiveAngle | None = None) -> Run:
+def masked_beside(shift: float, bound: AdditiveCosine | AdditiveAngle | None = None) -> BoundCandidate:
     """SV-AM-Softmax (m = 0.25, t = 1.25, s = 8), or another margin, whose mask compares with f + shift."""
     margin = bound or AdditiveCosine(0.25)
 
@@ -233,7 +235,7 @@ def test_constants_of_float32_move_f_and_its_mask_together(variant: Callable[...
 # ---- unknown tails and formulas --------------------------------------------------------------------------------
 
 
-def with_tail(tail: Callable[[np.ndarray], np.ndarray], name: str) -> Run:
+def with_tail(tail: Callable[[np.ndarray], np.ndarray], name: str) -> BoundCandidate:
     """Arc-Softmax (m = 0.5) or a variant of it with another f where θ + m > π; without a gradient."""
     loss = LOSSES[name]
 
@@ -243,7 +245,7 @@ def with_tail(tail: Callable[[np.ndarray], np.ndarray], name: str) -> Run:
         f = np.where(c < -np.cos(0.5), tail(c), np.cos(np.arccos(c) + 0.5))
         hard = (cosines > f[:, None]) & ~own
         z = S * cosines.astype(np.float64)
-        z += S * np.where(hard, loss.emphasis.raised(cosines, np.full(cosines.shape, loss.emphasis.t - 1)), 0)
+        z += S * loss.emphasis.log_h(cosines, hard, 1.0)
         z[own] = S * f
         return np.logaddexp.reduce(z, axis=1).astype(cosines.dtype) - z[own].astype(cosines.dtype), None
 
@@ -264,9 +266,9 @@ def test_an_unknown_tail_is_the_only_departure(
     of: str, answer: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {
-        name: question for name, question in target.OF_TARGET.items() if name not in ("tail-parallel", "tail-clipped")
+        name: question for name, question in target.QUESTION_OF.items() if name not in ("tail-parallel", "tail-clipped")
     }
-    monkeypatch.setattr(target, "OF_TARGET", known)
+    monkeypatch.setattr(target, "QUESTION_OF", known)
     findings = identify(with_tail(TAILS[answer], of), LOSSES[of], dtype)
     assert [(f.question, f.answer) for f in disagreements(findings)] == [("f beyond θ + m = π", answer)]
     assert about("f", findings).answer == "cos(θ + m)"
@@ -486,7 +488,7 @@ def test_zero_at_the_poles_alone_is_a_policy() -> None:
     assert about("the gradient at c_y = ±1", findings).answer == "a policy"
 
 
-def all_clamped(variant: str, edge: float, of_target: bool) -> Run:
+def all_clamped(variant: str, edge: float, of_target: bool) -> BoundCandidate:
     """A right loss of cosines, or of the target's alone, that are clamped within an edge of ±1."""
     made = LOSSES[variant]
 

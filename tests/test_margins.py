@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from svref.judging.figures import figures
 from svref.margins import (
     AdditiveAngle,
     AdditiveCosine,
@@ -235,9 +236,9 @@ def test_a_margin_is_frozen_comparable_and_its_repr_makes_it_again(margin: Margi
 @pytest.mark.parametrize("margin", [*ALL, StraightThrough(AdditiveAngle(0.5))], ids=repr)
 def test_figures_are_positive_finite_and_one_per_parameter(margin: Margin) -> None:
     angle = Angle.from_cosine([-1.0, -0.5, 0.0, 0.5, 1.0])
-    figures = margin.figures(angle, 2.0**-53)
-    assert set(figures.by_parameter) == set(margin.by_parameter(angle))
-    for figure in (figures.value, figures.by_cosine, *figures.by_parameter.values()):
+    found = figures(margin, angle, 2.0**-53)
+    assert set(found.by_parameter) == set(margin.by_parameter(angle))
+    for figure in (found.value, found.by_cosine, *found.by_parameter.values()):
         assert figure.shape == (5,)
         assert np.isfinite(figure).all()
         assert (figure > 0).all()

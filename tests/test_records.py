@@ -13,11 +13,12 @@ import svref
 from svref import exact, golden
 from svref.conformance import check
 from svref.golden.expected import expect_vector
+from svref.golden.making.recipes import Recipe
+from svref.golden.making.records import make_case
 from svref.golden.vectors import Vector
 from svref.judging import condition
-from svref.judging.formats import holds
 from svref.judging.judge import ExpectedOutput, Outputs, judge
-from svref.step import forward
+from svref.reference import forward
 
 PACKS_READ = {name: golden.load(pack=name) for name in ("seed", "core", "paper")}
 ALL = [v for vectors in PACKS_READ.values() for v in vectors]
@@ -164,17 +165,17 @@ def test_at_a_pole_of_cosines_nothing_is_magnified() -> None:
 # ---- formats ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_format_holds_zeros_what_is_not_finite_and_numbers_of_its_digits_and_range() -> None:
-    numbers = [0.0, np.inf, np.nan, -0.375, 1 + 2.0**-7, 1 + 2.0**-8, 1 + 2.0**-11, 1 + 2.0**-24, 2.0**-14, 2.0**-15]
-    holding = {
-        "float64": [True] * 10,
-        "float32": [True, True, True, True, True, True, True, False, True, True],
-        "float16": [True, True, True, True, True, True, False, False, True, False],
-        "bfloat16": [True, True, True, True, True, False, False, False, True, True],
-    }
-    for name, expected in holding.items():
-        assert holds(numbers, name).tolist() == expected, name
-    assert not holds(2.0**-1023, "float64")
+def test_a_case_is_for_the_formats_that_hold_its_inputs_digits_and_range() -> None:
+    everywhere, wide = ["float64", "float32", "float16", "bfloat16"], ["float64", "float32", "bfloat16"]
+    formats = {
+        0.0: everywhere, np.nan: everywhere, -np.inf: everywhere, -0.375: everywhere, 1 + 2.0**-7: everywhere,
+        1 + 2.0**-8: everywhere[:3], 1 + 2.0**-11: everywhere[:2], 1 + 2.0**-24: everywhere[:1],
+        2.0**-14: everywhere, 2.0**-15: wide, 2.0**-127: ["float64"], 2.0**-1023: [],
+    }  # fmt: skip
+    for number, expected in formats.items():
+        inputs = {"cosines": [[0.5, number]], "labels": [0], "cotangent": [1.0]}
+        case = make_case(Recipe("am-softmax", "error", {"s": 1.0, "m": 0.25}, (), inputs))
+        assert case["dtypes"] == expected, number
 
 
 # ---- radii ------------------------------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ def test_the_scales_next_to_a_boundary_are_those_of_the_certified_mask() -> None
     for v in PACKS_READ["paper"]:
         if v.group == "either":
             of_float64 = v.loss.forward(v.inputs["cosines"], v.labels).mask
-            step = forward(*v.loss.parts, v.inputs["cosines"], v.labels, flipped=of_float64 ^ v.mask)
+            step = forward(v.loss, v.inputs["cosines"], v.labels, flipped=of_float64 ^ v.mask)
             scales = condition.scales(step, np.float64)
             for name, values in (("loss", scales.loss), ("cosines", scales.cosines)):
                 assert (v.scales[name] >= values * (1 - 1e-6)).all(), v.id

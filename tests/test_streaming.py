@@ -12,6 +12,7 @@ import pytest
 import svref
 from svref import head
 from svref.engine import threads
+from svref.head import streaming
 
 RNG = np.random.default_rng(21)
 LABELS = np.array([0, 900, 901, 899, 42, 42])
@@ -24,7 +25,7 @@ CHUNK = 24 * 8 * 64  # bytes of 64 classes
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head, "CHUNK_BYTES", CHUNK)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", CHUNK)
 
 
 def assert_same_bits(first: tuple, second: tuple) -> None:
@@ -37,9 +38,9 @@ def assert_same_bits(first: tuple, second: tuple) -> None:
 @pytest.mark.parametrize("name", svref.VARIANTS)
 def test_chunks_give_the_whole(name: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loss, x, w = svref.VARIANTS[name].factory(s=24.0), X.astype(dtype), W.astype(dtype)
-    monkeypatch.setattr(head, "CHUNK_BYTES", 2**30)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", 2**30)
     value, whole = head.value_and_grad(loss, x, w, LABELS, reduction="none")
-    monkeypatch.setattr(head, "CHUNK_BYTES", CHUNK)
+    monkeypatch.setattr(streaming, "CHUNK_BYTES", CHUNK)
     in_chunks, parts = head.value_and_grad(loss, x, w, LABELS, reduction="none")
     u = float(np.finfo(dtype).eps) / 2
     np.testing.assert_allclose(in_chunks, value, rtol=200 * u)

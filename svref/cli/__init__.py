@@ -1,4 +1,7 @@
-"""The command `svref`: check, diagnose, explain, golden. Exit codes: 0 right, 1 wrong, 2 usage, 3 damaged vectors."""
+"""The command `svref`: check, diagnose, explain, golden.
+
+Exit codes: 0 right; 1 wrong; 2 wrong options, or a candidate that cannot be judged; 3 damaged vectors.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,17 @@ except ImportError:
     print("svref: the command line needs typer and rich: pip install 'svref[cli]'", file=sys.stderr)
     sys.exit(2)
 except KeyboardInterrupt:
-    sys.exit(130)  # as typer does once it runs
+    sys.exit(130)  # the exit code that typer gives to an interrupt once it runs
 
 try:
     from svref._version import __version__
     from svref.cli.check import check_command
     from svref.cli.diagnose import diagnose_command
+    from svref.cli.explain import explain_command
     from svref.cli.golden import app as golden_app
-    from svref.cli.tools import USAGE, errors, say
+    from svref.cli.tools import USAGE
 except KeyboardInterrupt:
     sys.exit(130)
-
-NOTEBOOK = "sv-softmax-notebook-c076734e"
 
 app = typer.Typer(
     help="The reference of the SV-X-Softmax losses: judge an implementation, or read one loss number by number.",
@@ -36,10 +38,11 @@ app = typer.Typer(
 app.add_typer(golden_app, name="golden")
 app.command("check", short_help="Judge an implementation.")(check_command)
 app.command("diagnose", short_help="Say what an implementation computes.")(diagnose_command)
+app.command("explain", short_help="Print one row step by step.")(explain_command)
 
 
 def main() -> None:
-    """Run the command; what goes wrong inside is a usage error to a caller, never the verdict "wrong"."""
+    """Run the command. An error inside svref exits with 2, so that no caller takes it for the verdict "wrong"."""
     try:
         app()
     except KeyboardInterrupt:
@@ -54,20 +57,3 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         typer.echo(f"svref {__version__}")
         raise typer.Exit
-
-
-@app.command("explain", short_help="Print one row step by step.")
-def explain_command(
-    case_id: Annotated[str, typer.Argument(metavar="[CASE]", help="A case's id, as a report names it.")] = NOTEBOOK,
-    row: Annotated[int | None, typer.Option(help="Which row; the one with the largest loss if left out.")] = None,
-    pack: Annotated[
-        str | None,
-        typer.Option(help="Where the case is: core, paper, seed, or a directory; all that ship if left out."),
-    ] = None,
-) -> None:
-    """Print one row of a golden vector step by step, each formula beside its numbers."""
-    from svref.explain import explain
-    from svref.golden import find
-
-    with errors():
-        say(explain(find(case_id, pack), row))

@@ -9,25 +9,25 @@ from typing import Annotated
 
 import typer
 
-from svref.cli.tools import USAGE, errors, fail, progress, say
+from svref.cli.tools import USAGE, bar, errors, fail, say
 from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
 
-EXIT_CODES = {"PASS": 0, "PASS-BRANCH": 0, "FAIL": 1}  # what cannot be judged is a usage error
+EXIT_CODES = {"PASS": 0, "PASS-BRANCH": 0, "FAIL": 1}  # all other verdicts: the candidate cannot be judged, USAGE
 
 
 class Dtype(StrEnum):
-    """What goes in and comes out."""
+    """The dtype of the candidate's inputs and outputs."""
 
     float64 = "float64"
     float32 = "float32"
 
 
 class Reduction(StrEnum):
-    """What a candidate returns."""
+    """What a candidate returns in place of the losses (B,)."""
 
     none = "none"
     sum = "sum"
@@ -67,8 +67,8 @@ def check_command(
     """
     if report is not None and (report.is_dir() or not report.parent.is_dir()):
         fail(f"--report needs a file in an existing folder; got {report}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # it logs each invalid input, and those are asked on purpose
-    with errors():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow would log every invalid input that is asked
+    with errors(), bar("judging") as progress:
         result = check(
             candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
             reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,

@@ -23,13 +23,13 @@ def diagnose_command(
         list[str] | None, typer.Option("--with", help="name=value, in place of the usual parameters; repeat for more.")
     ] = None,
 ) -> None:
-    """Say what an implementation computes, from its outputs alone: no vectors, no tolerance, no verdict of a case.
+    """Say what an implementation computes, from its outputs alone: it needs no vectors, and gives no verdict on cases.
 
-    Exit code 0: as the paper; 1: it departs; 2: it cannot be asked.
+    Exit code 0: it computes what the paper's loss does; 1: it departs from it; 2: it cannot be asked.
     """
     from svref.conformance import diagnose
 
-    given = dict(map(_assigned, parameter or []))
+    given = dict(map(_name_and_value, parameter or []))
     with errors():
         found = diagnose(
             candidate, loss, dtype=dtype.value, framework=framework, device=device, timeout=timeout, parameters=given
@@ -38,8 +38,8 @@ def diagnose_command(
     raise typer.Exit(0 if found.ok else 1)
 
 
-def _assigned(word: str) -> tuple[str, float]:
-    """Return the name and the number of name=value."""
+def _name_and_value(word: str) -> tuple[str, float]:
+    """Return the name and the number in "name=value"; end with exit code 2 if it is not written so."""
     name, _, text = word.partition("=")
     try:
         value = int(text) if text.lstrip("+-").isdecimal() else float(text)

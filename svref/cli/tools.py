@@ -1,45 +1,37 @@
-"""What the commands share: a bar on a terminal, text that survives a closed pipe, one way to fail."""
+"""What the commands share: a progress bar, printing into a pipe that may be closed, and exit codes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import typer
+from rich import progress
 from rich.console import Console
-from rich.progress import Progress, track
 
-USAGE, DAMAGED = 2, 3
-Item = TypeVar("Item")
+from svref.checks import Progress
 
-
-def progress(items: Sequence[Item]) -> Iterator[Item]:
-    """Show a bar on a terminal, nothing in a pipe."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from track(items, "judging", console=console, transient=True)
-    else:
-        yield from items
+USAGE, DAMAGED = 2, 3  # exit codes: wrong options, or a candidate that cannot be judged; damaged vectors
 
 
 @contextmanager
-def bar(text: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield what takes the number done and the total, and shows them on a terminal."""
+def bar(text: str) -> Iterator[Progress | None]:
+    """Yield a function of done and total that shows a bar on a terminal; None if the output is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done, total: None
+        yield None
         return
-    with Progress(console=console, transient=True) as shown:
+    with progress.Progress(console=console, transient=True) as shown:
         task = shown.add_task(text)
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn damaged vectors into exit code 3, and what cannot be done into 2."""
+    """Exit with 3 if vectors are damaged, and with 2 if the user's input is wrong, after printing the error."""
     from svref.conformance.candidates.call import CandidateError
     from svref.golden import VectorsError
 
@@ -52,7 +44,7 @@ def errors() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Print; a reader that has left (`| head`) changes nothing about the verdict."""
+    """Print a text. If the reader has left, as in `svref check ... | head`, the exit code stays that of the verdict."""
     try:
         typer.echo(text, nl=False)
         sys.stdout.flush()
@@ -61,6 +53,6 @@ def say(text: str) -> None:
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
-    """Say what is wrong on the error stream, and exit."""
+    """Print what is wrong on the error stream, and exit with a code."""
     typer.echo(f"svref: {message}", err=True)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""One case of a check: what was asked, what is right, what came back."""
+"""One case of a check: what the candidate was asked, what is right, and what came back."""
 
 from __future__ import annotations
 
@@ -12,41 +12,46 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.candidates.call import Answer, Level
 from svref.head.shards import Shard
 from svref.judging.expected import expect
-from svref.judging.judge import Expected, Judgement, Outputs, Way, judge
+from svref.judging.judge import Expected, ExpectedOutput, Judgement, Outputs, Way, judge
 from svref.loss import SVXSoftmax
-from svref.step import Step
+from svref.reference import Step
+
+FEWER_DIGITS = 16.0  # tolerances at least so many times as wide can only be those of a narrower format
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One batch that was answered and judged.
+    """One batch of inputs with the candidate's outputs and the judgement on them.
 
     Parameters
     ----------
-    id, group : str
-        The case and its group; empty for plain arrays.
+    id, group, variant : str
+        The case, its group and its variant; empty for plain arrays.
     loss : SVXSoftmax
-        The loss that is right.
+        The loss that the candidate should compute.
     parameters : mapping
         The keyword arguments of the variant's factory; empty for plain arrays.
-    arrays : tuple of arrays
-        Cosines, or embeddings and weights; float64, exact in the dtype of the check.
-    labels, cotangent : arrays, shape (B,)
-        The target classes and dL/d(loss of each row).
+    arrays : tuple of arrays of float64
+        Cosines (B, C); or embeddings (B, D) and weights (C, D). The dtype of the check holds them exactly.
+    labels : array of int, shape (B,)
+        The target classes.
+    cotangent : array of float64, shape (B,)
+        g, the factor of each row's loss in the gradient.
     compute : str
-        The format that tolerances are for.
-    outputs : mapping
+        The format that the candidate computes in, which the tolerances are for.
+    outputs : mapping of str to array
         What came back, by the names of the outputs.
     answer : Answer or None
-        As it came from the adapter; None for plain arrays.
+        What the adapter returned; None for plain arrays.
     judgement : Judgement
-        The outputs against what is right.
+        The outputs compared with what is right.
     factor : float or None
-        What a candidate that reduces multiplies Σ L_b by; None for per-sample losses.
+        For a candidate that returns a scalar, factor Σ L_b: that factor. None for losses (B,).
     """
 
     id: str
     group: str
+    variant: str
     loss: SVXSoftmax
     parameters: Mapping[str, float]
     arrays: tuple[FloatArray, ...] = field(repr=False)
@@ -60,45 +65,78 @@ class Trial:
 
     @property
     def level(self) -> Level:
-        """Where the case begins."""
+        """Where the computation begins: "cosine", or "head" for embeddings and weights."""
         return "cosine" if len(self.arrays) == 1 else "head"
 
     @property
-    def right(self) -> Expected:
-        """What is right."""
+    def failed(self) -> bool:
+        """Whether an element of the outputs is wrong."""
+        return self.judgement.wrong
+
+    @property
+    def expected(self) -> Expected:
+        """What is right, as the outputs were judged: a golden vector's numbers where there is one."""
         return self.judgement.expected
 
     @cached_property
-    def plain(self) -> Expected:
-        """What is right for per-sample losses, as `expect` has it."""
-        arrays = [a.astype(self.right.dtype) for a in self.arrays]
-        return expect(self.loss, arrays, self.labels, self.cotangent, self.compute)
+    def expected_of_rows(self) -> Expected:
+        """What is right for losses (B,), as svref computes it; also where the candidate returns a scalar."""
+        return expect(self.loss, self.inputs, self.labels, self.cotangent, self.compute)
 
     @cached_property
-    def unweighted(self) -> Way:
-        """What is right for cotangents of at least one, which tolerances of wrong values are made of."""
+    def expected_of_unit_cotangents(self) -> Way:
+        """What is right where each |g| is at least 1.
+
+        The tolerance of a wrong computation is estimated from these: it may not use the g that it was given, so that
+        a row with g = 0 needs a tolerance too.
+        """
         g = np.fmax(1.0, np.abs(self.cotangent))
-        arrays = [a.astype(self.right.dtype) for a in self.arrays]
-        return expect(self.loss, arrays, self.labels, g, self.compute).ways[0]
+        return expect(self.loss, self.inputs, self.labels, g, self.compute).ways[0]
+
+    @property
+    def inputs(self) -> list[FloatArray]:
+        """The arrays in the dtype of the check."""
+        return [a.astype(self.expected.dtype) for a in self.arrays]
 
     def step(self, loss: SVXSoftmax | None = None) -> Step:
-        """Return the stages of the loss that is right, or of another, on what was asked."""
+        """Return the steps of the right loss, or of another, on the inputs."""
         loss = loss or self.loss
         if self.level == "cosine":
             return loss.forward(self.arrays[0], self.labels)
         embeddings, weights = self.arrays
         return Shard.of(loss, embeddings, weights, self.labels).step()
 
-    def against_own(self) -> Judgement:
-        """Hold the outputs against what is right once more, after they were replaced."""
-        return judge(self.right, self.outputs)
+    def judged_with(self, outputs: Outputs) -> Judgement:
+        """Return the judgement on other outputs in place of the candidate's."""
+        return judge(self.expected, outputs)
 
     def against(self, other: Expected) -> Judgement:
-        """Hold the outputs, whatever their dtype, against another reference, given for per-sample losses."""
-        outputs = {name: np.asarray(values, self.right.dtype) for name, values in self.outputs.items()}
-        return judge(other if self.factor is None else other.reduced(self.factor), outputs)
+        """Return the judgement on the outputs by another reference, whatever the outputs' dtype.
 
-    @property
-    def failed(self) -> bool:
-        """Whether an element is wrong."""
-        return self.judgement.wrong
+        The reference is one for losses (B,). It is reduced where the candidate returns a scalar.
+        """
+        outputs = {name: np.asarray(values, self.expected.dtype) for name, values in self.outputs.items()}
+        return judge(self._as_returned(other), outputs)
+
+    def would_fail(self, other: Expected) -> bool:
+        """Return whether a candidate that computes another reference exactly would fail this case.
+
+        A reference that is right, but with the wide tolerances of a format of fewer digits, fails too.
+        """
+        other = self._as_returned(other)
+        ways = [{o.name: self._typical(o) for o in way if o.name in self.outputs} for way in other.ways]
+        return any(self.judged_with(outputs).wrong for outputs in ways) or self._has_fewer_digits(other)
+
+    def _as_returned(self, other: Expected) -> Expected:
+        """Return a reference for losses (B,) as one for what the candidate returns: these, or a scalar."""
+        return other if self.factor is None else other.reduced(self.factor)
+
+    def _typical(self, output: ExpectedOutput) -> FloatArray:
+        """Return an output as a candidate would return it: NaN where it may lose the number."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.where(output.fragile, np.nan, output.value).astype(self.expected.dtype)
+
+    def _has_fewer_digits(self, other: Expected) -> bool:
+        """Return whether all tolerances of an output are far wider than the right ones."""
+        pairs = zip(other.ways[0], self.expected.ways[0], strict=True)
+        return any(bool((wide.tolerance > FEWER_DIGITS * right.tolerance).all()) for wide, right in pairs)

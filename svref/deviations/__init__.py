@@ -1,29 +1,35 @@
-"""Known departures from the paper, each a complete computation: the only place where wrong mathematics may live.
+"""Known mistakes in implementations of the losses, each kept as a computation that can be run.
 
-A golden vector is worth the deviations that it exposes, and a wrong implementation is named by the deviation that
-computes the same. So each runs in float64, from cosines to the losses and the gradient that the wrong code returns,
-and from embeddings and weights likewise. Every entry is one small function, written in the least wrong words:
+Nothing here is the paper's loss; the right formulas are in svref/reference.py. The mistakes serve two purposes. A
+golden case is worth as much as the mistakes it exposes, which `svref golden power` counts. And a candidate that fails
+`svref check` is named by the deviation that computes the same wrong numbers. So every deviation runs in float64: from
+cosines to the losses and the gradient that the wrong code returns, and from embeddings and weights to its losses and
+gradients by both.
 
-    a changed loss      the mistake is another, well-defined loss, and svref's own passes run it
-    changed logits      z_k and dz_k/dc_k are wrong; the softmax cross entropy over them is right
-    a changed result    what the right computation is fed, or what it returns
-    a changed head      the way between the vectors and the cosines is wrong
+A deviation is one short function. Its decorator (see `kinds`) says how it differs from the right computation:
 
-The entries stand by what they spoil: `target` (f), `negatives` (I and h), `results` (softmax, reduction, digits),
-`backward` (the gradient alone), `heads` (normalisation). A new one is one function in one of these files.
+    changed_loss      the code computes another loss that svref has, and svref computes that one
+    changed_logits    z_k or dz_k/dc_k is wrong; the softmax cross entropy over the logits is right
+    changed_result    the right computation gets wrong inputs, or its results are changed
+    changed_head      the way from vectors to cosines, or back, is wrong
 
-Catalogued but not here, because no run of (cosines, labels, cotangent) or (embeddings, weights, ...) can show them:
+The files say what is wrong: `target` (f), `negatives` (I and h), `results` (softmax, reduction, number format),
+`backward` (the gradient alone), `heads` (normalisation). `logits`, `normalisation` and `which` are their tools, and
+`dialects` says which deviations public code consists of.
 
-    D17 no clamp, NaN for c > 1       the input lies outside the domain, and svref refuses it
-    D20, D21, hidden state            the result depends on calls before; D12 too, but for its state after many steps
-    D27 scatter of a column           its backward raises, so that there is no gradient to compare
-    D29 the first half                the gradient by x of unit coefficients belongs to one layer's own parametrisation;
-                                      the second half is `weight-gradient-without-margin`
-    D31 soft labels                   there is no single target; svref refuses them
-    D33 uint8 masks                   the code raises
-    D35 mean over nonzero losses      which losses are 0 is a matter of underflow; the mean is `mean-for-sum`
-    D36 the label -1                  a run has no ignored rows
-    D39 the mask is a constant        nobody departs from it
+To add a deviation, write one function in the file of what is wrong. Use the first decorator of the list that can
+express it. Then run two tests:
+
+    tests/test_deviations.py    its entry is complete, it changes results where it applies and nothing elsewhere, its
+                                gradient is the derivative of its losses. If its gradient is the mistake, add its name
+                                to BACKWARD_ONLY there. Write its formula out in LITERAL: that is a check by hand.
+    tests/test_pages.py         docs/reference/deviations.md lists it, which `python tests/test_pages.py --write` does
+
+The packs list the deviations that each case exposes, so `svref golden verify` then reports packs that were made before.
+Once they are made again, `svref golden power` must count a case that exposes the new deviation.
+
+To add a dialect, see `dialects`. Mistakes that no run of (cosines, labels, cotangent) or of (embeddings, weights,
+labels, cotangent) can show are not here; docs/reference/deviations.md lists them, each with the reason.
 """
 
 from __future__ import annotations

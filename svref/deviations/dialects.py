@@ -2,7 +2,11 @@
 
 A dialect is one code base with one choice of its options. It says which loss that code computes when it is asked for
 a variant, and how that code counts the parameters. The facts come from running or reading the code; none of the code
-is here. What no `SVXSoftmax` can express has no dialect, but may have a deviation (`svref.deviations`):
+is here.
+
+A loss of a dialect is the paper's loss with deviations (`svref.deviations`) applied to it, and is written as their
+names. Only a deviation that is another loss (`Deviation.change`) can stand there. What public code does and no
+`SVXSoftmax` can express is in no dialect, but may be a deviation:
 
     s = |x|, in SphereFace heads                       s-is-the-norm
     a constant inside the log                          eps-in-log
@@ -14,39 +18,41 @@ is here. What no `SVXSoftmax` can express has no dialect, but may have a deviati
     f = c - 1 + cos m beyond π; θ + m clipped to π     tail-parallel; tail-clipped
     the sine of all classes, a clamp beside a tail     sine-of-whole-row; tail-linear
     a tail of the combined margin                      none
-    λ of SphereFace that falls with each call          none: a loss has no state; here is the λ it ends with
+    λ of SphereFace that falls with each call          none: a loss has no state; a dialect has the last λ
+
+To add a dialect, add one entry to the table at the end of this file and one section to docs/reference/dialects.md.
+tests/test_dialects.py then says what is missing: the code's formula in its table `OTHER`, which is written by hand and
+compared with the dialect; the section of the page; a row for each loss.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
-from svref.emphasis import SupportVectors
+from svref.deviations import DEVIATIONS
 from svref.loss import SVXSoftmax
-from svref.margins import AdditiveAngle, AdditiveCosine, Combined, EasyMargin, MultiplicativeAngle, StraightThrough
-from svref.margins.angular import Tail
 from svref.variants import VARIANTS
 
-Change = Callable[[SVXSoftmax], SVXSoftmax]  # from the paper's loss to the dialect's
 Convention = Callable[[str, Mapping[str, float]], dict[str, float]]  # of a variant and the paper's parameters
+_CHANGES = {name: entry.change for name, entry in DEVIATIONS.items() if entry.change is not None}
 
 
 def as_in_the_paper(variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return the parameters as they are."""
+    """Return the parameters as they are: the code counts as the paper does."""
     return dict(parameters)
 
 
 def t_less_one(variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return them with t - 1 for t, without rounding: t - 1 has no more digits than t."""
+    """Return the parameters with t - 1 for t. Nothing is rounded, since t - 1 has no more digits than t."""
     return {name: value - 1 if name == "t" else value for name, value in parameters.items()}
 
 
 def angle_in_degrees(variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
-    """Return them with the margin of arc-softmax in degrees; other variants have none that is an angle."""
+    """Return the parameters with m of arc-softmax in degrees; the code has no other variant whose m is an angle."""
     return {k: math.degrees(v) if (variant, k) == ("arc-softmax", "m") else v for k, v in parameters.items()}
 
 
@@ -57,17 +63,18 @@ class Dialect:
     Parameters
     ----------
     name : str
-        Lower case, with hyphens.
+        In lower case, with hyphens.
     summary : str
-        What differs from the paper, in one sentence.
+        What differs from the paper, in one sentence that users read.
     seen : tuple of str
         Where: "owner/repository:path".
-    losses : mapping of str to function
-        By variant: from the paper's loss to the one this code computes when asked for that variant.
+    losses : mapping of str to tuple of str
+        By variant: the names of the deviations that make the loss this code computes when it is asked for that
+        variant. They are applied to the paper's loss in this order; an empty tuple is the paper's loss.
     to_code : function
-        From a variant and its parameters as the paper counts them to those this code takes.
+        Takes a variant and its parameters as the paper counts them; returns them as this code counts them.
     besides : tuple of str
-        Deviations of part of this code that no loss of svref has: at poles, in its number format, in its head.
+        Names of deviations of this code that no loss of svref has: at c = ±1, in its number format, in its head.
 
     Examples
     --------
@@ -80,7 +87,7 @@ class Dialect:
     name: str
     summary: str
     seen: tuple[str, ...]
-    losses: Mapping[str, Change]
+    losses: Mapping[str, tuple[str, ...]]
     to_code: Convention = as_in_the_paper
     besides: tuple[str, ...] = ()
 
@@ -90,148 +97,116 @@ class Dialect:
     def loss(self, variant: str, **parameters: Any) -> SVXSoftmax:
         """Return the loss this code computes when asked for a variant.
 
-        The parameters are the variant's, as the paper counts them (t = 1 is off, radians), with its defaults.
+        The parameters are the variant's, as the paper counts them (t = 1 is off, angles are in radians), with its
+        defaults. A deviation changes nothing where they switch off what it is about: the emphasis at t = 1, the margin
+        at m = 0. The losses and the gradient by the cosines are the code's all the same, but the derivatives by that
+        t or m are the paper's.
 
         Raises
         ------
         ValueError, TypeError
             If this code has no such loss, or a parameter is unknown or lies outside its range.
         """
-        self._check(variant)
-        return self.losses[variant](VARIANTS[variant].factory(**parameters))
+        self._check_variant(variant)
+        loss = VARIANTS[variant].factory(**parameters)
+        for name in self.losses[variant]:
+            loss = _CHANGES[name](loss)
+        return loss
 
     def parameters(self, variant: str, parameters: Mapping[str, float]) -> dict[str, float]:
         """Return what a port of this code is called with, for a variant's parameters as the paper counts them.
 
         The ports are called by the variant's names, m for a margin, s for a scale. Raises as `loss` does.
         """
-        self._check(variant)
+        self._check_variant(variant)
         return self.to_code(variant, parameters)
 
-    def _check(self, variant: str) -> None:
+    def _check_variant(self, variant: str) -> None:
         if variant not in self.losses:
             has = ", ".join(name for name in VARIANTS if name in self.losses)
             raise ValueError(f"loss must be one that {self.name} has: {has}; got {variant!r}.")
 
 
-# ---- from the paper's loss to the code's -----------------------------------------------------------------------------
+# ---- the deviations of the code, in the order in which they are applied to the paper's loss --------------------------
 
+_PAPER: tuple[str, ...] = ()
+_EASY = ("easy-margin-above-0",)
+# The mask ignores that the margin is eased. At t = 1 there is no mask, the first deviation changes nothing, and the
+# second eases the margin. At t > 1 the margin is eased already, and the second changes nothing.
+_EASY_FULL_MASK = ("mask-on-uneased-margin", "easy-margin-above-0")
+_EASY_ABOVE_M_FULL_MASK = ("mask-on-uneased-margin-above-m", "easy-margin-above-m")
 
-def _same(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss: this code computes the paper's."""
-    return loss
-
-
-def _tail(tail: Tail) -> Change:
-    """Return the change to another tail of the additive angle."""
-    return lambda loss: replace(loss, margin=replace(cast(AdditiveAngle, loss.margin), tail=tail))
-
-
-def _eased(loss: SVXSoftmax, above: float = 0.0) -> SVXSoftmax:
-    """Return the loss with an easy margin; its mask, if there is one, still compares with the full margin."""
-    full = SupportVectors() if loss.emphasis.t == 1 else replace(loss.emphasis, boundary=loss.margin)
-    return replace(loss, margin=EasyMargin(loss.margin, above), emphasis=full)
-
-
-def _eased_above_m(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss with an easy margin whose threshold is the margin itself."""
-    return _eased(loss, above=cast(AdditiveCosine, loss.margin).m)
-
-
-def _straight_through(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss with the gradient of no margin."""
-    return replace(loss, margin=StraightThrough(loss.margin))
-
-
-def _annealed(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss at the end of the usual schedule, whose λ never falls below 5."""
-    return replace(loss, margin=replace(cast(MultiplicativeAngle, loss.margin), annealing=5.0))
-
-
-def _periodic(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss with cos(m θ) for ψ."""
-    return replace(loss, margin=Combined(m1=cast(MultiplicativeAngle, loss.margin).m))
-
-
-def _not_emphasised(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss with t ignored."""
-    return replace(loss, emphasis=SupportVectors())
-
-
-def _fixed(loss: SVXSoftmax) -> SVXSoftmax:
-    """Return the loss with the fixed emphasis."""
-    return replace(loss, emphasis=replace(loss.emphasis, form="fixed"))
-
-
-# ---- the code: a table, hence four or five lines an entry -----------------------------------------------------------
+# ---- the table of dialects, and above it what several of them share ------------------------------------------------
 
 _XIAOBO = "xiaoboCASIA/SV-X-Softmax:fc_layers.py"
 _CAVAFACE = "cavalleria/cavaface:head/metrics.py"
 _INSIGHTFACE = "deepinsight/insightface:recognition/arcface_torch/losses.py"
 _COMBINE = "xiaojieli0903/Lipreading_using_Temporal_Convolutional_Networks:lipreading/losses/combine_margin_loss.py"
 
-_FC = {"softmax": _same, "a-softmax": _annealed, "sv-softmax": _same}
-_SV = {"sv-am-softmax": _same, "sv-arc-softmax": _same}
-_SV_EASED = {"sv-am-softmax": _eased, "sv-arc-softmax": _eased}
-_SV_EASED_ABOVE_M = {"sv-am-softmax": _eased_above_m, "sv-arc-softmax": _eased}
-_COMBINED = {"softmax": _same, "am-softmax": _same, "arc-softmax": _tail("reflect"), "a-softmax": _same}
-
 # fmt: off
+_FC = {"softmax": _PAPER, "a-softmax": ("annealing-left-on",), "sv-softmax": _PAPER}
+_SV = {"sv-am-softmax": _PAPER, "sv-arc-softmax": _PAPER}
+_SV_EASY = {"sv-am-softmax": _EASY_FULL_MASK, "sv-arc-softmax": _EASY_FULL_MASK}
+_SV_EASY_ABOVE_M = {"sv-am-softmax": _EASY_ABOVE_M_FULL_MASK, "sv-arc-softmax": _EASY_FULL_MASK}
+_SV_FIXED = {"sv-am-softmax": ("fixed-for-adaptive",), "sv-arc-softmax": ("fixed-for-adaptive", "tail-reflect"),
+             "sv-a-softmax": ("fixed-for-adaptive",)}
+_COMBINED = {"softmax": _PAPER, "am-softmax": _PAPER, "arc-softmax": ("tail-reflect",), "a-softmax": _PAPER,
+             "sv-softmax": ("t-ignored",)}
+
 _ALL = (
     Dialect("xiaobocasia", "The official code as shipped: an easy margin, which its mask ignores, and t - 1 for t.",
-            (_XIAOBO,), {**_FC, "am-softmax": _eased, "arc-softmax": _eased, **_SV_EASED}, t_less_one,
+            (_XIAOBO,), {**_FC, "am-softmax": _EASY, "arc-softmax": _EASY, **_SV_EASY}, t_less_one,
             ("embeddings-not-normalised", "last-piece-off-by-one")),
     Dialect("xiaobocasia-not-easy", "The official code with easy_margin=False: t - 1 for t, and SphereFace annealed.",
-            (_XIAOBO,), {**_FC, "am-softmax": _same, "arc-softmax": _same, **_SV}, t_less_one,
+            (_XIAOBO,), {**_FC, "am-softmax": _PAPER, "arc-softmax": _PAPER, **_SV}, t_less_one,
             ("embeddings-not-normalised", "last-piece-off-by-one")),
     Dialect("tiandunx", "An easy margin, above m for AM and above 0 for Arc, which its mask ignores.",
-            ("tiandunx/SV-X-Softmax:svfc.py",), _SV_EASED_ABOVE_M, besides=("embeddings-not-normalised",)),
+            ("tiandunx/SV-X-Softmax:svfc.py",), _SV_EASY_ABOVE_M, besides=("embeddings-not-normalised",)),
     Dialect("facex-zoo", "MV_Softmax has an easy margin, which its mask ignores; ArcFace has no margin beyond π.",
             tuple(f"JDAI-CV/FaceX-Zoo:head/{name}.py" for name in ("MV_Softmax", "ArcFace", "AM_Softmax")),
-            {"am-softmax": _same, "arc-softmax": _tail("plain"), **_SV_EASED_ABOVE_M}, besides=("sine-of-whole-row",)),
+            {"am-softmax": _PAPER, "arc-softmax": ("tail-plain",), **_SV_EASY_ABOVE_M}, besides=("sine-of-whole-row",)),
     Dialect("cavaface", "SVXSoftmax takes t - 1 for t; ArcFace has no margin beyond π.",
             (_CAVAFACE, "JegernOUTT/reid_template:person_reid/loss/softmax_losses/svx_softmax.py"),
-            {"am-softmax": _same, "arc-softmax": _tail("plain"), "sv-softmax": _same, **_SV}, t_less_one,
+            {"am-softmax": _PAPER, "arc-softmax": ("tail-plain",), "sv-softmax": _PAPER, **_SV}, t_less_one,
             ("sine-of-whole-row", "precision-downcast-float32")),
     Dialect("cavaface-easy", "SVXSoftmax(easy_margin=True): an easy margin, which its mask ignores, and t - 1 for t.",
-            (_CAVAFACE,), {"sv-softmax": _same, **_SV_EASED}, t_less_one),
+            (_CAVAFACE,), {"sv-softmax": _PAPER, **_SV_EASY}, t_less_one),
     Dialect("insightface", "ArcFace has the paper's value and, its angles being under no_grad, the slope of no margin.",
-            (_INSIGHTFACE,), {"am-softmax": _same, "arc-softmax": _straight_through},
+            (_INSIGHTFACE,), {"am-softmax": _PAPER, "arc-softmax": ("straight-through-angle",)},
             besides=("loss-capped", "negatives-filtered")),
     Dialect("insightface-before-no-grad", "Before commit 657ae30e: beyond π the margin of ArcFace is m sin m.",
-            (_INSIGHTFACE,), {"arc-softmax": _tail("linear")}),
+            (_INSIGHTFACE,), {"arc-softmax": ("tail-linear",)}),
     Dialect("pytorch-metric-learning", "ArcFaceLoss takes degrees, and beyond π its margin is m sin m.",
             ("KevinMusgrave/pytorch-metric-learning:src/pytorch_metric_learning/losses/arcface_loss.py",),
-            {"am-softmax": _same, "arc-softmax": _tail("linear")}, angle_in_degrees),
+            {"am-softmax": _PAPER, "arc-softmax": ("tail-linear",)}, angle_in_degrees),
     Dialect("openvino", "AMSoftmaxLoss: beyond π the margin of 'arc' is m sin m, in its mask too.",
             ("sovrasov/deep-person-reid:torchreid/losses/am_softmax.py",),
-            {"am-softmax": _same, "arc-softmax": _tail("linear"), **_SV, "sv-arc-softmax": _tail("linear")},
+            {"am-softmax": _PAPER, "arc-softmax": ("tail-linear",), **_SV, "sv-arc-softmax": ("tail-linear",)},
             besides=("sine-of-whole-row",)),
     Dialect("arcface-caffe", "SV-Arc-Softmax: beyond π the margin is m sin m, in its mask too.",
-            ("xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp",), {"sv-arc-softmax": _tail("linear")},
+            ("xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp",), {"sv-arc-softmax": ("tail-linear",)},
             besides=("slope-one-at-poles",)),
     Dialect("combine-margin", "CombineMarginLinear as shipped: fixed emphasis, t - 1 for t, Arc reflected beyond π.",
-            (_COMBINE,), {**_COMBINED, "sv-softmax": _not_emphasised, "sv-am-softmax": _fixed,
-                          "sv-arc-softmax": lambda loss: _tail("reflect")(_fixed(loss)), "sv-a-softmax": _fixed,
-                          "mv-am-softmax": _same, "mv-arc-softmax": _tail("reflect")}, t_less_one, ("eps-in-norm",)),
+            (_COMBINE,), {**_COMBINED, **_SV_FIXED, "mv-am-softmax": _PAPER, "mv-arc-softmax": ("tail-reflect",)},
+            t_less_one, ("eps-in-norm",)),
     Dialect("combine-margin-adaptive", "CombineMarginLinear(adaptive=True): t - 1 for t, Arc reflected beyond π.",
-            (_COMBINE,), {**_COMBINED, "sv-softmax": _not_emphasised, **_SV, "sv-arc-softmax": _tail("reflect"),
-                          "sv-a-softmax": _same}, t_less_one, ("eps-in-norm",)),
+            (_COMBINE,), {**_COMBINED, "sv-am-softmax": _PAPER, "sv-arc-softmax": ("tail-reflect",),
+                          "sv-a-softmax": _PAPER}, t_less_one, ("eps-in-norm",)),
     Dialect("ronghuaiyang", "ArcMarginProduct and its many relatives (th, mm): beyond π the margin is m sin m.",
             ("ronghuaiyang/arcface-pytorch:models/metrics.py", "wujiyang/Face_Pytorch:margin/ArcMarginProduct.py",
              "TreB1eN/InsightFace_Pytorch:model.py", "HuangYG123/CurricularFace:head/metrics.py"),
-            {"am-softmax": _same, "arc-softmax": _tail("linear")},
+            {"am-softmax": _PAPER, "arc-softmax": ("tail-linear",)},
             besides=("sine-of-whole-row", "embeddings-not-normalised")),
     Dialect("keras-insightface", "ArcfaceLoss is reflected beyond π, which keeps it smooth and monotone.",
-            ("leondgarse/Keras_insightface:losses.py",), {"am-softmax": _same, "arc-softmax": _tail("reflect")},
+            ("leondgarse/Keras_insightface:losses.py",), {"am-softmax": _PAPER, "arc-softmax": ("tail-reflect",)},
             besides=("precision-downcast-float32",)),
     Dialect("cvqluu", "AngularPenaltySMLoss: SphereFace is cos(m θ), which is periodic.",
             ("cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",),
-            {"am-softmax": _same, "arc-softmax": _same, "a-softmax": _periodic},
+            {"am-softmax": _PAPER, "arc-softmax": _PAPER, "a-softmax": ("cos-m-theta-without-psi",)},
             besides=("clamp-kills-gradient", "no-max-subtraction", "weights-not-normalised")),
     Dialect("kprokofi", "AMSoftmaxLoss takes t and does not use it.",
             ("kprokofi/light-weight-face-anti-spoofing:losses/am_softmax.py",),
-            {"am-softmax": _same, "sv-am-softmax": _not_emphasised}, besides=("clamp-kills-gradient",)),
+            {"am-softmax": _PAPER, "sv-am-softmax": ("t-ignored",)}, besides=("clamp-kills-gradient",)),
 )
 # fmt: on
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({entry.name: entry for entry in _ALL})

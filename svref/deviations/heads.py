@@ -1,4 +1,4 @@
-"""Deviations of the head: on the way from embeddings and weights to cosines, and back."""
+"""Mistakes in the head: on the way from embeddings and weights to cosines, and back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.deviations import normalisation as by
-from svref.deviations import which
+from svref.deviations import normalisation, target, which
 from svref.deviations.kinds import changed_head
-from svref.deviations.logits import right
-from svref.deviations.normalisation import HeadRun, through
-from svref.deviations.target import straight_through_angle
+from svref.deviations.logits import right_result
+from svref.deviations.normalisation import HeadRun, head_around
 from svref.loss import SVXSoftmax
 
 NORM_EPS = 1e-7
@@ -26,14 +24,14 @@ HeadResult = tuple[FloatArray, FloatArray, FloatArray]
     "ZhaoJ9014/face.evoLVe:paddle/head/metrics.py",
 )
 def weights_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """Each class has a scale of its own, and the gradient by w is not orthogonal to w."""
-    return through(right, of_weights=by.as_it_is)(loss, x, w, y, g)
+    """The length of each weight scales the logit of its class, and the gradient by w is not orthogonal to w."""
+    return head_around(right_result, of_weights=normalisation.unchanged)(loss, x, w, y, g)
 
 
 @changed_head("c_k = <x, ŵ_k>", "cavalleria/cavaface:head/metrics.py")
 def embeddings_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """Code that leaves normalising to its caller: cosines are |x| times too large."""
-    return through(right, of_embeddings=by.as_it_is)(loss, x, w, y, g)
+    """The code leaves normalising to its caller. Without it, cosines are |x| times too large."""
+    return head_around(right_result, of_embeddings=normalisation.unchanged)(loss, x, w, y, g)
 
 
 @changed_head(
@@ -41,19 +39,19 @@ def embeddings_not_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y:
     "xiaoboCASIA/SV-X-Softmax:fc_layers.py",
     "tiandunx/SV-X-Softmax:svfc.py",
     "TreB1eN/InsightFace_Pytorch:model.py",
-    applies=which.without_angle,
+    applies=which.needs_no_angle,
 )
 def embeddings_not_normalised_clipped(
     loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
 ) -> HeadResult:
-    """As embeddings-not-normalised, and what is clipped to a cosine is a constant without gradient."""
-    return through(right, of_embeddings=by.as_it_is, clipped=True)(loss, x, w, y, g)
+    """As embeddings-not-normalised, and products beyond ±1 are clipped, so that they have no gradient."""
+    return head_around(right_result, of_embeddings=normalisation.unchanged, clipped=True)(loss, x, w, y, g)
 
 
 @changed_head("ŵ_kd = w_kd / sqrt(Σ_j w_jd²)", "ZhaoJ9014/face.evoLVe:paddle/head/metrics.py")
 def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """The weights are normalised over the classes, a coordinate at a time, so that c_k is no cosine."""
-    return through(right, of_weights=by.by_column)(loss, x, w, y, g)
+    """The weights are normalised over the classes, one coordinate at a time, so that c_k is no cosine."""
+    return head_around(right_result, of_weights=normalisation.by_column)(loss, x, w, y, g)
 
 
 @changed_head(
@@ -61,20 +59,27 @@ def wrong_axis_normalised(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: Int
     "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py",
 )
 def eps_in_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """Cosines are too small by shares ε/|w| and ε/|x|: much for short vectors, and no digits of float64 beyond ε."""
+    """Cosines are too small by the shares ε/|w| and ε/|x|.
+
+    For short vectors that is much; for others it shows in float64 alone.
+    """
     return with_norm_eps(NORM_EPS)(loss, x, w, y, g)
 
 
 def with_norm_eps(eps: float, under_root: bool = False) -> HeadRun:
-    """Return the head that adds ε to the lengths it divides by, or to their squares."""
-    longer = by.by_length_plus(eps, under_root)
-    return through(right, longer, longer)
+    """Return the head that adds ε to the lengths it divides by, or to their squares if `under_root`."""
+    with_eps = normalisation.by_length_plus(eps, under_root)
+    return head_around(right_result, with_eps, with_eps)
 
 
 @changed_head("∂L/∂x = Σ_k g_k ŵ_k/|x|, ∂L/∂w_k = Σ_b g_bk x̂_b/|w_k|")
 def radial_gradient_kept(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """The lengths are constants in the backward pass: <x, ∂L/∂x> and <w, ∂L/∂w> are not 0."""
-    return through(right, by.by_constant_length, by.by_constant_length)(loss, x, w, y, g)
+    """The lengths are constants in the backward pass.
+
+    Gradients by x and w have parts along x and w, where none should be.
+    """
+    constant = normalisation.by_constant_length
+    return head_around(right_result, constant, constant)(loss, x, w, y, g)
 
 
 @changed_head(
@@ -84,8 +89,8 @@ def radial_gradient_kept(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntA
     "KevinMusgrave/pytorch-metric-learning",
 )
 def s_is_the_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
-    """The embedding's length takes the place of s, as in the A-Softmax paper: the gradient by x has a radial part."""
-    s, by_s = by.lengths(x)[:, 0], np.empty(len(x))
+    """The embedding's length takes the place of s, as in the A-Softmax paper: the gradient by x has a part along x."""
+    s, by_s = normalisation.lengths(x)[:, 0], np.empty(len(x))
 
     def scaled(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
         losses, gradient = np.empty(len(c)), np.empty_like(c)
@@ -96,18 +101,18 @@ def s_is_the_norm(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g
             losses[row], gradient[row], by_s[row] = step.loss, gradients.cosines, gradients.s
         return losses, gradient
 
-    losses, by_x, by_w = through(scaled)(loss, x, w, y, g)
+    losses, by_x, by_w = head_around(scaled)(loss, x, w, y, g)
     return losses, by_x + by_s[:, None] * x / s[:, None], by_w
 
 
 @changed_head(
     "∂L/∂w from df/dc = 1, ∂L/∂x right",
     "wy1iu/sphereface, margin_inner_product_layer.cpp",
-    applies=straight_through_angle.applies,
+    applies=target.straight_through_angle.applies,
 )
 def weight_gradient_without_margin(
     loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
 ) -> HeadResult:
-    """A hand-written backward leaves the margin's slope out of the gradient by the weights."""
-    losses, by_x, _ = through(right)(loss, x, w, y, g)
-    return losses, by_x, straight_through_angle.on_head(loss, x, w, y, g)[2]
+    """A hand-written backward leaves the margin's slope df/dc out of the gradient by the weights."""
+    losses, by_x, _ = head_around(right_result)(loss, x, w, y, g)
+    return losses, by_x, target.straight_through_angle.on_head(loss, x, w, y, g)[2]

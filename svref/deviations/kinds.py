@@ -1,4 +1,20 @@
-"""What a deviation is, and the four ways to write one: a changed loss, logits, result or head."""
+"""What a deviation is, and the four decorators that make one of a function.
+
+The decorated function is the mistake. Its name, with hyphens, is the deviation's name; its docstring is the effect
+that a report shows to users, one or two plain sentences; the decorator takes the formula and where it was seen.
+
+    @changed_loss("f = c_y")
+    def margin_ignored(loss):                         takes the paper's loss, returns the code's loss
+    @changed_logits("I_k = [c_k >= f]", applies=...)
+    def non_strict_mask(step):                        takes a forward pass, returns the code's logits and their slopes
+    @changed_result("L_b / B", applies=...)
+    def mean_for_sum(loss, c, y, g):                  takes valid inputs, returns the code's losses and gradient
+    @changed_head("c_k = <x, ŵ_k>", applies=...)
+    def embeddings_not_normalised(loss, x, w, y, g):  takes valid vectors, returns the code's losses and both gradients
+
+`applies` says for which losses the mistake can be made (see `which`); a changed loss knows that by itself.
+tests/test_deviations.py fails if an entry is incomplete, or changes nothing where it applies.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +29,8 @@ from numpy.typing import ArrayLike
 from svref import checks
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
-from svref.deviations.logits import CosineRun, ToLogits, from_logits, right
-from svref.deviations.normalisation import HeadRun, through
+from svref.deviations.logits import CosineRun, ToLogits, from_logits, right_result
+from svref.deviations.normalisation import HeadRun, head_around
 from svref.loss import SVXSoftmax, check_loss
 
 Applies = Callable[[SVXSoftmax], bool]
@@ -28,21 +44,21 @@ class Deviation:
     Parameters
     ----------
     name : str
-        In kebab case.
+        Lower case, with hyphens.
     formula : str
         What it computes, in the symbols of the documentation.
     effect : str
-        What it does to the loss and to the gradient.
+        What it does to the loss and to the gradient, in one or two sentences.
     seen : tuple of str
         Where: "owner/repository:path", or a plain sentence.
     applies : callable
-        Takes an SVXSoftmax; False where there is nothing in it to get wrong so. It is then computed rightly.
+        Takes an SVXSoftmax; returns whether the mistake can be made in it. If not, results are the right ones.
     on_cosines : callable or None
         The computation on valid float64 cosines; None where the mistake is in the head.
     on_head : callable
         The computation on valid float64 embeddings and weights.
     change : callable or None
-        Takes an SVXSoftmax and returns the loss that is computed in its place, where the mistake is another loss.
+        Takes an SVXSoftmax and returns the loss that the code computes in its place. None if that is no SVXSoftmax.
     """
 
     name: str
@@ -56,7 +72,7 @@ class Deviation:
 
     @property
     def level(self) -> Literal["cosine", "head"]:
-        """Where the mistake is: "cosine", or "head", on the way from vectors to cosines."""
+        """Where the mistake is: "head" on the way from vectors to cosines, "cosine" after it."""
         return "head" if self.on_cosines is None else "cosine"
 
     def run(
@@ -90,7 +106,7 @@ class Deviation:
             raise TypeError(f"{self.name} acts on embeddings and weights, not on cosines; call run_head.")
         c, y, _ = loss.checked(np.asarray(cosines, dtype=np.float64), labels, None)
         with np.errstate(all="ignore"):  # wrong code overflows and divides by zero; that is its result
-            run = self.on_cosines if self.applies(loss) else right
+            run = self.on_cosines if self.applies(loss) else right_result
             return run(loss, c, y, checks.row_cotangent(cotangent, len(y)))
 
     def run_head(
@@ -101,12 +117,27 @@ class Deviation:
         labels: ArrayLike,
         cotangent: ArrayLike | None = None,
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the losses (B,) and the gradients by embeddings (B, D) and weights (C, D), float64.
+        """Return the losses (B,) and the gradients by embeddings (B, D) and weights (C, D) of the wrong code, float64.
 
-        Parameters, errors: as `run`, and
-
-        embeddings, weights : array_like, shape (B, D), (C, D)
+        Parameters
+        ----------
+        loss, labels, cotangent
+            As for `run`.
+        embeddings : array_like, shape (B, D)
             As for `svref.head.value_and_grad`.
+        weights : array_like, shape (C, D)
+            As for `svref.head.value_and_grad`.
+
+        Returns
+        -------
+        losses : array of float64, shape (B,)
+        by_embeddings : array of float64, shape (B, D)
+        by_weights : array of float64, shape (C, D)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an input is wrong.
         """
         check_loss(loss)
         x = checks.real_array("embeddings", np.asarray(embeddings, dtype=np.float64), 2)
@@ -116,53 +147,56 @@ class Deviation:
         checks.check_rows("weights", w)
         y, _ = checks.class_indices(labels, len(x), len(w), None)
         with np.errstate(all="ignore"):
-            run = self.on_head if self.applies(loss) else through(right)
+            run = self.on_head if self.applies(loss) else head_around(right_result)
             return run(loss, x, w, y, checks.row_cotangent(cotangent, len(y)))
 
 
 def changed_loss(formula: str, *seen: str) -> Callable[[ChangedLoss], Deviation]:
-    """Make a deviation of a function that returns another loss, or the same where nothing changes."""
+    """Return a decorator for a function that takes a loss and returns another.
+
+    It returns an equal loss where the mistake cannot be made; the deviation does not apply there.
+    """
 
     def make(change: ChangedLoss) -> Deviation:
         def differs(loss: SVXSoftmax) -> bool:
             return change(loss) != loss
 
         def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
-            return right(change(loss), c, y, g)
+            return right_result(change(loss), c, y, g)
 
-        return replace(_entry(change, formula, seen, differs, run, through(run)), change=change)
+        return replace(_deviation(change, formula, seen, differs, run, head_around(run)), change=change)
 
     return make
 
 
 def changed_logits(formula: str, *seen: str, applies: Applies) -> Callable[[ToLogits], Deviation]:
-    """Make a deviation of a function that returns the logits of a step, and their slopes."""
+    """Return a decorator for a function that takes a forward pass and returns logits and their slopes."""
 
     def make(logits: ToLogits) -> Deviation:
         run = from_logits(logits)
-        return _entry(logits, formula, seen, applies, run, through(run))
+        return _deviation(logits, formula, seen, applies, run, head_around(run))
 
     return make
 
 
-def changed_result(formula: str, *seen: str, applies: Applies = which.every) -> Callable[[CosineRun], Deviation]:
-    """Make a deviation of a whole computation on cosines."""
-    return lambda run: _entry(run, formula, seen, applies, run, through(run))
+def changed_result(formula: str, *seen: str, applies: Applies = which.always) -> Callable[[CosineRun], Deviation]:
+    """Return a decorator for a function that takes cosines and returns losses and the gradient."""
+    return lambda run: _deviation(run, formula, seen, applies, run, head_around(run))
 
 
-def changed_head(formula: str, *seen: str, applies: Applies = which.every) -> Callable[[HeadRun], Deviation]:
-    """Make a deviation of a whole computation on embeddings and weights."""
-    return lambda run: _entry(run, formula, seen, applies, None, run)
+def changed_head(formula: str, *seen: str, applies: Applies = which.always) -> Callable[[HeadRun], Deviation]:
+    """Return a decorator for a function that takes embeddings and weights and returns losses and both gradients."""
+    return lambda run: _deviation(run, formula, seen, applies, None, run)
 
 
-def _entry(
-    written: Callable[..., Any],
+def _deviation(
+    function: Callable[..., Any],
     formula: str,
     seen: tuple[str, ...],
     applies: Applies,
     on_cosines: CosineRun | None,
     on_head: HeadRun,
 ) -> Deviation:
-    """Return the entry of a function: its name is the name, its docstring the effect."""
-    name, effect = written.__name__.replace("_", "-"), " ".join((inspect.getdoc(written) or "").split())
+    """Return the deviation of a decorated function, named after it; the effect is its docstring on one line."""
+    name, effect = function.__name__.replace("_", "-"), " ".join((inspect.getdoc(function) or "").split())
     return Deviation(name, formula, effect, seen or ("a common slip",), applies, on_cosines, on_head)

@@ -1,9 +1,18 @@
-"""The loss as textbooks write it, from logits z_k and their slopes dz_k/dc_k, so that one part of it can be wrong.
+"""The loss in four parts, so that a deviation can get one of them wrong and leave the others right.
 
-plain        z_k = s c_k,  z_y = s f                          slope s, and s df/dc for the target
-emphasised   z_k + s (t - 1)(c_k + 1) I_k                     slope of h added
-entropy      L = -log softmax(z)_y                            dL/dz_k = p_k, dL/dz_y = -q
-gradient     dL/dc_k = dL/dz_k dz_k/dc_k
+This file is no reference: the right formulas are read in svref/reference.py. It takes the same loss apart into logits
+z_k with their slopes dz_k/dc_k and a softmax cross entropy over them, because mistakes are made in these parts. A
+deviation replaces one and passes the others on:
+
+    margin_logits    z_k = s c_k,  z_y = s f                  slope s, and s df/dc for the target
+    emphasised       z_k + log h_k                            slope of log h_k added
+    cross_entropy    L = -log softmax(z)_y                    dL/dz_k = p_k, dL/dz_y = -q
+    from_logits      dL/dc_k = g dL/dz_k dz_k/dc_k            cotangent g
+
+`right_logits` are the paper's logits, and `right_result` is what svref itself computes. A new deviation of the logits
+is a function from a forward pass to `Logits`, under `kinds.changed_logits`, in target.py or negatives.py; one of the
+softmax gives `from_logits` another entropy, in results.py. tests/test_deviations.py compares the results with the
+formula written out, and the gradient with the derivative of the losses.
 """
 
 from __future__ import annotations
@@ -14,32 +23,32 @@ from typing import NamedTuple
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
-from svref.engine import kernels
 from svref.loss import SVXSoftmax
-from svref.step import Step
+from svref.reference import Step, finite_or_zero, log_sum_exp, sigmoid, softplus, through_pole
 
 
 class Logits(NamedTuple):
-    """Logits z_k, the target's z_y among them, and dz_k/dc_k, both (B, C)."""
+    """The logits z_k, with z_y in the label's column, and their slopes dz_k/dc_k; both have the shape (B, C)."""
 
     z: FloatArray
     slope: FloatArray
 
 
-Result = tuple[FloatArray, FloatArray]
-CosineRun = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray], Result]
+Own = tuple[IntArray, IntArray]  # the label's entries (b, y_b)
+Result = tuple[FloatArray, FloatArray]  # losses (B,), gradient (B, C)
+CosineRun = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray], Result]  # of loss, cosines, labels, cotangent
 ToLogits = Callable[[Step], Logits]
-Entropy = Callable[[FloatArray, kernels.Own], Result]
+Entropy = Callable[[FloatArray, Own], Result]  # of logits and where the targets are; the gradient is by z
 
 
-def right(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
+def right_result(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
     """Return the losses and the gradient of Σ cotangent_b L_b as svref computes them."""
     step = loss.forward(cosines, labels)
     return step.loss, loss.backward(step, cotangent).cosines
 
 
-def plain(step: Step, f: FloatArray | None = None, slope: FloatArray | None = None) -> Logits:
-    """Return the logits without emphasis; `f` and `slope` replace the margin's value and df/dc."""
+def margin_logits(step: Step, f: FloatArray | None = None, slope: FloatArray | None = None) -> Logits:
+    """Return the logits of the margin, without emphasis; `f` and `slope` replace the margin's value and df/dc."""
     z, slopes = step.s * step.cosines, np.full_like(step.cosines, step.s)
     z[step.own] = step.s * (step.margin.value(step.angle) if f is None else f)
     slopes[step.own] = step.s * (step.margin.by_cosine(step.angle) if slope is None else slope)
@@ -47,44 +56,44 @@ def plain(step: Step, f: FloatArray | None = None, slope: FloatArray | None = No
 
 
 def emphasised(logits: Logits, step: Step, mask: BoolArray | None = None, scale: float | None = None) -> Logits:
-    """Return the logits plus log h; `mask` replaces I, and `scale` the s inside h."""
-    s = step.s if scale is None else scale
-    lift = step.emphasis.lift(step.mask if mask is None else mask, step.cosines.dtype)
-    log_h, rise = s * step.emphasis.raised(step.cosines, lift), s * (step.emphasis.slope(lift) - 1)
+    """Return the logits plus log h; `mask` replaces I, and `scale` replaces the s in log h = s (t - 1)(c + 1)."""
+    s, used = step.s if scale is None else scale, step.mask if mask is None else mask
+    log_h, rise = step.emphasis.log_h(step.cosines, used, s), s * (step.emphasis.slope(used) - 1)
     return Logits(logits.z + log_h, logits.slope + rise)
 
 
 def right_logits(step: Step) -> Logits:
     """Return the paper's logits."""
-    return emphasised(plain(step), step)
+    return emphasised(margin_logits(step), step)
 
 
-def but_labels(step: Step, mask: BoolArray) -> BoolArray:
-    """Return a mask without the label columns."""
+def without_labels(step: Step, mask: BoolArray) -> BoolArray:
+    """Return the mask with False in the label columns; it is changed in place."""
     mask[step.own] = False
     return mask
 
 
-def cross_entropy(z: FloatArray, own: kernels.Own) -> Result:
-    """Return -log softmax(z)_y and its derivatives by z, relative to the target, so that nothing cancels."""
+def cross_entropy(z: FloatArray, own: Own) -> Result:
+    """Return -log softmax(z)_y and its derivatives by z.
+
+    Logits are taken relative to the target's, so that losses and derivatives near 0 keep all their digits.
+    """
     r = z - z[own][:, None]
     r[own] = -np.inf
-    weights, mass = kernels.weights(r, r.max(axis=1))
-    a = kernels.log_odds_against(mass)
-    q = kernels.target_error(a)
-    kernels.multiply_rows(weights, q * kernels.share(mass, mass))
-    weights[own] = -q
-    return kernels.loss(a), weights
+    a = log_sum_exp(r)
+    by_z = sigmoid(a)[:, None] * np.exp(r - finite_or_zero(a)[:, None])
+    by_z[own] = -sigmoid(a)
+    return softplus(a), by_z
 
 
 def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun:
-    """Return the computation of these logits and this entropy."""
+    """Return the computation of losses and gradient by a function for the logits and one for the cross entropy."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
         step = loss.forward(c, y)
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)
         dead = (g == 0)[:, None] | (c.shape[1] == 1)
-        return losses, kernels.target_gradient(by_z * g[:, None], slope, dead) + 0.0
+        return losses, through_pole(by_z * g[:, None], slope, dead) + 0.0
 
     return run

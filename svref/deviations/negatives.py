@@ -1,4 +1,4 @@
-"""Deviations of stage 2: which negatives are support vectors, what emphasis they have, what their logits are."""
+"""Mistakes in the negatives: which are support vectors (I), their emphasis (h), their logits."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from svref.arrays import BoolArray
 from svref.deviations import which
 from svref.deviations.kinds import changed_logits, changed_loss
-from svref.deviations.logits import Logits, but_labels, emphasised, plain, right_logits
-from svref.deviations.target import eased
+from svref.deviations.logits import Logits, emphasised, margin_logits, right_logits, without_labels
+from svref.deviations.target import with_easy_margin
 from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
-from svref.step import Step
+from svref.reference import Step
 
-DIRTY = 0.4  # an example: the code leaves the threshold to its user, and off by default
+DIRTY = 0.4  # an example: in the code the threshold is an option, which is off by default
 
 
-def _with(loss: SVXSoftmax, emphasis: SupportVectors) -> SVXSoftmax:
-    """Return the loss with another emphasis; the same if it has none."""
+def _with_emphasis(loss: SVXSoftmax, emphasis: SupportVectors) -> SVXSoftmax:
+    """Return the loss with another emphasis; a loss without emphasis is returned as it is."""
     return replace(loss, emphasis=emphasis) if which.emphasises(loss) else loss
 
 
@@ -32,29 +32,33 @@ def _with(loss: SVXSoftmax, emphasis: SupportVectors) -> SVXSoftmax:
 def non_strict_mask(step: Step) -> Logits:
     """A tie counts as a support vector: its logit is s (t-1)(1 + c_k) too large."""
     beaten = step.cosines >= step.boundary[:, None]
-    return emphasised(plain(step), step, but_labels(step, beaten))
+    return emphasised(margin_logits(step), step, without_labels(step, beaten))
 
 
 @changed_logits(
     "I_y = [c_y > f], z_y = s f + s (t-1)(c_y + 1) I_y", "xiaoboCASIA/SV-X-Softmax#3", applies=which.masks_by_margin
 )
 def label_in_mask(step: Step) -> Logits:
-    """The target is emphasised along with the negatives, since c_y > f: the margin is more than made up for."""
-    return emphasised(plain(step), step, step.cosines > step.boundary[:, None])
+    """The target is emphasised like a support vector, since c_y > f. This more than makes up for the margin."""
+    return emphasised(margin_logits(step), step, step.cosines > step.boundary[:, None])
 
 
 @changed_loss("I_k = [c_k > c_y]", "a public SVSoftmax layer, whose margin is off in the mask")
 def mask_on_plain_cosine(loss: SVXSoftmax) -> SVXSoftmax:
     """Negatives between f and c_y are not emphasised, although they violate the margin."""
-    return _with(loss, replace(loss.emphasis, boundary=NoMargin())) if which.masks_by_margin(loss) else loss
+    return _with_emphasis(loss, replace(loss.emphasis, boundary=NoMargin())) if which.masks_by_margin(loss) else loss
 
 
-def _uneased(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
-    """Return the loss with an easy margin in f alone, where its mask is decided by f."""
+def _with_easy_margin_but_full_mask(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
+    """Return the loss with an easy margin whose mask compares with the margin as it was before.
+
+    The loss is returned as it is if it has no emphasis, if its mask has a boundary of its own, or if its margin cannot
+    be made easy.
+    """
     emphasis = loss.emphasis
-    if not which.emphasises(loss) or emphasis.boundary is not None or eased(loss, above) == loss:
+    if not which.emphasises(loss) or emphasis.boundary is not None or with_easy_margin(loss, above) == loss:
         return loss
-    return replace(eased(loss, above), emphasis=replace(emphasis, boundary=loss.margin))
+    return replace(with_easy_margin(loss, above), emphasis=replace(emphasis, boundary=loss.margin))
 
 
 @changed_loss(
@@ -63,8 +67,11 @@ def _uneased(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
     "cavalleria/cavaface:head/metrics.py",
 )
 def mask_on_uneased_margin(loss: SVXSoftmax) -> SVXSoftmax:
-    """As easy-margin-above-0, and in eased rows negatives between f_m and c_y are emphasised although f beats them."""
-    return _uneased(loss, 0.0)
+    """Where c_y <= 0 the target has no margin, but the mask still assumes one.
+
+    Negatives between f_m and c_y are emphasised, although they lie below f.
+    """
+    return _with_easy_margin_but_full_mask(loss, 0.0)
 
 
 @changed_loss(
@@ -73,16 +80,19 @@ def mask_on_uneased_margin(loss: SVXSoftmax) -> SVXSoftmax:
     "JDAI-CV/FaceX-Zoo:head/MV_Softmax.py",
 )
 def mask_on_uneased_margin_above_m(loss: SVXSoftmax) -> SVXSoftmax:
-    """As easy-margin-above-m, and in eased rows negatives between f_m and c_y are emphasised although f beats them."""
-    return _uneased(loss, None)
+    """Where c_y <= m the target has no margin, but the mask still assumes one.
+
+    Negatives between f_m and c_y are emphasised, although they lie below f.
+    """
+    return _with_easy_margin_but_full_mask(loss, None)
 
 
 @changed_logits(
     "I_k = [c_k > f or c_k <= 0]", "a public SVSoftmax layer, by a product of conditions", applies=which.emphasises
 )
 def nonpositive_always_hard(step: Step) -> Logits:
-    """Negatives at or below 0 are emphasised, however right the row is."""
-    return emphasised(plain(step), step, but_labels(step, step.mask | (step.cosines <= 0)))
+    """Negatives with c_k <= 0 are emphasised, even if the target lies far above them."""
+    return emphasised(margin_logits(step), step, without_labels(step, step.mask | (step.cosines <= 0)))
 
 
 # ---- h: the emphasis -------------------------------------------------------------------------------------------
@@ -94,8 +104,8 @@ def nonpositive_always_hard(step: Step) -> Logits:
     "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py, without a margin",
 )
 def t_ignored(loss: SVXSoftmax) -> SVXSoftmax:
-    """The parameter t is accepted and unused: the plain margin loss."""
-    return _with(loss, replace(loss.emphasis, t=1.0))
+    """The parameter t is accepted and unused: the result is the margin loss without emphasis."""
+    return _with_emphasis(loss, replace(loss.emphasis, t=1.0))
 
 
 @changed_loss(
@@ -103,8 +113,8 @@ def t_ignored(loss: SVXSoftmax) -> SVXSoftmax:
     "cavalleria/cavaface:head/metrics.py and others after the MV-Softmax paper, if given the SV paper's t",
 )
 def t_offset(loss: SVXSoftmax) -> SVXSoftmax:
-    """Code whose t is t - 1 is given t: each support vector's logit is s (1 + c_k) too large, tens of nats."""
-    return _with(loss, replace(loss.emphasis, t=loss.emphasis.t + 1))
+    """Code that calls t - 1 its t is given t: the logit of each support vector is s (1 + c_k) too large."""
+    return _with_emphasis(loss, replace(loss.emphasis, t=loss.emphasis.t + 1))
 
 
 @changed_loss(
@@ -112,20 +122,23 @@ def t_offset(loss: SVXSoftmax) -> SVXSoftmax:
     "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py (its default)",
 )
 def fixed_for_adaptive(loss: SVXSoftmax) -> SVXSoftmax:
-    """The emphasis does not grow with c_k: loss and gradients of hard rows are too small, or too large for c_k < 0."""
-    return _with(loss, replace(loss.emphasis, form="fixed"))
+    """The emphasis does not grow with c_k.
+
+    Loss and gradients of hard rows are too small, or too large where c_k < 0.
+    """
+    return _with_emphasis(loss, replace(loss.emphasis, form="fixed"))
 
 
 @changed_loss("log h_k = s (t-1)(c_k + 1) I_k, where fixed is meant")
 def adaptive_for_fixed(loss: SVXSoftmax) -> SVXSoftmax:
-    """The emphasis grows with c_k: loss and gradients of hard rows are too large, or too small for c_k < 0."""
-    return _with(loss, replace(loss.emphasis, form="adaptive"))
+    """The emphasis grows with c_k. Loss and gradients of hard rows are too large, or too small where c_k < 0."""
+    return _with_emphasis(loss, replace(loss.emphasis, form="adaptive"))
 
 
 @changed_logits("log h_k = (t-1)(c_k + 1) I_k", applies=lambda loss: which.emphasises(loss) and loss.s != 1)
 def s_missing_in_h(step: Step) -> Logits:
-    """The emphasis is s times too weak: mining is almost off."""
-    return emphasised(plain(step), step, scale=1.0)
+    """The emphasis is s times too weak, so that it has almost no effect."""
+    return emphasised(margin_logits(step), step, scale=1.0)
 
 
 @changed_logits(
@@ -134,24 +147,30 @@ def s_missing_in_h(step: Step) -> Logits:
     applies=lambda loss: which.emphasises_adaptively(loss) and loss.s != 1,
 )
 def h_on_scaled_logits(step: Step) -> Logits:
-    """The emphasis t z + t - 1 is applied after the scale: the slope is right, the value lacks (s-1)(t-1)."""
+    """The emphasis t z + t - 1 is applied to logits that are scaled already.
+
+    The slope is right, the logit (s-1)(t-1) too small.
+    """
     z, slope = right_logits(step)
-    excess = (step.s - 1) * step.emphasis.lift(step.mask, z.dtype)
+    excess = (step.s - 1) * (step.emphasis.t - 1) * step.mask
     return Logits(z - excess, slope)
 
 
 @changed_logits("∂L/∂c_k = s p_k, the t of support vectors lost", applies=which.emphasises_adaptively)
 def slope_of_h_lost(step: Step) -> Logits:
-    """The emphasis is constant in the backward pass: right losses, gradients of support vectors t times too small."""
-    return Logits(right_logits(step).z, plain(step).slope)
+    """The emphasis is a constant in the backward pass.
+
+    Losses are right, gradients of support vectors are t times too small.
+    """
+    return Logits(right_logits(step).z, margin_logits(step).slope)
 
 
 # ---- z: the logits of the negatives ----------------------------------------------------------------------------
 
 
-def _without(step: Step, gone: BoolArray) -> Logits:
-    """Return the right logits, but 0 for some negatives."""
-    gone = but_labels(step, gone)
+def _with_zero_logits(step: Step, gone: BoolArray) -> Logits:
+    """Return the right logits, but 0 for the negatives that are `gone`."""
+    gone = without_labels(step, gone)
     z, slope = right_logits(step)
     return Logits(np.where(gone, 0.0, z), np.where(gone, 0.0, slope))
 
@@ -162,15 +181,18 @@ def _without(step: Step, gone: BoolArray) -> Logits:
     applies=which.adds_angle,
 )
 def negatives_zeroed(step: Step) -> Logits:
-    """The margin's cos m and sin m are 0 for the other classes, and so are their logits and gradients."""
-    return _without(step, step.cosines > -math.cos(getattr(step.margin, "m", 0.0)))
+    """The code makes the margin's cos m and sin m 0 for the other classes.
+
+    Their logits and gradients are 0 where θ_k + m < π.
+    """
+    return _with_zero_logits(step, step.cosines > -math.cos(getattr(step.margin, "m", 0.0)))
 
 
 @changed_logits(
     f"z_k = 0 where c_k > {DIRTY}, k ≠ y",
     "deepinsight/insightface:arcface_torch/losses.py (interclass_filtering)",
-    applies=which.every,
+    applies=which.always,
 )
 def negatives_filtered(step: Step) -> Logits:
-    """Negatives above a threshold are taken for mislabelled; their logits become 0 in place of leaving the sum."""
-    return _without(step, step.cosines > DIRTY)
+    """Negatives above a threshold are taken for wrong labels. Their logits become 0, but should leave the sum."""
+    return _with_zero_logits(step, step.cosines > DIRTY)

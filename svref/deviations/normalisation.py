@@ -1,8 +1,13 @@
-"""The way from vectors to cosines and back, with a normalisation for each of the two, so that one can be wrong.
+"""The way from vectors to cosines and back, in parts, so that a deviation can normalise wrongly.
 
-forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
-backward   dL/dx̂_b = Σ_k g_bk ŵ_k,  dL/dŵ_k = Σ_b g_bk x̂_b,  then back through n
-           for n(v) = v/|v|: (g - <g, v̂> v̂)/|v|, which for x is Σ_k g_bk (ŵ_k - c_bk x̂_b)/|x_b|
+This file is no reference: the right head stands at the end of svref/reference.py, and for every angle in svref/head.
+The normalisation n of the embeddings and that of the weights are arguments of `head_around`. Each is a function that
+returns n(v) together with its way back:
+
+    forward    x̂ = n(x),  ŵ = n(w),  c = <x̂, ŵ>
+    backward   dL/dx̂_b = Σ_k g_bk ŵ_k,  dL/dŵ_k = Σ_b g_bk x̂_b,  then back through n
+
+`by_length` is the right one: n(v) = v/|v|, and back (g - <g, v̂> v̂)/|v|. The others are mistakes.
 """
 
 from __future__ import annotations
@@ -15,14 +20,15 @@ from svref.arrays import FloatArray, IntArray
 from svref.deviations.logits import CosineRun
 from svref.head.geometry import row_dot
 from svref.loss import SVXSoftmax
+from svref.reference import through_unit_rows, unit_rows
 
-Backward = Callable[[FloatArray], FloatArray]
+Backward = Callable[[FloatArray], FloatArray]  # from the gradient by n(v) to that by v
 Normaliser = Callable[[FloatArray], tuple[FloatArray, Backward]]
 HeadRun = Callable[
     [SVXSoftmax, FloatArray, FloatArray, IntArray, FloatArray], tuple[FloatArray, FloatArray, FloatArray]
 ]
-ROUNDING = 2.0**-40  # a cosine of unit vectors may exceed 1 by less
-TINY = 1e-12  # what frameworks divide by where a length is 0
+ROUNDING = 2.0**-40  # products of unit vectors exceed 1 by less; what exceeds it by more was clipped
+TINY = 1e-12  # frameworks divide by this where a length is 0
 
 
 def lengths(rows: FloatArray) -> FloatArray:
@@ -31,20 +37,19 @@ def lengths(rows: FloatArray) -> FloatArray:
 
 
 def by_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return v/|v|: what is right."""
-    length = lengths(rows)
-    unit = rows / length
-    return unit, lambda g: (g - row_dot(g, unit)[:, None] * unit) / length
+    """Return v/|v| and its way back: the right normalisation."""
+    unit, length = unit_rows(rows)
+    return unit, lambda g: through_unit_rows(g, unit, length)
 
 
 def by_constant_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return v/|v| with |v| a constant in the backward pass."""
+    """Return v/|v| and a way back that takes |v| for a constant."""
     length = lengths(rows)
     return rows / length, lambda g: g / length
 
 
 def by_length_plus(eps: float, under_root: bool = False) -> Normaliser:
-    """Return v/(|v| + ε), or v/sqrt(|v|² + ε)."""
+    """Return the normalisation v/(|v| + ε), or v/sqrt(|v|² + ε) if `under_root`."""
 
     def normaliser(rows: FloatArray) -> tuple[FloatArray, Backward]:
         length = lengths(rows)
@@ -56,24 +61,24 @@ def by_length_plus(eps: float, under_root: bool = False) -> Normaliser:
 
 
 def by_column(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return each coordinate over its length across the rows: the wrong axis."""
+    """Return each column over its own length: the vectors are rows, so that this is the wrong axis."""
     length = np.maximum(np.sqrt(np.sum(rows * rows, axis=0)), TINY)
     unit = rows / length
     return unit, lambda g: (g - np.sum(g * unit, axis=0) * unit) / length
 
 
-def as_it_is(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return v itself."""
+def unchanged(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return v itself: normalising was forgotten."""
     return rows, lambda g: g
 
 
-def through(
+def head_around(
     run: CosineRun, of_embeddings: Normaliser = by_length, of_weights: Normaliser = by_length, clipped: bool = False
 ) -> HeadRun:
-    """Return the head around a computation on cosines.
+    """Return the computation from vectors that takes cosines, runs `run` on them, and goes back to the vectors.
 
-    If `clipped`, and where an angle is needed, products beyond [-1, 1] are clipped and carry no gradient. A target
-    at a pole has an infinite slope and a zero tangent: its term is 0, the least-norm subgradient.
+    If `clipped`, or if the loss needs an angle, products beyond [-1, 1] are clipped and have no gradient. At a target
+    with c_y = ±1 the slope may be infinite, and the tangent it is multiplied by is 0; the product counts as 0.
     """
 
     def head(

@@ -1,4 +1,4 @@
-"""Deviations of stage 3 and around it: the scale, the softmax, the reduction, the number format."""
+"""Mistakes after the logits: the scale, the softmax, the reduction over the batch, the number format."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import numpy as np
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations.kinds import Applies, changed_loss, changed_result
-from svref.deviations.logits import CosineRun, Entropy, Result, cross_entropy, from_logits, right, right_logits
-from svref.engine import kernels
+from svref.deviations.logits import (
+    CosineRun,
+    Entropy,
+    Own,
+    Result,
+    cross_entropy,
+    from_logits,
+    right_logits,
+    right_result,
+)
 from svref.loss import SVXSoftmax
 
 EPS = 1e-9
@@ -22,7 +30,10 @@ UNDERFLOW = {"float32": -103.9, "float64": -745.1}  # exp of a smaller one is 0
 
 @changed_loss("z_k = s (s c_k + log h_k), z_y = s (s f)")
 def s_twice(loss: SVXSoftmax) -> SVXSoftmax:
-    """The head scales its logits, and the loss scales them again: saturated, and wrong by a factor of up to s."""
+    """The head scales its logits, and the loss scales them again.
+
+    The softmax saturates, and losses of hard rows are about s times too large.
+    """
     return replace(loss, s=loss.s * loss.s)
 
 
@@ -30,11 +41,11 @@ def s_twice(loss: SVXSoftmax) -> SVXSoftmax:
     "L = -log(e^{z_y}/(Σ_k e^{z_k} + ε) + ε), ε = 1e-9", "comratvlad/sv_softmax:src/custom_losses.py (sv_softmax)"
 )
 def eps_in_log(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Losses end at 20.72, and the hardest rows have no gradient."""
+    """Losses never exceed 20.72, and the hardest rows have no gradient."""
     return from_logits(right_logits, _entropy_with_eps)(loss, c, y, g)
 
 
-def _entropy_with_eps(z: FloatArray, own: kernels.Own) -> Result:
+def _entropy_with_eps(z: FloatArray, own: Own) -> Result:
     """Return -log(p_y + ε) with p_k = exp z_k/(S + ε), and its derivatives by z."""
     p = np.exp(z)
     p /= p.sum(axis=1, keepdims=True) + EPS
@@ -45,8 +56,8 @@ def _entropy_with_eps(z: FloatArray, own: kernels.Own) -> Result:
     return -np.log(p_y + EPS), by_z
 
 
-def _overflows(dtype: str) -> Applies:
-    """Return whether a logit of a loss can be too large for exp in a dtype."""
+def _may_overflow(dtype: str) -> Applies:
+    """Return the question whether a loss has logits so large that exp overflows in a dtype."""
     return lambda loss: not loss.angular or _largest_logit(loss) > OVERFLOW[dtype]
 
 
@@ -54,29 +65,29 @@ def _overflows(dtype: str) -> Applies:
     "L = log Σ_k e^{z_k} - z_y in float32, no maximum taken out",
     "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
     "comratvlad/sv_softmax:src/custom_losses.py",
-    applies=_overflows("float32"),
+    applies=_may_overflow("float32"),
 )
 def no_max_subtraction(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """The loss is infinite and the gradient NaN once a logit exceeds 88.7, which hard logits at s = 64 do."""
-    return from_logits(right_logits, _raw_entropy("float32"))(loss, c, y, g)
+    """The loss is infinite and the gradient NaN once a logit exceeds 88.7, as hard logits at s = 64 do."""
+    return from_logits(right_logits, _entropy_without_maximum("float32"))(loss, c, y, g)
 
 
-@changed_result("L = log Σ_k e^{z_k} - z_y in float64, no maximum taken out", applies=_overflows("float64"))
+@changed_result("L = log Σ_k e^{z_k} - z_y in float64, no maximum taken out", applies=_may_overflow("float64"))
 def no_max_subtraction_float64(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """As no-max-subtraction, but float64 holds out until a logit exceeds 709.7: at scales of several hundred."""
-    return from_logits(right_logits, _raw_entropy("float64"))(loss, c, y, g)
+    """As no-max-subtraction, but float64 overflows only above 709.7. Logits reach that at scales of several hundred."""
+    return from_logits(right_logits, _entropy_without_maximum("float64"))(loss, c, y, g)
 
 
 def _largest_logit(loss: SVXSoftmax) -> float:
-    """Return z_k of a support vector at c_k = 1."""
+    """Return the largest logit of a loss on cosines: z_k of a support vector at c_k = 1."""
     t = loss.emphasis.t
     return loss.s * (t if loss.emphasis.form == "fixed" else 2 * t - 1)
 
 
-def _raw_entropy(dtype: str) -> Entropy:
-    """Return log Σ exp z - z_y and its derivatives, infinite where a dtype is, but without its rounding."""
+def _entropy_without_maximum(dtype: str) -> Entropy:
+    """Return the cross entropy log Σ exp z - z_y: infinite where exp overflows in a dtype, else in float64."""
 
-    def entropy(z: FloatArray, own: kernels.Own) -> Result:
+    def entropy(z: FloatArray, own: Own) -> Result:
         e = np.where(np.isinf(np.exp(z.astype(dtype))), np.inf, np.exp(z))
         total = e.sum(axis=1)
         by_z = e / total[:, None]
@@ -89,27 +100,33 @@ def _raw_entropy(dtype: str) -> Entropy:
 @changed_result(
     "L = -log(e^{z_y}/Σ_k e^{z_k}) in float32, no maximum taken out",
     "4uiiurz1/keras-arcface, by a softmax before the loss",
-    applies=_overflows("float32"),
+    applies=_may_overflow("float32"),
 )
 def no_max_subtraction_quotient(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """As no-max-subtraction, and the loss is infinite as well where the probability underflows: beyond 103.9."""
-    return _quotient("float32", loss, c, y, g)
+    """As no-max-subtraction, and the loss is also infinite where the probability underflows: at losses above 103.9."""
+    return _quotient_without_maximum("float32", loss, c, y, g)
 
 
 @changed_result(
     "L = -log(e^{z_y}/Σ_k e^{z_k}) in float64, no maximum taken out",
     "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py",
-    applies=_overflows("float64"),
+    applies=_may_overflow("float64"),
 )
 def no_max_subtraction_quotient_float64(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """As no-max-subtraction-quotient, but float64 holds out until 709.7, or a loss of 745."""
-    return _quotient("float64", loss, c, y, g)
+    """As no-max-subtraction-quotient, in float64.
+
+    It overflows at logits above 709.7 and underflows at losses above 745.
+    """
+    return _quotient_without_maximum("float64", loss, c, y, g)
 
 
-def _quotient(dtype: str, loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Return what is right, lost in rows where a dtype overflows, or where e^{z_y} or the quotient underflows."""
+def _quotient_without_maximum(dtype: str, loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Return the right result, but infinite losses and NaN gradients in rows that a dtype cannot hold.
+
+    These are rows where e^{z_k} overflows, or where e^{z_y} or e^{z_y}/Σ_k e^{z_k} underflows.
+    """
     step = loss.forward(c, y)
-    z, (losses, gradient) = right_logits(step).z, right(loss, c, y, g)
+    z, (losses, gradient) = right_logits(step).z, right_result(loss, c, y, g)
     lost = (z.max(axis=1) > OVERFLOW[dtype]) | (z[step.own] < UNDERFLOW[dtype]) | (losses > -UNDERFLOW[dtype])
     return np.where(lost, np.inf, losses), np.where(lost[:, None], np.nan, gradient)
 
@@ -119,8 +136,8 @@ def _quotient(dtype: str, loss: SVXSoftmax, c: FloatArray, y: IntArray, g: Float
     "4uiiurz1/keras-arcface, by Keras' cross entropy of probabilities",
 )
 def probability_clipped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Losses lie between 1e-7 and 16.1, and rows beyond, the hardest and the best, have no gradient."""
-    losses, gradient = right(loss, c, y, g)
+    """Losses lie between 1e-7 and 16.1. Rows beyond, which are the best and the hardest, have no gradient."""
+    losses, gradient = right_result(loss, c, y, g)
     p = np.exp(-losses)
     clipped = np.clip(p, 1e-7, 1 - 1e-7)
     return -np.log(clipped), np.where((clipped == p)[:, None], gradient, 0.0)
@@ -128,15 +145,15 @@ def probability_clipped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatAr
 
 @changed_result("L = -log(p_y + ε), ε = 1e-9, ∂L/∂c right")
 def eps_in_loss_alone(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Losses end at 20.72; the gradient, written by hand, is right."""
+    """Losses never exceed 20.72. The gradient is written by hand and is right."""
     step = loss.forward(c, y)
     return -np.log(step.probabilities[step.own] + EPS), loss.backward(step, g).cosines
 
 
 def with_eps(eps: float) -> CosineRun:
-    """Return the computation of -log(softmax(z)_y + ε) and its own gradient."""
+    """Return the computation of L = -log(softmax(z)_y + ε) and of the gradient of that L."""
 
-    def entropy(z: FloatArray, own: kernels.Own) -> Result:
+    def entropy(z: FloatArray, own: Own) -> Result:
         losses, by_z = cross_entropy(z, own)
         p_y = np.exp(-losses)
         return -np.log(p_y + eps), by_z * (p_y / (p_y + eps))[:, None]
@@ -146,8 +163,8 @@ def with_eps(eps: float) -> CosineRun:
 
 @changed_result("L = min(L, -log 1e-30)", "deepinsight/insightface:arcface_torch (DistCrossEntropy)")
 def loss_capped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Losses end at 69.08, since log is given max(p_y, 1e-30); the gradient is right."""
-    losses, gradient = right(loss, c, y, g)
+    """Losses never exceed 69.08, because the log is taken of max(p_y, 1e-30). The gradient is right."""
+    losses, gradient = right_result(loss, c, y, g)
     return np.minimum(losses, -np.log(FLOOR)), gradient
 
 
@@ -156,15 +173,15 @@ def loss_capped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> 
 
 @changed_result("L_b / B", "most heads return the mean")
 def mean_for_sum(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Losses and gradients depend on the size of the batch, B times too small."""
-    losses, gradient = right(loss, c, y, g)
+    """Losses and gradients are divided by the size of the batch: they are B times too small."""
+    losses, gradient = right_result(loss, c, y, g)
     return losses / len(y), gradient / len(y)
 
 
 @changed_result("B L_b", "tosfaq/deep-object-reid:torchreid/losses/am_softmax.py, a sum over nonzero losses")
 def sum_for_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """The sum is returned where the mean was asked for: losses and gradients B times too large."""
-    losses, gradient = right(loss, c, y, g)
+    """The sum is returned where the mean was asked for: losses and gradients are B times too large."""
+    losses, gradient = right_result(loss, c, y, g)
     return losses * len(y), gradient * len(y)
 
 
@@ -178,6 +195,9 @@ def sum_for_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) ->
     "cavalleria/cavaface:head/metrics.py",
 )
 def precision_downcast_float32(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """A cast inside the float64 path leaves float32's digits; near a boundary or a tie also other decisions."""
-    losses, gradient = right(loss, c.astype(np.float32), y, g)
+    """A cast to a narrower format loses digits on the way.
+
+    Near a boundary or a tie the mask may also decide otherwise.
+    """
+    losses, gradient = right_result(loss, c.astype(np.float32), y, g)
     return losses.astype(np.float64), gradient.astype(np.float64)

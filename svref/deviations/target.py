@@ -1,4 +1,4 @@
-"""Deviations of stage 1: f, the target's cosine after the margin, and df/dc."""
+"""Mistakes in the target: f, its cosine after the margin, and the slope df/dc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.kinds import changed_logits, changed_loss, changed_result
-from svref.deviations.logits import Logits, but_labels, emphasised, plain, right, right_logits
+from svref.deviations.logits import Logits, emphasised, margin_logits, right_logits, right_result, without_labels
 from svref.loss import SVXSoftmax
 from svref.margins import (
     AdditiveAngle,
@@ -23,9 +23,9 @@ from svref.margins import (
     MultiplicativeAngle,
     NoMargin,
     StraightThrough,
+    Tail,
 )
-from svref.margins.angular import Tail
-from svref.step import Step
+from svref.reference import Step
 
 _EASY = ("xiaoboCASIA/SV-X-Softmax:fc_layers.py", "cavalleria/cavaface:head/metrics.py")
 _EASY_AM = ("tiandunx/SV-X-Softmax:svfc.py", "JDAI-CV/FaceX-Zoo:head/MV_Softmax.py")
@@ -38,19 +38,19 @@ def margin_ignored(loss: SVXSoftmax) -> SVXSoftmax:
     return replace(loss, margin=NoMargin()) if which.has_margin(loss) else loss
 
 
-@changed_logits(
-    "f = c_y + m, or cos(m1 θ - m2) + m3",
-    applies=which.has_sign,
-)
+@changed_logits("f = c_y + m, or cos(m1 θ - m2) + m3", applies=which.has_additive_part)
 def sign_of_margin_flipped(step: Step) -> Logits:
-    """The margin helps the target where it should hinder it: losses are too small, and fewer negatives hard."""
-    return with_target(step, *_flipped(step.margin, step.angle))
+    """The margin raises the target's cosine, but should lower it.
+
+    Losses are too small, and fewer negatives are support vectors.
+    """
+    return logits_with_another_margin(step, *_with_flipped_sign(step.margin, step.angle))
 
 
-def with_target(step: Step, f: FloatArray, slope: FloatArray) -> Logits:
-    """Return the logits with another f and df/dc; f decides the mask, if it did."""
-    mask = step.mask if step.emphasis.boundary else but_labels(step, step.cosines > f[:, None])
-    return emphasised(plain(step, f, slope), step, mask)
+def logits_with_another_margin(step: Step, f: FloatArray, slope: FloatArray) -> Logits:
+    """Return the logits with another f and df/dc. The mask compares with that f, unless it has its own boundary."""
+    mask = step.mask if step.emphasis.boundary else without_labels(step, step.cosines > f[:, None])
+    return emphasised(margin_logits(step, f, slope), step, mask)
 
 
 @changed_loss("f = cos(θ + m π/180)", "KevinMusgrave/pytorch-metric-learning, whose margin is in degrees")
@@ -64,8 +64,11 @@ def margin_in_degrees(loss: SVXSoftmax) -> SVXSoftmax:
     return loss
 
 
-def eased(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
-    """Return the loss with an easy margin, above m for None; the same if it has no margin or is eased already."""
+def with_easy_margin(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
+    """Return the loss with an easy margin, which holds where c_y > `above`; None is the margin's m.
+
+    The loss is returned as it is if it has no margin, an easy one already, or no m where `above` is None.
+    """
     by_m = isinstance(loss.margin, AdditiveCosine | AdditiveAngle)
     if not which.has_margin(loss) or isinstance(loss.margin, EasyMargin) or (above is None and not by_m):
         return loss
@@ -74,26 +77,35 @@ def eased(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
 
 @changed_loss("f = f_m(c_y) where c_y > 0, else c_y", *_EASY)
 def easy_margin_above_0(loss: SVXSoftmax) -> SVXSoftmax:
-    """No margin where it is needed most; the loss jumps by s m (AM) or s sin m (Arc) at c_y = 0."""
-    return eased(loss, 0.0)
+    """Targets with c_y <= 0 have no margin, although they need it most.
+
+    At c_y = 0 the loss jumps by s m (AM) or s sin m (Arc).
+    """
+    return with_easy_margin(loss, 0.0)
 
 
 @changed_loss("f = f_m(c_y) where c_y > m, else c_y", *_EASY_AM)
 def easy_margin_above_m(loss: SVXSoftmax) -> SVXSoftmax:
-    """No margin below m, which for Arc compares a cosine with radians; f falls from m to 0 at c_y = m (AM)."""
-    return eased(loss, None)
+    """Targets with c_y <= m have no margin; for Arc, m is then compared with a cosine.
+
+    At c_y = m (AM), f falls from m to 0.
+    """
+    return with_easy_margin(loss, None)
 
 
-def _tail(loss: SVXSoftmax, tail: Tail) -> SVXSoftmax:
-    """Return the loss with another tail, where the margin has one."""
+def _with_tail(loss: SVXSoftmax, tail: Tail) -> SVXSoftmax:
+    """Return the loss with another tail of its additive angle; other losses are returned as they are."""
     m = loss.margin
     return replace(loss, margin=replace(m, tail=tail)) if isinstance(m, AdditiveAngle) and m.m > 0 else loss
 
 
 @changed_loss("f = cos(θ + m) everywhere, also where θ + m > π", "xiaoboCASIA/SV-X-Softmax:fc_layers.py")
 def tail_raw(loss: SVXSoftmax) -> SVXSoftmax:
-    """The paper's formula where another tail was asked for: f turns back up, and far targets are pushed away."""
-    return _tail(loss, "raw")
+    """The paper's formula is used where another tail was asked for.
+
+    It rises again beyond θ + m = π, so that far targets are pushed further away.
+    """
+    return _with_tail(loss, "raw")
 
 
 @changed_loss(
@@ -102,14 +114,17 @@ def tail_raw(loss: SVXSoftmax) -> SVXSoftmax:
     "xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp",
 )
 def tail_linear(loss: SVXSoftmax) -> SVXSoftmax:
-    """Far targets have the slope 1 in place of a negative one; f jumps from -1 to -1.117 there (m = 0.5)."""
-    return _tail(loss, "linear")
+    """Beyond θ + m = π the slope is 1, where the paper's is negative. There f jumps from -1 to -1.117 (m = 0.5)."""
+    return _with_tail(loss, "linear")
 
 
 @changed_loss("f = c_y where θ + m > π", "JDAI-CV/FaceX-Zoo:head/ArcFace.py", "cavalleria/cavaface:head/metrics.py")
 def tail_plain(loss: SVXSoftmax) -> SVXSoftmax:
-    """Far targets have no margin; f jumps up there, from -1 to -0.878 (m = 0.5): easier when worse."""
-    return _tail(loss, "plain")
+    """Targets beyond θ + m = π have no margin.
+
+    There f jumps up from -1 to -0.878 (m = 0.5), so that the worst targets are easier.
+    """
+    return _with_tail(loss, "plain")
 
 
 @changed_loss(
@@ -118,8 +133,11 @@ def tail_plain(loss: SVXSoftmax) -> SVXSoftmax:
     "xiaojieli0903/Lipreading_using_TCN:lipreading/losses/combine_margin_loss.py",
 )
 def tail_reflect(loss: SVXSoftmax) -> SVXSoftmax:
-    """Far targets meet the smooth, monotone extension: larger losses, and slopes of the opposite sign."""
-    return _tail(loss, "reflect")
+    """Beyond θ + m = π, f goes on falling smoothly, where the paper's f rises.
+
+    Losses are larger, and slopes have the opposite sign.
+    """
+    return _with_tail(loss, "reflect")
 
 
 @changed_logits(
@@ -129,8 +147,8 @@ def tail_reflect(loss: SVXSoftmax) -> SVXSoftmax:
     applies=which.adds_angle,
 )
 def tail_parallel(step: Step) -> Logits:
-    """Far targets have the slope 1 in place of a negative one, from -1 at θ + m = π, where f is continuous."""
-    return _beyond(step, lambda c, m: c - 1 + math.cos(m), 1.0)
+    """Beyond θ + m = π the slope is 1, where the paper's is negative. f is continuous there: it is -1 at θ + m = π."""
+    return _logits_with_tail(step, lambda c, m: c - 1 + math.cos(m), 1.0)
 
 
 @changed_logits(
@@ -140,22 +158,22 @@ def tail_parallel(step: Step) -> Logits:
     applies=which.adds_angle,
 )
 def tail_clipped(step: Step) -> Logits:
-    """Far targets have no gradient: θ + m is clipped to π."""
-    return _beyond(step, lambda c, m: np.full_like(c, -1.0), 0.0)
+    """θ + m is clipped to π, so that targets beyond have no gradient."""
+    return _logits_with_tail(step, lambda c, m: np.full_like(c, -1.0), 0.0)
 
 
-def _beyond(step: Step, tail: Callable[[FloatArray, float], FloatArray], slope: float) -> Logits:
-    """Return the logits with another f and slope where θ + m > π, the mask by that f."""
+def _logits_with_tail(step: Step, tail: Callable[[FloatArray, float], FloatArray], slope: float) -> Logits:
+    """Return the logits with another f and slope where θ + m > π; the mask compares with that f."""
     c, f, slopes = step.target_cosine, step.margin_cosine, step.margin.by_cosine(step.angle)
     if isinstance(step.margin, AdditiveAngle):
         beyond = c < -math.cos(step.margin.m)
         f, slopes = np.where(beyond, tail(c, step.margin.m), f), np.where(beyond, slope, slopes)
-    return with_target(step, f, slopes)
+    return logits_with_another_margin(step, f, slopes)
 
 
 @changed_loss("f = cos(m θ)", "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py")
 def cos_m_theta_without_psi(loss: SVXSoftmax) -> SVXSoftmax:
-    """A-Softmax without its pieces is periodic: at c_y = -1 and m = 4, f = 1, and the worst target costs nothing."""
+    """Without its pieces A-Softmax is periodic. At c_y = -1 and m = 4, f = 1, and the worst target costs nothing."""
     match loss.margin:
         case MultiplicativeAngle(m, annealing) if m > 1 and annealing == 0:
             return replace(loss, margin=Combined(m1=m))
@@ -164,7 +182,7 @@ def cos_m_theta_without_psi(loss: SVXSoftmax) -> SVXSoftmax:
 
 @changed_loss("f = (λ c_y + ψ)/(1 + λ), λ = 5", "xiaoboCASIA/SV-X-Softmax:fc_layers.py", "wy1iu/sphereface")
 def annealing_left_on(loss: SVXSoftmax) -> SVXSoftmax:
-    """The end of the usual annealing schedule, which never reaches 0: five sixths of the plain cosine remain."""
+    """The usual schedule of λ ends at 5 and never reaches 0, so that five sixths of f are the plain cosine."""
     if isinstance(loss.margin, MultiplicativeAngle) and loss.margin.m > 1:
         return replace(loss, margin=replace(loss.margin, annealing=5.0))
     return loss
@@ -177,12 +195,12 @@ def annealing_left_on(loss: SVXSoftmax) -> SVXSoftmax:
     applies=lambda loss: isinstance(loss.margin, MultiplicativeAngle),
 )
 def last_piece_off_by_one(step: Step) -> Logits:
-    """At c_y = -1 the value is right, and the slope m² of A-Softmax has the opposite sign."""
+    """At c_y = -1 the value is right, but the slope of A-Softmax, m², has the wrong sign."""
     slope = step.margin.by_cosine(step.angle)
     if isinstance(step.margin, MultiplicativeAngle):
         lam = step.margin.annealing
         slope = np.where(step.angle.cosine == -1, (lam - step.margin.m**2) / (1 + lam), slope)
-    return emphasised(plain(step, slope=slope), step)
+    return emphasised(margin_logits(step, slope=slope), step)
 
 
 @changed_logits(
@@ -191,10 +209,10 @@ def last_piece_off_by_one(step: Step) -> Logits:
     applies=which.has_margin,
 )
 def margin_on_all_classes(step: Step) -> Logits:
-    """The negatives have the margin too, so that hardly any is left between them and the target."""
+    """The margin is applied to the negatives too, so that hardly any of it is left between them and the target."""
     angles = Angle.from_cosine(step.cosines)
-    every = Logits(step.s * step.margin.value(angles), step.s * step.margin.by_cosine(angles))
-    return emphasised(every, step)
+    of_all = Logits(step.s * step.margin.value(angles), step.s * step.margin.by_cosine(angles))
+    return emphasised(of_all, step)
 
 
 @changed_logits(
@@ -203,7 +221,7 @@ def margin_on_all_classes(step: Step) -> Logits:
     applies=lambda loss: which.adds_angle(loss) and not which.emphasises(loss),
 )
 def logits_are_angles(step: Step) -> Logits:
-    """The cosine is forgotten after the margin: the sign of every gradient is reversed."""
+    """The code adds the margin to the angle and forgets to take the cosine: every gradient has the wrong sign."""
     angles = Angle.from_cosine(step.cosines)
     z = step.s * angles.theta
     z[step.own] += step.s * getattr(step.margin, "m", 0.0)
@@ -212,7 +230,10 @@ def logits_are_angles(step: Step) -> Logits:
 
 @changed_loss("df/dc := 1, the value of f kept", "deepinsight/insightface:arcface_torch/losses.py")
 def straight_through_angle(loss: SVXSoftmax) -> SVXSoftmax:
-    """The angle is changed where gradients are off: losses are right, the target's gradient lacks sin(θ+m)/sin θ."""
+    """The margin is added where gradients are off.
+
+    Losses are right, but the target's gradient lacks the factor sin(θ+m)/sin θ.
+    """
     changes = which.has_margin(loss) and loss.margin.angular and not isinstance(loss.margin, StraightThrough)
     return replace(loss, margin=StraightThrough(loss.margin)) if changes else loss
 
@@ -221,22 +242,28 @@ def straight_through_angle(loss: SVXSoftmax) -> SVXSoftmax:
     "df/dc := 1 where sin θ = 0", "xialuxi/arcface-caffe:SV_X_Softmax/sv-x-softmax.cpp", applies=which.has_pole
 )
 def slope_one_at_poles(step: Step) -> Logits:
-    """At c_y = ±1 a hand-written backward guards its division: finite there, where df/dc is infinite."""
+    """A hand-written backward guards its division by sin θ.
+
+    Its slope at c_y = ±1 is finite, where df/dc is infinite.
+    """
     z, slope = right_logits(step)
     return Logits(z, np.where(np.isinf(slope), step.s, slope))
 
 
-@changed_result("dσ_k/dc_k = ∞ and ∞ · 0 = NaN where c_k = ±1, k ≠ y", *_POLES, applies=which.takes_sine)
+@changed_result("dσ_k/dc_k = ∞ and ∞ · 0 = NaN where c_k = ±1, k ≠ y", *_POLES, applies=which.needs_sine)
 def sine_of_whole_row(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The sine is taken of all classes and selected later: a negative at ±1 has the gradient NaN, its row with it."""
-    losses, gradient = right(loss, c, y, g)
+    """The sine is taken of all classes, and the target's is selected later.
+
+    A negative at ±1 gets the gradient NaN, and with it its embedding.
+    """
+    losses, gradient = right_result(loss, c, y, g)
     own = np.arange(c.shape[1]) == y[:, None]
     return losses, np.where((np.abs(c) == 1) & ~own, np.nan, gradient)
 
 
-def _flipped(margin: Margin, angle: Angle) -> tuple[FloatArray, FloatArray]:
-    """Return cos(m1 θ - m2) + m3 and its derivative by c."""
-    m1, m2, m3 = which.united(margin) or (1.0, 0.0, 0.0)
+def _with_flipped_sign(margin: Margin, angle: Angle) -> tuple[FloatArray, FloatArray]:
+    """Return f = cos(m1 θ - m2) + m3 and df/dc, for a margin that is cos(m1 θ + m2) - m3."""
+    m1, m2, m3 = which.as_combined(margin) or (1.0, 0.0, 0.0)
     if m2 == 0:
         return margin.value(angle) + 2 * m3, margin.by_cosine(angle)
     phi = m1 * angle.theta - m2

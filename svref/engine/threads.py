@@ -1,7 +1,7 @@
-"""Work spread over threads: as many as the user's limits leave, on one pool, with results taken in order.
+"""Work spread over threads: as many as the user's limits allow, on one pool, with results taken in order.
 
-NumPy and BLAS release the interpreter's lock while they compute, so threads share arrays and lose nothing. What a
-task computes never depends on how many threads there are; only who computes it does.
+NumPy and BLAS release the interpreter's lock while they compute, so threads work on shared arrays without copies.
+What a task computes never depends on the number of threads; they only decide which thread computes it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 Result = TypeVar("Result")
 
-HUGE = 2**22  # bytes from which NumPy asks for huge pages, which cost a fraction to touch first
-KEPT_BYTES = 2**26  # of scratch memory that all threads together keep from one run to the next
-BLOCK_BYTES = 2**21  # of one array: small enough to stay in cache, large enough to be worth a thread's while
+HUGE = 2**22  # bytes from which NumPy asks for huge pages; their first use costs a fraction of that of small pages
+KEPT_BYTES = 2**26  # scratch memory that all threads together keep from one run to the next
+BLOCK_BYTES = 2**21  # a block of one array: it stays in a cache, and costs far more than handing it to a thread
 
 _limiting = threading.Lock()
 
@@ -62,10 +62,10 @@ def run(
 ) -> None:
     """Run ``task(i)`` for i in range(count) on all threads, and ``consume`` the results one at a time, in order of i.
 
-    `most` is the largest number of threads to use; None leaves it to `threads`.
+    `most` is the largest number of threads to use; None is `available()`.
 
     The caller's thread works too, so a single task, or a single thread, never waits for a pool. The first error
-    stops the rest and is raised here, and so is an interrupt; then no task is running any more.
+    stops the remaining tasks and is raised here, and so is an interrupt; no task is running any more by then.
     """
     if count == 1:
         with _working():
@@ -88,10 +88,10 @@ def run(
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return an array whose memory this thread uses again when it next asks for `name`; outside `run`, a new one.
+    """Return an array of unset memory, which this thread gets again when it next asks for `name`.
 
-    Fresh memory costs more than a pass over it, so what comes and goes with every block is kept, and a little of it
-    from one run to the next.
+    Fresh memory costs more than a pass over it, so memory that every block needs is kept while `run` works, and a
+    little of it from one run to the next. Outside `run` the array is a new one.
     """
     if not _thread.depth:
         return np.empty(shape, dtype)
@@ -102,7 +102,7 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
 
 
 class _Thread(threading.local):
-    """What each thread has for itself: its scratch memory, and how many runs it is inside."""
+    """What each thread has of its own: its scratch memory, and how many nested runs it is in."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -114,7 +114,7 @@ _thread = _Thread()
 
 @contextmanager
 def _working() -> Iterator[None]:
-    """Let this thread have scratch memory; give back what is too much to keep when its outermost run is done."""
+    """Give this thread scratch memory; free it after the outermost run if it is more than may be kept."""
     _thread.depth += 1
     try:
         yield
@@ -126,11 +126,11 @@ def _working() -> Iterator[None]:
 
 @contextmanager
 def one_blas_thread_each() -> Iterator[int]:
-    """Let BLAS use one thread per caller, and yield how many callers there may be.
+    """Limit BLAS to one thread per call, and yield how many calls may run side by side.
 
-    That is one, for whom BLAS keeps its threads, where nothing can limit them: threadpoolctl is not there, or BLAS
-    does not listen. It is one, too, while somebody else in the process is inside: the limit is the process's, and it
-    must be taken back by the thread that set it.
+    Yields 1 if BLAS cannot be limited, because threadpoolctl is not installed or BLAS ignores it; BLAS then uses its
+    own threads. Yields 1 as well while another thread is inside: the limit holds for the whole process, and the
+    thread that set it must be the one to take it back.
     """
     controller, count = _controller(), available()
     if controller is None or not _limiting.acquire(blocking=False):
@@ -144,7 +144,7 @@ def one_blas_thread_each() -> Iterator[int]:
 
 
 class _Job:
-    """The tasks of one `run`, handed out and taken in under a lock."""
+    """The tasks of one `run`: a lock guards which is next, and the order in which results are consumed."""
 
     def __init__(self, task: Callable[[int], Any], count: int, consume: Callable[[Any], Any]) -> None:
         self.task, self.consume = task, consume
@@ -211,7 +211,7 @@ def _blas() -> list[Any]:
 
 
 def _after_fork() -> None:
-    """Forget the pool, whose threads a child does not have, and a lock that may be held for ever."""
+    """Forget the pool and the lock in a forked child: the threads are not there, and the lock may never be released."""
     global _limiting
     _executor.cache_clear()
     _limiting = threading.Lock()

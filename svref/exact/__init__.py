@@ -1,7 +1,8 @@
-"""Certified values: the losses and their gradients in ball arithmetic, correct to the last bit.
+"""Certified values: the losses and their gradients, proven to be correct to the last bit.
 
-Every number comes with a proof: python-flint (Arb) computes with balls that contain the true value, and with more
-bits until each ball rounds to one float64. No formula is shared with the stages; that is the point.
+python-flint (Arb) computes with balls: intervals that contain the true value, whatever is rounded on the way. Each
+output is computed with more and more bits, until its whole ball rounds to one float64. No formula is shared with the
+reference or the engine, so that a mistake in one of the two computations shows as a difference.
 """
 
 try:

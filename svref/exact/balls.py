@@ -1,7 +1,8 @@
-"""Exact numbers and the balls around them: floats, cosines of both levels, and when two of them are equal.
+"""Balls, and the exact numbers inside them: floats, cosines of both levels, and whether two of them are equal.
 
-A ball (`flint.arb`) is compared for certain or not at all: x > y is True only if every point of x exceeds every point
-of y. Where balls overlap, equality is decided by exact rational arithmetic, or more bits are asked for.
+A ball (`flint.arb`) is an interval that contains a number. Its comparisons are proofs: x > y is True only if every
+point of x exceeds every point of y. So where two balls overlap, x > y, x < y and x == y are all False. Then exact
+rational arithmetic decides whether the numbers are equal, or more bits are asked for.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ Integer: TypeAlias = Any
 
 ZERO, ONE = arb(0), arb(1)
 
-
 _PRECISION = threading.RLock()  # flint has one precision for the whole process
 
 
 class UndecidedError(Exception):
-    """A decision that this many bits do not settle; of a mask, the decisions with None where it is open."""
+    """A decision that the current precision leaves open.
+
+    `mask` are the decisions of a mask, None for those that are open; it is empty if another decision is open.
+    """
 
     def __init__(self, mask: Sequence[bool | None] = ()) -> None:
         super().__init__()
@@ -34,101 +37,105 @@ class UndecidedError(Exception):
 
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
-    """Compute with `bits`, while no other thread does."""
+    """Compute with `bits` of precision inside the block; other threads wait, as flint has one precision for all."""
     with _PRECISION, ctx.workprec(bits):
         yield
 
 
 def ball(value: float) -> Ball:
-    """Return the exact ball of a float."""
+    """Return a float as a ball of radius 0."""
     return arb(float(value))
 
 
 def fraction(value: float) -> Rational:
-    """Return the exact fraction of a float."""
+    """Return a float as the fraction that it is."""
     return fmpq(*float(value).as_integer_ratio())
 
 
 @dataclass(frozen=True)
 class Root:
-    """A real number by its sign and its square, which is rational: every cosine of either level is one."""
+    """A real number whose square is rational, by its sign (-1, 0, 1) and its square.
+
+    Every cosine is one: a float is rational, and <x, w>/(|x||w|) has the rational square <x, w>²/(|x|²|w|²).
+    """
 
     sign: int
     square: Rational
 
     @classmethod
     def of(cls, number: Rational) -> Root:
-        """Return a rational number as a root."""
+        """Return a rational number as a `Root`."""
         return cls(int(number > 0) - int(number < 0), number * number)
 
     def is_on(self, line: tuple[Rational, Rational], other: Root) -> bool:
         """Return whether self = p + q other, for a line (p, q) of rationals.
 
-        If it is and p q is not 0, then squaring both sides makes `other` rational, and says which number it is.
+        For p q other ≠ 0, squaring both sides gives self² = p² + 2 p q other + q² other². So `other` can only be the
+        rational number that solves this; it is compared with that number, and then self with p + q times it.
         """
         p, q = line
         if p == 0:
             return self == Root(Root.of(q).sign * other.sign, q * q * other.square)
         if q == 0 or other.sign == 0:
             return self == Root.of(p)
-        suspect = (self.square - p * p - q * q * other.square) / (2 * p * q)
-        return other == Root.of(suspect) and self == Root.of(p + q * suspect)
+        solution = (self.square - p * p - q * q * other.square) / (2 * p * q)
+        return other == Root.of(solution) and self == Root.of(p + q * solution)
 
 
 class Cosine(Protocol):
-    """A cosine, exact: given as a float, or as the angle between two vectors of floats."""
+    """An exact cosine: given as a float, or as that between two vectors of floats."""
 
     @property
     def ball(self) -> Ball:
-        """The cosine at the current precision."""
+        """The cosine as a ball of the current precision."""
 
     @property
     def sine(self) -> Ball:
-        """The sine at the current precision, an exact 0 at both poles; NaN outside [-1, 1]."""
+        """The sine of its angle as a ball of the current precision: exactly 0 at ±1, NaN outside [-1, 1]."""
 
     def root(self) -> Root:
-        """Return the exact number."""
+        """Return the cosine exactly, by its sign and square."""
 
 
 @dataclass(frozen=True)
-class Given:
-    """A cosine that was given as a float."""
+class FloatCosine:
+    """A cosine given as a float, which is a ball of radius 0."""
 
     ball: Ball
 
     @property
     def sine(self) -> Ball:
-        """√((1 - c)(1 + c))."""
+        """√((1 - c)(1 + c)), where 1 - c and 1 + c lose nothing next to ±1, as 1 - c² would."""
         return ((1 - self.ball) * (1 + self.ball)).sqrt()
 
     def root(self) -> Root:
-        """Return the float as a fraction."""
+        """Return the float exactly."""
         mantissa, exponent = self.ball.man_exp()
         power = fmpq(2) ** abs(int(exponent))
         return Root.of(mantissa * power if exponent > 0 else mantissa / power)
 
 
 @dataclass(frozen=True)
-class Between:
-    """The cosine dot/√norms between two integer vectors, by their dot product and the product of squared lengths."""
+class VectorCosine:
+    """The cosine between two integer vectors: dot/√norms, with norms the product of their squared lengths."""
 
     dot: Integer
     norms: Integer
 
     @property
     def lengths(self) -> Ball:
-        """The product of both lengths, √norms: exact if it is an integer."""
+        """The product of both lengths, √norms; a ball of radius 0 if it is an integer."""
         whole, rest = self.norms.sqrtrem()
         return arb(whole) if rest == 0 else arb(self.norms).sqrt()
 
     @property
     def ball(self) -> Ball:
-        """The cosine; a fraction is as exact as its digits allow, and parallel vectors have exactly ±1."""
+        """The cosine, exactly ±1 for parallel vectors."""
         return arb(self.dot) / self.lengths
 
     @property
     def sine(self) -> Ball:
-        """√(norms - dot²)/√norms, where Lagrange's identity leaves nothing to cancel."""
+        """√(norms - dot²)/√norms: the difference is one of integers, so nothing is lost for near-parallel vectors."""
         return arb(self.norms - self.dot * self.dot).sqrt() / self.lengths
 
     @property
@@ -137,12 +144,12 @@ class Between:
         return bool(self.dot * self.dot == self.norms)
 
     def root(self) -> Root:
-        """Return the sign and the square."""
+        """Return the cosine exactly."""
         return Root(int(self.dot > 0) - int(self.dot < 0), fmpq(self.dot * self.dot, self.norms))
 
 
 def integers(row: list[float]) -> tuple[list[Integer], int]:
-    """Return a row of floats as integers and the exponent e: row = integers · 2^-e."""
-    ratios = [float(value).as_integer_ratio() for value in row]
+    """Return a row of floats as integers and an exponent e with row = integers · 2^-e."""
+    ratios = [float(value).as_integer_ratio() for value in row]  # n/d, with a power of two for d
     e = max(d.bit_length() - 1 for _, d in ratios)
     return [fmpz(n) << (e - d.bit_length() + 1) for n, d in ratios], e

@@ -1,4 +1,8 @@
-"""The certified loss of embeddings and class weights, from exact integers."""
+"""The certified loss and gradients of embeddings and class weights.
+
+Each vector is scaled by a power of two to integers. Dot products, squared lengths and what the gradients are made of
+are then exact, and rounding begins with the cosines.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,9 @@ from svref import checks
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.checks import Progress, integer_parameter
 from svref.exact import rows
-from svref.exact.balls import ZERO, Ball, Between, Integer, UndecidedError, ball, integers, precision
-from svref.exact.cosines import FIRST_BITS, MOST_BITS, partial, precisions
-from svref.exact.rounding import Certified, Number, Sheet, Split, Unresolved
+from svref.exact.balls import ZERO, Ball, Integer, UndecidedError, VectorCosine, ball, integers, precision
+from svref.exact.cosines import FIRST_BITS, MOST_BITS, open_mask, precisions
+from svref.exact.rounding import Certified, LimitAndRest, Number, PendingOutput, Unresolved
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
 
@@ -31,15 +35,15 @@ class HeadTruth:
     loss : Certified, shape (B,)
         The losses.
     embeddings, weights : Certified, shape (B, D) and (C, D)
-        The gradients of Σ cotangent_b L_b; a pair that is exactly parallel or opposite adds 0 to both.
+        The gradients of Σ cotangent_b L_b. A pair that is exactly parallel or opposite adds 0 to both.
     gaps : Certified, shape (B, C)
-        Distance of each mask decision, as that of `Truth`.
+        Distance of each mask decision, as in `Truth`.
     gap, branch_gap : Certified, shape (B,)
-        Distances of the nearest decisions, as those of `Truth`.
+        Distances of the nearest decisions, as in `Truth`.
     bits : int
-        The largest precision that was needed.
+        The number of bits that settled the last number.
     unresolved : tuple of Unresolved
-        What `most_bits` did not settle.
+        The numbers and decisions that `most_bits` did not settle.
     """
 
     mask: BoolArray
@@ -68,8 +72,8 @@ def evaluate_head(
     .. math:: \frac{\partial L}{\partial x_b} = \sum_k \frac{\partial L}{\partial c_{bk}}
               \frac{|x_b|^2 w_k - \langle x_b, w_k \rangle x_b}{|x_b|^3 |w_k|}
 
-    Rows are scaled to integers, so dot products, squared lengths and the numerators above are exact, and nothing is
-    lost where two vectors are near-parallel.
+    The dot products, squared lengths and numerators above are integers and exact, so that nothing is lost where two
+    vectors are near-parallel.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def evaluate_head(
     weights : array_like of the same dtype, shape (C, D)
         w, of any length but zero.
     labels, cotangent, most_bits, progress
-        As `svref.exact.evaluate` takes them; `progress` counts the rows of x, then those of w, for each precision.
+        As for `svref.exact.evaluate`; `progress` counts the rows of x, then those of w, anew for each precision.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def evaluate_head(
     Raises
     ------
     ValueError, TypeError
-        As `svref.head.value_and_grad`, before any work.
+        As `svref.head.value_and_grad`, before anything is computed.
 
     Examples
     --------
@@ -106,15 +110,15 @@ def evaluate_head(
     checks.check_rows("embeddings", x)
     checks.check_rows("weights", w)
     g = checks.row_cotangent(cotangent, len(y))
-    limit = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
+    most = integer_parameter("most_bits", most_bits, FIRST_BITS, 2**24)
     checks.check_progress(progress)
-    made = _Head(loss, _Vectors(x), _Vectors(w), y, g, progress)
-    loss.check_logits(1.0, made.angle(), x.dtype)
-    return made.settle(limit)
+    head = _Head(loss, _IntegerVectors(x), _IntegerVectors(w), y, g, progress)
+    loss.check_logits(1.0, head.angle(), x.dtype)
+    return head.settle(most)
 
 
-class _Vectors:
-    """Rows as integers: the matrix, the exponent of each row's scale, and the squared lengths."""
+class _IntegerVectors:
+    """The rows of a matrix as integers, with the exponent each was scaled by, and their squared lengths."""
 
     def __init__(self, array: FloatArray) -> None:
         scaled = [integers(row) for row in array.tolist()]
@@ -125,119 +129,131 @@ class _Vectors:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """The numbers of rows and of columns."""
         return len(self.rows), len(self.rows[0])
 
-    def tangents(self, i: int, others: _Vectors, dots: Sequence[Integer]) -> fmpz_mat:
-        """Return |v|² o - <v, o> v of row v = i and every other row o, exactly."""
+    def tangents(self, i: int, others: _IntegerVectors, dots: Sequence[Integer]) -> fmpz_mat:
+        """Return |v|² o - <v, o> v of row v = i and every row o of the others, given <v, o>: exact integers."""
         outer = fmpz_mat([[dot] for dot in dots]) * fmpz_mat([self.rows[i]])
         return others.matrix * self.squares[i] - outer
 
-    def gradient(self, i: int, tangents: fmpz_mat, pulls: Sequence[Number]) -> list[Number]:
-        """Return Σ pull tangent / |v|², by the row as it was before it was scaled."""
+    def gradient(self, i: int, tangents: fmpz_mat, factors: Sequence[Number]) -> list[Number]:
+        """Return the gradient by row i before scaling: Σ factor tangent / |v|², each factor a dL/dc / (|v||o|)."""
         scale = arb(2) ** self.exponents[i] / arb(self.squares[i])
-        rest = arb_mat([[p.rest if isinstance(p, Split) else p for p in pulls]]) * arb_mat(tangents)
-        limits = [p.limit if isinstance(p, Split) else ZERO for p in pulls]
+        rest = arb_mat([[x.rest if isinstance(x, LimitAndRest) else x for x in factors]]) * arb_mat(tangents)
+        limits = [x.limit if isinstance(x, LimitAndRest) else ZERO for x in factors]
         if all(limit == 0 for limit in limits):
             return [x * scale for x in rest.entries()]
         limit = arb_mat([limits]) * arb_mat(tangents)
-        return [Split(a * scale, b * scale) for a, b in zip(limit.entries(), rest.entries(), strict=True)]
+        return [LimitAndRest(a * scale, b * scale) for a, b in zip(limit.entries(), rest.entries(), strict=True)]
 
 
 class _Head:
-    """A head while its outputs are being settled."""
+    """A head, of whose outputs more and more are settled.
+
+    A weight's gradient has a term of every row, so all rows are computed with the same number of bits.
+    """
 
     def __init__(
-        self, loss: SVXSoftmax, x: _Vectors, w: _Vectors, y: IntArray, g: FloatArray, progress: Progress | None
+        self,
+        loss: SVXSoftmax,
+        x: _IntegerVectors,
+        w: _IntegerVectors,
+        y: IntArray,
+        g: FloatArray,
+        progress: Progress | None,
     ) -> None:
         self.loss, self.x, self.w, self.y, self.g, self.progress = loss, x, w, y, g, progress
         dots = (x.matrix * w.matrix.transpose()).tolist()
         self.cosines = [
-            [Between(dot, xx * ww) for dot, ww in zip(row, w.squares, strict=True)]
+            [VectorCosine(dot, xx * ww) for dot, ww in zip(row, w.squares, strict=True)]
             for row, xx in zip(dots, x.squares, strict=True)
         ]
         (b, d), c = x.shape, w.shape[0]
         self.mask: BoolArray = np.zeros((b, c), bool)
-        self.singles = [Sheet(name, b, None) for name in ("loss", "gap", "branch_gap")]
-        self.gaps = Sheet("gaps", b, c)
-        self.by_x, self.by_w = Sheet("embeddings", b, d), Sheet("weights", c, d)
-        self.latest: list[list[Number] | None] = [None] * b
+        self.singles = [PendingOutput(name, b, None) for name in ("loss", "gap", "branch_gap")]
+        self.gaps = PendingOutput("gaps", b, c)
+        self.by_x, self.by_w = PendingOutput("embeddings", b, d), PendingOutput("weights", c, d)
+        self.factors: list[list[Number] | None] = [None] * b  # of each row, dL/dc_k / (|x||w_k|), once it is decided
         self.open: list[list[Unresolved]] = [[] for _ in range(b)]
 
     def angle(self) -> Angle:
-        """Return the targets' angles in float64, for checks."""
+        """Return the targets' angles in float64, which the check of the logits takes."""
         with precision(FIRST_BITS):
             targets = [self.cosines[b][int(y)] for b, y in enumerate(self.y)]
             return Angle(np.array([float(c.ball) for c in targets]), np.array([float(c.sine) for c in targets]))
 
-    def settle(self, limit: int) -> HeadTruth:
-        """Settle every output, all with as many bits as the hardest needs."""
-        for bits in precisions(limit):
+    def settle(self, most: int) -> HeadTruth:
+        """Settle every output, with as many bits as the last number needs, and at most `most`."""
+        for bits in precisions(most):
             with precision(bits):
-                if self._pass():
+                if self._settle_more():
                     break
         else:
-            with precision(limit):
+            with precision(most):
                 self._give_up()
-        loss, gap, branch_gap = (sheet.certified() for sheet in self.singles)
-        by_x, by_w, gaps = (sheet.certified() for sheet in (self.by_x, self.by_w, self.gaps))
-        unresolved = tuple(u for some in (*self.open, *(s.unresolved for s in self._all)) for u in some)
+        loss, gap, branch_gap = (output.certified() for output in self.singles)
+        by_x, by_w, gaps = (output.certified() for output in (self.by_x, self.by_w, self.gaps))
+        unresolved = tuple(u for some in (*self.open, *(o.unresolved for o in self._all)) for u in some)
         return HeadTruth(self.mask, loss, by_x, by_w, gaps, gap, branch_gap, bits, unresolved)
 
     @property
-    def _all(self) -> list[Sheet]:
+    def _all(self) -> list[PendingOutput]:
         return [*self.singles, self.gaps, self.by_x, self.by_w]
 
-    def _pass(self) -> bool:
-        """Compute all at the current precision; return whether that settled everything."""
-        complete, (b, _), c = True, self.x.shape, len(self.w.rows)
+    def _settle_more(self) -> bool:
+        """Compute everything at the current precision; return whether all is settled then."""
+        all_settled, (b, _), c = True, self.x.shape, len(self.w.rows)
         for i in range(b):
-            complete &= self._row(i)
+            all_settled &= self._settle_row(i)
             self._report(i + 1)
-        if any(pulls is None for pulls in self.latest):
+        if any(factors is None for factors in self.factors):
             return False
         for k in range(c):
-            if not self.by_w.done[k].all():
-                complete &= self.by_w.fill(k, self._by_weight(k))
+            if not self.by_w.is_settled[k].all():
+                all_settled &= self.by_w.fill(k, self._by_weight(k))
             self._report(b + k + 1)
-        return complete
+        return all_settled
 
-    def _row(self, i: int) -> bool:
-        """Settle what row i settles, and leave its pulls, dL/dc / (|x| |w|)."""
+    def _settle_row(self, i: int) -> bool:
+        """Settle what this precision settles of row i, and keep its factors; return whether all of it is settled."""
         try:
             row = rows.evaluate(self.loss, self.cosines[i], int(self.y[i]), ball(self.g[i]))
         except UndecidedError as error:
-            self.mask[i], self.open[i] = partial(error.mask, i, ctx.prec)
+            self.mask[i], self.open[i] = open_mask(error.mask, i, ctx.prec)
             return False
         self.mask[i], self.open[i] = row.mask, []
         singles = [[row.loss], [row.gap], [row.branch_gap]]
-        done = [sheet.fill(i, x) for sheet, x in zip(self.singles, singles, strict=True)]
-        done.append(self.gaps.fill(i, row.gaps))
-        pulls = self.latest[i] = [_pull(*pair) for pair in zip(row.cosines, self.cosines[i], strict=True)]
-        if not self.by_x.done[i].all():
+        are_settled = [output.fill(i, x) for output, x in zip(self.singles, singles, strict=True)]
+        are_settled.append(self.gaps.fill(i, row.gaps))
+        factors = self.factors[i] = [_factor(*pair) for pair in zip(row.cosines, self.cosines[i], strict=True)]
+        if not self.by_x.is_settled[i].all():
             tangents = self.x.tangents(i, self.w, [c.dot for c in self.cosines[i]])
-            done.append(self.by_x.fill(i, self.x.gradient(i, tangents, pulls)))
-        return all(done)
+            are_settled.append(self.by_x.fill(i, self.x.gradient(i, tangents, factors)))
+        return all(are_settled)
 
     def _by_weight(self, k: int) -> list[Number]:
-        """Return dL/dw_k."""
+        """Return the gradient by weight k, from the factors of every row."""
         tangents = self.w.tangents(k, self.x, [row[k].dot for row in self.cosines])
-        return self.w.gradient(k, tangents, [pulls[k] for pulls in self.latest if pulls is not None])
+        return self.w.gradient(k, tangents, [factors[k] for factors in self.factors if factors is not None])
 
     def _report(self, done: int) -> None:
+        """Tell the caller how many rows of x and of w are done."""
         if self.progress is not None:
             self.progress(done, len(self.x.rows) + len(self.w.rows))
 
     def _give_up(self) -> None:
-        for sheet in self._all:
-            for i in range(len(sheet.hi)):
-                sheet.give_up(i, None)
+        """Record each number that is not settled."""
+        for output in self._all:
+            for i in range(len(output.hi)):
+                output.give_up(i, None)
 
 
-def _pull(by_cosine: Number, cosine: Between) -> Number:
-    """Return dL/dc / (|x| |w|), and 0 of a parallel pair, whose tangents are zero."""
+def _factor(by_cosine: Number, cosine: VectorCosine) -> Number:
+    """Return dL/dc / (|x||w|); 0 for a parallel pair, whose tangent is 0 while dL/dc may be infinite."""
     if cosine.is_parallel:
         return ZERO
     lengths: Ball = cosine.lengths
-    if isinstance(by_cosine, Split):
-        return Split(by_cosine.limit / lengths, by_cosine.rest / lengths)
+    if isinstance(by_cosine, LimitAndRest):
+        return LimitAndRest(by_cosine.limit / lengths, by_cosine.rest / lengths)
     return by_cosine / lengths

@@ -1,7 +1,7 @@
-"""The ball twin of each margin: f, its derivatives and its switches, each branch decided for certain.
+"""Each margin in balls: f and its derivatives at one target, with every branch proven to be the right one.
 
-Nothing here is shared with `svref.margins` but the names of the parameters. A new margin registers its twin with
-``@held.register``; a test names the margin that has none.
+Nothing is shared with `svref.margins` but the names of the parameters. A new margin is registered here with
+``@margin_in_balls.register``; a test fails for a margin that is not.
 """
 
 from __future__ import annotations
@@ -25,30 +25,40 @@ from svref.margins import (
     StraightThrough,
 )
 
-MOST_PIECES = 4096  # beyond them the exact fractions of a tie have millions of digits
+MOST_PIECES = 4096  # above this m1, the exact fractions that decide a tie have millions of digits
 
-Line: TypeAlias = Callable[[Root], tuple[Rational, Rational]]
+Line: TypeAlias = Callable[[Root], tuple[Rational, Rational]]  # the target's cosine to (p, q) with f = p + q c
 
 
 @dataclass(frozen=True)
-class Held:
-    """A margin at one target, its branches decided and held.
+class MarginBalls:
+    """A margin at one target c, at the current precision, with all of its branches decided.
 
-    Each of `lines` returns the rationals (p, q) of f = p + q c, for each piece that may hold; there are none where f is
-    transcendental, so that it ties with no cosine. `switch` is the distance of c to the nearest tail or easy margin,
-    None without one. `by_cosine` is an infinity at a pole.
+    Parameters
+    ----------
+    value : Ball
+        f.
+    by_cosine : Ball
+        df/dc; an infinity where it has one at c = ±1.
+    by_parameter : dict of Ball
+        df by each real parameter.
+    lines : tuple of callable
+        For each piece that f may be on, a function that takes c and returns the rationals (p, q) of f = p + q c. They
+        decide whether a cosine equals f. There are none where f is transcendental, so that no cosine does.
+    branch_gap : Ball or None
+        The distance of c to where the nearest tail or easy margin begins; None for a margin without one.
     """
 
     value: Ball
     by_cosine: Ball
     by_parameter: dict[str, Ball] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
-    switch: Ball | None = None
+    branch_gap: Ball | None = None
 
 
 @dataclass(frozen=True)
 class Point:
-    """A target at the current precision: its cosine, its sine, and the exact number behind them."""
+    """A target: its cosine and sine as balls of the current precision, and a function that returns the exact cosine."""
 
     cosine: Ball
     sine: Ball
@@ -61,47 +71,47 @@ class Point:
 
 
 @singledispatch
-def held(margin: Margin, at: Point) -> Held:
-    """Return `margin` at a point; raise UndecidedError where a branch needs more bits."""
-    raise TypeError(f"{type(margin).__name__} has no ball twin; register one in svref/exact/margins.py.")
+def margin_in_balls(margin: Margin, at: Point) -> MarginBalls:
+    """Return a margin at a target; raise UndecidedError where the precision leaves a branch open."""
+    raise TypeError(f"{type(margin).__name__} has no form in balls; register one in svref/exact/margins.py.")
 
 
-@held.register
-def _(margin: NoMargin, at: Point) -> Held:
-    return Held(at.cosine, ONE, lines=_straight(0.0))
+@margin_in_balls.register
+def _(margin: NoMargin, at: Point) -> MarginBalls:
+    return MarginBalls(at.cosine, ONE, lines=_straight(0.0))
 
 
-@held.register
-def _(margin: AdditiveCosine, at: Point) -> Held:
-    return Held(at.cosine - ball(margin.m), ONE, {"m": -ONE}, _straight(-margin.m))
+@margin_in_balls.register
+def _(margin: AdditiveCosine, at: Point) -> MarginBalls:
+    return MarginBalls(at.cosine - ball(margin.m), ONE, {"m": -ONE}, _straight(-margin.m))
 
 
-@held.register
-def _(margin: AdditiveAngle, at: Point) -> Held:
+@margin_in_balls.register
+def _(margin: AdditiveAngle, at: Point) -> MarginBalls:
     if margin.m == 0:
-        near = Held(at.cosine, ONE, {"m": -at.sine}, _straight(0.0))
-        return near if margin.tail == "raw" else replace(near, switch=at.cosine + 1)
+        plain = MarginBalls(at.cosine, ONE, {"m": -at.sine}, _straight(0.0))
+        return plain if margin.tail == "raw" else replace(plain, branch_gap=at.cosine + 1)
     m = ball(margin.m)
     sin_m, cos_m = m.sin_cos()
     cos_phi, sin_phi = at.cosine * cos_m - at.sine * sin_m, at.sine * cos_m + at.cosine * sin_m
-    raw = Held(cos_phi, _over_sine(sin_phi, at, at.cosine), {"m": -sin_phi})
+    raw = MarginBalls(cos_phi, _over_sine(sin_phi, at, at.cosine), {"m": -sin_phi})
     if margin.tail == "raw":
         return raw
-    over = at.cosine + cos_m  # never 0, for the cosine of an algebraic m is transcendental
-    if not (over > 0 or over < 0):
+    to_tail = at.cosine + cos_m  # never 0: the cosine of a rational m is transcendental, and c is algebraic
+    if not (to_tail > 0 or to_tail < 0):
         raise UndecidedError
-    if over > 0:
-        return replace(raw, switch=over)
+    if to_tail > 0:
+        return replace(raw, branch_gap=to_tail)
     tails = {
-        "linear": Held(at.cosine - m * sin_m, ONE, {"m": -(sin_m + m * cos_m)}),
-        "plain": Held(at.cosine, ONE, {"m": ZERO}, _straight(0.0)),
-        "reflect": Held(-2 - cos_phi, -raw.by_cosine, {"m": sin_phi}),
+        "linear": MarginBalls(at.cosine - m * sin_m, ONE, {"m": -(sin_m + m * cos_m)}),
+        "plain": MarginBalls(at.cosine, ONE, {"m": ZERO}, _straight(0.0)),
+        "reflect": MarginBalls(-2 - cos_phi, -raw.by_cosine, {"m": sin_phi}),
     }
-    return replace(tails[margin.tail], switch=-over)
+    return replace(tails[margin.tail], branch_gap=-to_tail)
 
 
-@held.register
-def _(margin: MultiplicativeAngle, at: Point) -> Held:
+@margin_in_balls.register
+def _(margin: MultiplicativeAngle, at: Point) -> MarginBalls:
     m, lam = margin.m, ball(margin.annealing)
     t, u = _chebyshev(at.cosine, m)
     pieces = _pieces(at.cosine, m)
@@ -118,16 +128,16 @@ def _(margin: MultiplicativeAngle, at: Point) -> Held:
 
         return of
 
-    return Held(value, slope, lines=tuple(line(k) for k in pieces))
+    return MarginBalls(value, slope, lines=tuple(line(k) for k in pieces))
 
 
-@held.register
-def _(margin: Combined, at: Point) -> Held:
+@margin_in_balls.register
+def _(margin: Combined, at: Point) -> MarginBalls:
     m1, m2, m3 = ball(margin.m1), ball(margin.m2), ball(margin.m3)
     if margin.m2 == 0 and margin.m1.is_integer():
         t, u = _chebyshev(at.cosine, int(margin.m1))
         by_angle = {"m1": ZERO, "m2": ZERO}
-        if at.sine.is_finite():  # beyond a cosine there is no angle to differentiate by
+        if at.sine.is_finite():  # beyond [-1, 1] there is no angle to differentiate by
             sine = at.sine * u
             by_angle = {"m1": -arb.atan2(at.sine, at.cosine) * sine, "m2": -sine}
 
@@ -135,41 +145,40 @@ def _(margin: Combined, at: Point) -> Held:
             t = _chebyshev(Affine.of(cosine), int(margin.m1))[0]
             return t.p - fraction(margin.m3), t.q
 
-        return Held(t - m3, m1 * u, {**by_angle, "m3": -ONE}, (line,) if margin.m1 <= MOST_PIECES else ())
+        return MarginBalls(t - m3, m1 * u, {**by_angle, "m3": -ONE}, (line,) if margin.m1 <= MOST_PIECES else ())
     theta = arb.atan2(at.sine, at.cosine)
     sin_phi, cos_phi = (m1 * theta + m2).sin_cos()
     smooth = at.sine == 0 and at.cosine > 0 and margin.m2 == 0
     slope = m1 * m1 if smooth else _over_sine(m1 * sin_phi, at, sin_phi)
-    return Held(cos_phi - m3, slope, {"m1": -theta * sin_phi, "m2": -sin_phi, "m3": -ONE})
+    return MarginBalls(cos_phi - m3, slope, {"m1": -theta * sin_phi, "m2": -sin_phi, "m3": -ONE})
 
 
-@held.register
-def _(margin: EasyMargin, at: Point) -> Held:
-    inner, above = held(margin.margin, at), ball(margin.above)
+@margin_in_balls.register
+def _(margin: EasyMargin, at: Point) -> MarginBalls:
+    inner, above = margin_in_balls(margin.margin, at), ball(margin.above)
     distance = at.cosine - above
-    on_it = not (distance > 0 or distance < 0)
-    if on_it:
+    if not (distance > 0 or distance < 0):
         if at.root() != Root.of(fraction(margin.above)):
             raise UndecidedError
         distance = ZERO
-    switch = abs(distance) if inner.switch is None else abs(distance).min(inner.switch)
+    gap = abs(distance) if inner.branch_gap is None else abs(distance).min(inner.branch_gap)
     if distance > 0:
-        return replace(inner, switch=switch)
-    return Held(at.cosine, ONE, dict.fromkeys(inner.by_parameter, ZERO), _straight(0.0), switch)
+        return replace(inner, branch_gap=gap)
+    return MarginBalls(at.cosine, ONE, dict.fromkeys(inner.by_parameter, ZERO), _straight(0.0), gap)
 
 
-@held.register
-def _(margin: StraightThrough, at: Point) -> Held:
-    return replace(held(margin.margin, at), by_cosine=ONE)
+@margin_in_balls.register
+def _(margin: StraightThrough, at: Point) -> MarginBalls:
+    return replace(margin_in_balls(margin.margin, at), by_cosine=ONE)
 
 
 def _straight(offset: float) -> tuple[Line, ...]:
-    """Return the line of f = offset + c."""
+    """Return the only line of f = offset + c."""
     return (lambda cosine: (fraction(offset), fmpq(1)),)
 
 
 def _over_sine(numerator: Ball, at: Point, sign: Ball) -> Ball:
-    """Return numerator/σ; at a pole the infinity of `sign`."""
+    """Return numerator/σ; at a pole, where σ = 0, the infinity with the sign of `sign`."""
     if not at.sine == 0:  # noqa: SIM201, for balls x != y is not the opposite of x == y
         return numerator / at.sine
     if not (sign > 0 or sign < 0):
@@ -178,9 +187,10 @@ def _over_sine(numerator: Ball, at: Point, sign: Ball) -> Ball:
 
 
 def _pieces(cosine: Ball, m: int) -> list[int]:
-    """Return k, the number of kinks cos(jπ/m) that c has passed, or two of them where c may be on a kink.
+    """Return the piece k that c is on: the number of kinks cos(jπ/m), j = 1 to m - 1, that are above c.
 
-    There both pieces agree in value and in slope, so their hull is as good as either and shrinks with more bits.
+    Two pieces are returned where c may be on the kink between them. There both have the same value and slope, so the
+    hull of the two is right, and shrinks with more bits.
     """
     for j in range(1, m):
         kink = arb.cos_pi_fmpq(fmpq(j, m))
@@ -194,11 +204,14 @@ def _pieces(cosine: Ball, m: int) -> list[int]:
 
 
 def _hull(balls: list[Ball]) -> Ball:
+    """Return the smallest ball around one or two balls."""
     return balls[0] if len(balls) == 1 else balls[0].union(balls[1])
 
 
 def _chebyshev(c: Any, m: int) -> tuple[Any, Any]:
-    """Return T_m(c) and U_{m-1}(c) of a ball or of a line, by doubling: it loses 2 log2(m) bits.
+    """Return T_m(c) = cos(mθ) and U_{m-1}(c) = sin(mθ)/sin θ, of a ball or an `Affine`.
+
+    n is doubled for each binary digit of m. That loses 2 log2(m) bits, where steps from n to n + 1 would lose more.
 
     T_2n = 2 T_n² - 1, U_{2n-1} = 2 T_n U_{n-1}; T_{n+1} = c T_n - (1 - c²) U_{n-1}, U_n = T_n + c U_{n-1}.
     """
@@ -212,7 +225,7 @@ def _chebyshev(c: Any, m: int) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class Affine:
-    """p + q c for rational p and q and a c whose square is rational: a number that is closed under + and times."""
+    """p + q c, for rational p and q and a c whose square is rational; their sums and products have this form, too."""
 
     p: Rational
     q: Rational

@@ -1,4 +1,7 @@
-"""From balls to floats that are right for certain: Ziv's test, near midpoints, and what could not be settled."""
+"""From balls to floats: a number is settled once every point of its ball rounds to the same floats (Ziv's test).
+
+Each number is rounded twice: hi is the float64 next to it, and lo the float64 next to what hi leaves.
+"""
 
 from __future__ import annotations
 
@@ -13,42 +16,43 @@ from numpy.typing import DTypeLike, NDArray
 from svref.arrays import BoolArray, FloatArray
 from svref.exact.balls import ZERO, Ball
 
-WIDE = 5000  # more bits than there are between the largest float64 and the square of the smallest
-LEAST = -1075  # the exponent of half the smallest float64
-EXACT = -1.0  # in place of a bound
-UNPROVEN = 2  # a remainder below half the smallest float64, of unknown sign
+WIDE = 5000  # bits in which every sum here is exact: 2^1024 and 2^-2148, the smallest float64 squared, are 3,172 apart
+LEAST = -1075  # the exponent of half the smallest float64: every float64 and midpoint is a multiple of 2^LEAST
+EXACT = -1.0  # stands for the bound of a number that is one float; other bounds are not negative
+UNPROVEN = 2  # stands for the sign of a remainder below half the smallest float64 whose sign is not known
 
 
-class Split(NamedTuple):
-    """A number as limit + rest. Where the limit is exact, the sign of the rest decides even at a midpoint of floats.
+class LimitAndRest(NamedTuple):
+    """A number as the sum of a limit, in which only the dominant classes count, and the rest.
 
-    When one class dominates, a probability is 1 - 1e-3000 and a loss s d + 1e-3000: no affordable ball tells them
-    from the limit, but the rest is known by itself.
+    When one class dominates, a probability is 1 - 1e-3000 and a loss s d + 1e-3000. No ball of affordable precision
+    tells such a number from its limit. But the rest is a ball of its own, so its sign is known. Where the limit is a
+    midpoint of two floats, and exact, that sign decides to which of them the number rounds.
     """
 
     limit: Ball
     rest: Ball
 
-    def times(self, factor: Ball) -> Split:
+    def times(self, factor: Ball) -> LimitAndRest:
         """Return the product with a ball."""
-        return Split(self.limit * factor, self.rest * factor)
+        return LimitAndRest(self.limit * factor, self.rest * factor)
 
 
-Number: TypeAlias = Any  # a Ball or a Split
+Number: TypeAlias = Any  # a Ball or a LimitAndRest
 
 
 @dataclass(frozen=True)
 class Unresolved:
-    """An entry that the largest precision did not settle.
+    """A number, or a decision of the mask, that the largest precision did not settle.
 
     Parameters
     ----------
     output : str
-        Which output, "loss" for example.
+        The name of the output, for example "loss".
     index : tuple of int
-        Which entry.
+        Where in the output it is.
     candidates : tuple of two floats
-        The true value lies between them, or next to one of them.
+        The float64 next to either end of its ball: the true value lies between them, or next to one of them.
     bits : int
         The precision that did not suffice.
     """
@@ -61,16 +65,16 @@ class Unresolved:
 
 @dataclass(frozen=True, eq=False)
 class Certified:
-    """An array of real numbers, each rounded correctly twice: number = hi + lo + less than half the last place of lo.
+    """An array of real numbers, each rounded twice: it is hi + lo + at most half a unit in the last place of lo.
 
     Parameters
     ----------
     hi : array of float64
         The float64 next to each number, ties to even; NaN where unresolved.
     lo : array of float64
-        The float64 next to what `hi` leaves.
+        The float64 next to the difference of the number and `hi`.
     remainder : array of int8
-        The sign of what `hi` leaves: -1, 0, 1; 2 where it is less than half the smallest float64 and unproven.
+        The sign of that difference: -1, 0 or 1; 2 where it is below half the smallest float64, with an unknown sign.
     """
 
     hi: FloatArray
@@ -78,14 +82,17 @@ class Certified:
     remainder: NDArray[np.int8]
 
     def rounded(self, dtype: DTypeLike) -> NDArray[Any]:
-        """Return the numbers rounded once to float64, float32 or float16, ties to even.
+        """Return the numbers as if rounded once, from the true value, to float64, float32 or float16, ties to even.
 
-        Rounding `hi` again would err where it lies on a midpoint of the narrower format; there the remainder decides.
+        Rounding `hi` a second time would be wrong where it is a midpoint of the narrower format; there the sign of
+        the remainder decides.
 
         Raises
         ------
+        TypeError
+            If `dtype` is another one.
         ArithmeticError
-            If the sign of a remainder that must decide is not proven.
+            If the sign of a remainder that must decide is not known.
         """
         name = np.dtype(dtype).name
         if name not in ("float64", "float32", "float16"):
@@ -103,71 +110,79 @@ class Certified:
 
 
 def _finite(numbers: NDArray[Any]) -> FloatArray:
-    """Return numbers of a narrow format as float64, with the power of two that overflow begins at for infinity."""
+    """Return numbers of a narrow format as float64, an infinity as the power of two after its largest number."""
     beyond = 2.0 ** np.finfo(numbers.dtype).maxexp
     return np.clip(numbers.astype(np.float64), -beyond, beyond)
 
 
-class Sheet:
-    """The entries of an output while they are being settled, row by row, with as many bits as each needs."""
+class PendingOutput:
+    """One output whose numbers are settled row by row, each with as many bits as it needs.
+
+    Arrays hi, lo, remainder and is_settled have shape (rows, columns); `columns` is None for one number a row.
+    """
 
     def __init__(self, name: str, rows: int, columns: int | None) -> None:
         self.name, self.columns = name, columns
         self.hi, self.lo = np.full((2, rows, columns or 1), np.nan)
         self.remainder = np.zeros(self.hi.shape, np.int8)
-        self.done: BoolArray = np.zeros(self.hi.shape, bool)
+        self.is_settled: BoolArray = np.zeros(self.hi.shape, bool)
         self.unresolved: list[Unresolved] = []
 
     def fill(self, row: int, numbers: Sequence[Number]) -> bool:
-        """Settle what these numbers settle, and return whether the row is complete."""
+        """Settle what the current precision settles of a row, from its numbers; return whether all are settled."""
         self._fill_ordinary(row, numbers)
         for k in self._open(row):
-            settled = settle(numbers[k])
-            if settled is not None:
-                self.hi[row, k], self.lo[row, k], self.remainder[row, k] = settled
-                self.done[row, k] = True
-        return bool(self.done[row].all())
+            rounded = settle(numbers[k])
+            if rounded is not None:
+                self.hi[row, k], self.lo[row, k], self.remainder[row, k] = rounded
+                self.is_settled[row, k] = True
+        return bool(self.is_settled[row].all())
 
     def give_up(self, row: int, numbers: Sequence[Number] | None) -> None:
-        """Record what is not settled, with both candidates; None where not even a decision is."""
+        """Record each number of a row that is not settled; `numbers` is None if they depend on an open decision."""
         for k in self._open(row):
             index = (row,) if self.columns is None else (row, k)
-            between = (-np.inf, np.inf) if numbers is None else candidates(numbers[k])
+            between = (-np.inf, np.inf) if numbers is None else _ends(numbers[k])
             self.unresolved.append(Unresolved(self.name, index, between, ctx.prec))
 
     def certified(self) -> Certified:
-        """Return the output."""
+        """Return the output, NaN where it is not settled."""
         at = (slice(None), 0 if self.columns is None else slice(None))
         return Certified(self.hi[at], self.lo[at], self.remainder[at])
 
     def _open(self, row: int) -> list[int]:
-        """Return the columns that are not settled."""
-        return [int(k) for k in np.flatnonzero(~self.done[row])]
+        """Return the columns of a row that are not settled."""
+        return [int(k) for k in np.flatnonzero(~self.is_settled[row])]
 
     def _fill_ordinary(self, row: int, numbers: Sequence[Number]) -> None:
-        """Settle the many ordinary entries by one test: |number - hi - lo| is far below the last place of lo."""
+        """Settle most numbers of a row at once, as one at a time is slow: those that are far from any midpoint.
+
+        What hi + lo leaves must be below half a unit in the last place of lo, a quarter if lo is a power of two. What
+        hi leaves must be below half a unit of hi. `settle` has the others, and those with |lo| below 1e-290, where
+        units stop shrinking with the numbers.
+        """
         columns = np.array(self._open(row), dtype=np.intp)
-        parts = np.array([_parts(_whole(numbers[k])) for k in columns.tolist()]).reshape(-1, 3)
+        parts = np.array([_two_floats(as_ball(numbers[k])) for k in columns.tolist()]).reshape(-1, 3)
         hi, lo, bound = parts.T
         with np.errstate(invalid="ignore", under="ignore"):
-            tail = bound < np.spacing(np.abs(lo)) / np.where(_is_power_of_two(lo), 4, 2)
-            head = (np.abs(lo) + 2 * bound < np.spacing(np.abs(hi)) / 2) & ~_is_power_of_two(hi)
-            sure = (tail & head & (np.abs(lo) > 1e-290)) | (bound == EXACT)
+            lo_is_right = bound < np.spacing(np.abs(lo)) / np.where(_is_power_of_two(lo), 4, 2)
+            hi_is_right = (np.abs(lo) + 2 * bound < np.spacing(np.abs(hi)) / 2) & ~_is_power_of_two(hi)
+            sure = (lo_is_right & hi_is_right & (np.abs(lo) > 1e-290)) | (bound == EXACT)
         at = columns[sure]
         self.hi[row, at], self.lo[row, at] = hi[sure], lo[sure]
         self.remainder[row, at] = np.sign(lo[sure])
-        self.done[row, at] = True
+        self.is_settled[row, at] = True
 
 
 def settle(number: Number) -> tuple[float, float, int] | None:
-    """Return hi, lo and the sign of the remainder, or None if the ball does not tell."""
-    limit, rest = _parted(number)
+    """Return hi, lo and the sign of the remainder, or None if the ball does not determine all three."""
+    limit, rest = _limit_and_rest(number)
     if not (limit.is_finite() and rest.is_finite()):
         infinity = float(rest)
         return (infinity, 0.0, 0) if np.isinf(infinity) else None
     hi = nearest(limit, rest)
     if hi is None or np.isinf(hi):
-        return None if hi is None else (hi, 0.0, -1 if hi > 0 else 1)  # a finite number that no float64 holds
+        return None if hi is None else (hi, 0.0, -1 if hi > 0 else 1)  # a finite number beyond the largest float64
     with ctx.workprec(ctx.prec + WIDE):
         left = limit - arb(hi)
     if limit == 0 or not left.is_exact():
@@ -177,23 +192,29 @@ def settle(number: Number) -> tuple[float, float, int] | None:
 
 
 def nearest(limit: Ball, rest: Ball) -> float | None:
-    """Return the float64 next to limit + rest, ties to even, or None if the balls do not tell; `limit` is exact."""
-    rest = _tamed(limit, rest)
+    """Return the float64 next to limit + rest, ties to even; None if their balls contain more. `limit` is exact."""
+    rest = _enlarged(limit, rest)
     with ctx.workprec(ctx.prec if limit == 0 else ctx.prec + WIDE):
         low, high = float((limit + rest.lower()).lower()), float((limit + rest.upper()).upper())
     return low + 0.0 if low == high else None
 
 
-def candidates(number: Number) -> tuple[float, float]:
-    """Return the floats next to both ends of a ball."""
-    whole = _whole(number)
-    return float(whole.lower()), float(whole.upper())
+def as_ball(number: Number) -> Ball:
+    """Return a number as one ball."""
+    return number.limit + number.rest if isinstance(number, LimitAndRest) else number
 
 
-def _tamed(limit: Ball, rest: Ball) -> Ball:
-    """Return `rest`, or a number of its sign where it is too small for its size to matter beside `limit`.
+def _ends(number: Number) -> tuple[float, float]:
+    """Return the floats next to both ends of a number's ball."""
+    ball = as_ball(number)
+    return float(ball.lower()), float(ball.upper())
 
-    The limit and all midpoints of floats are multiples of 2^b; within 2^b of the limit there is no other of them.
+
+def _enlarged(limit: Ball, rest: Ball) -> Ball:
+    """Return `rest`, or a number that rounds the same beside `limit` where `rest` is too small to be added exactly.
+
+    The limit and all floats and midpoints are multiples of some 2^b. So limit + rest is next to the limit, on the side
+    of rest's sign, for every |rest| < 2^b: half of 2^b will do.
     """
     if limit == 0 or not (rest > 0 or rest < 0):
         return rest
@@ -204,25 +225,20 @@ def _tamed(limit: Ball, rest: Ball) -> Ball:
     return rest
 
 
-def _parted(number: Number) -> tuple[Ball, Ball]:
-    """Return the limit and the rest of a number, with a limit of 0 unless it is exact."""
-    if not isinstance(number, Split):
+def _limit_and_rest(number: Number) -> tuple[Ball, Ball]:
+    """Return the limit and the rest of a number; a limit that is not exact is added to the rest, and is 0."""
+    if not isinstance(number, LimitAndRest):
         return ZERO, number
     return (number.limit, number.rest) if number.limit.is_exact() else (ZERO, number.limit + number.rest)
 
 
-def _whole(number: Number) -> Ball:
-    """Return a number as one ball."""
-    return number.limit + number.rest if isinstance(number, Split) else number
-
-
 def _is_power_of_two(numbers: FloatArray) -> BoolArray:
-    """Return where numbers have a nearer neighbour towards zero than away from it."""
+    """Return where numbers are ± a power of two: their neighbour towards zero is half as far as the other."""
     return np.asarray(np.abs(np.frexp(numbers)[0]) == 0.5)
 
 
-def _parts(x: Ball) -> tuple[float, float, float]:
-    """Return floats hi and lo and a bound on |x - hi - lo|; EXACT if x is the float hi."""
+def _two_floats(x: Ball) -> tuple[float, float, float]:
+    """Return floats hi and lo and a bound of |x - hi - lo|; the bound is EXACT if x is the float hi."""
     hi = float(x)
     rest = x - hi
     if rest == ZERO:
@@ -232,6 +248,7 @@ def _parts(x: Ball) -> tuple[float, float, float]:
 
 
 def _sign(lo: float, remainder: Ball) -> int:
+    """Return the sign of a remainder that rounds to lo; UNPROVEN if lo is 0 and the ball contains both signs."""
     if lo != 0:
         return 1 if lo > 0 else -1
     if remainder == 0:

@@ -1,8 +1,8 @@
 """The head on a Dask cluster: class weights as a dask array in chunks of classes, its gradient as another.
 
-Every chunk is a shard, and what the shards exchange is what `svref.shards` says: target cosines, (peak, total), and
-parts of the gradient by the embeddings. Dask runs it on the threads of this process, or on the cluster whose client
-is active; a chunk lost with its worker is computed again.
+Every chunk is a shard. The shards exchange what `svref.head.shards` lists: the targets' cosines, the masses
+(peak, total), and the parts of the gradient by the embeddings. Dask runs them on the threads of this process, or on
+the cluster whose client is active. A chunk that is lost with its worker is computed again.
 
 Needs the extra ``dask``: ``pip install 'svref[dask]'``.
 """
@@ -90,7 +90,7 @@ def value_and_grad(
     checks.check_rows("embeddings", x)
     checks.check_pair(x, weights)
     y, counted = checks.class_indices(labels, len(x), weights.shape[0], ignore_index)
-    g = checks.reduction_weights(reduction, counted, len(y))
+    g = checks.reduction_cotangent(reduction, counted, len(y))
     w = weights.rechunk({1: -1})
     chunks = _Chunks(loss, delayed(x, pure=True), w, delayed(y, pure=True))
     targets = delayed(_checked)(loss, _fold(operator.add, chunks.each(_targets)), x.dtype)

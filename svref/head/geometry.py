@@ -24,7 +24,7 @@ class Directions(NamedTuple):
     exponent: IntArray
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether every row has a direction: none is zero, none holds a NaN or an infinity."""
         return bool(np.isfinite(self.length).all())
 
@@ -48,9 +48,9 @@ class Pairs(NamedTuple):
 
 @np.errstate(invalid="ignore", over="ignore", under="ignore")
 def directions(rows: FloatArray, out: FloatArray | None = None) -> Directions:
-    """Return each row's direction, in `out`, and length; NaN as the length of a row that has none.
+    """Return each row's direction, in `out`, and its length; the length is NaN for a row without a direction.
 
-    Rows so long or short that squares overflow or underflow are scaled by a power of two first.
+    A row so long or short that its squares overflow or underflow is scaled by a power of two first.
     """
     square, exponent = row_dot(rows, rows), np.zeros(len(rows), dtype=np.intp)
     low, high = SQUARES[rows.dtype.name]
@@ -65,14 +65,14 @@ def directions(rows: FloatArray, out: FloatArray | None = None) -> Directions:
 
 
 def pair_cosines(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the cosine and the sine of each row of x with the same row of w, float64; scaled rows, please.
+    """Return the cosine and the sine of each row of x with the same row of w, float64; both must be `scaled`.
 
-    Near-parallel or near-opposite, the cosine is taken from the sine, which then says more.
+    Where the two are almost parallel or opposite, the cosine is taken from the sine, which has more correct digits.
     """
     return _cosines(x, w, tangent(x, w)[1])
 
 
-def measured(embeddings: FloatArray, weights: FloatArray) -> Pairs:
+def measure_pairs(embeddings: FloatArray, weights: FloatArray) -> Pairs:
     """Return the angle of each row of `embeddings` with the same row of `weights`, and both tangents."""
     if not len(embeddings):
         return Pairs(Angle(*np.empty((2, 0))), *np.empty((2, *embeddings.shape)))
@@ -92,8 +92,9 @@ def _cosines(x: FloatArray, w: FloatArray, sine: FloatArray) -> tuple[FloatArray
 def tangent(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the unit tangent at x towards w, 0 where they are parallel, and the sine of their angle.
 
-    w - (w_j/x_j) x = cross/x_j, with j the largest component of x, has the same part orthogonal to x as w, and is
-    at most 1 + √D times as long; so projecting it loses nothing, at any angle (equation 39).
+    The part of w orthogonal to x is wanted, and w minus its part along x would cancel. w - (w_j/x_j) x, with j the
+    largest component of x, has the same orthogonal part and is at most 1 + √D times as long as it, so that projecting
+    this vector loses nothing at any angle (equation 39).
     """
     rows = np.arange(len(x))
     j = np.argmax(np.abs(x), axis=1)
@@ -117,17 +118,20 @@ def scaled(rows: FloatArray) -> tuple[FloatArray, IntArray]:
     return np.ldexp(rows, -exponent[:, None]), exponent
 
 
-def without_radial(by_unit: FloatArray, rows: Directions) -> FloatArray:
-    """Take from a gradient by directions, in place, what would change a length, and return it (equation 37)."""
+def remove_radial(by_unit: FloatArray, rows: Directions) -> FloatArray:
+    """Remove from a gradient by directions, in place, the part along each row, and return it (equation 37).
+
+    That part would change the length of the row, which the cosine does not depend on.
+    """
     radial = threads.scratch("radial", by_unit.shape, by_unit.dtype)
     by_unit -= np.multiply(row_dot(by_unit, rows.unit)[:, None], rows.unit, out=radial)
     return by_unit
 
 
-def over_length(tangential: FloatArray, rows: Directions, out: FloatArray | None = None) -> FloatArray:
-    """Return the gradient by the rows from a tangential one by their directions, without a negative zero.
+def divide_by_length(tangential: FloatArray, rows: Directions, out: FloatArray | None = None) -> FloatArray:
+    """Return the gradient by the rows from that by their directions: divided by the lengths, without a negative zero.
 
-    The first row is written last: a caller who marked it beforehand can tell whether the others are there.
+    The first row is written last, so that a caller who marked it with NaN can tell whether all others were written.
     """
     out = tangential if out is None else out
     tangential /= rows.length[:, None]

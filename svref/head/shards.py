@@ -1,14 +1,14 @@
-"""A head whose classes lie in different places: what each place computes, and what the places tell each other.
+"""A head whose classes lie in different places: what each place computes, and what the places exchange.
 
-    each shard    targets()                   cosine and sine of each embedding with its class, 0 if that is elsewhere
-    reduce        their sum
-    each shard    negatives(targets)          (peak, total) of the negatives it holds, and what stage 3 needs of them
-    reduce        kernels.merge, in class order
-    each shard    gradients(kept, ...)        dL/dw of its classes, and its part of dL/dx̂
-    reduce        their sum, which `by_embeddings` turns into dL/dx
+    each shard    targets()                   cosine and sine of each embedding with its class; 0 for classes elsewhere
+    all           their sum
+    each shard    negatives(targets)          the exponentials of its negatives, and their mass (peak, total)
+    all           kernels.merge of the masses, in class order
+    each shard    gradients(targets, mass)    dL/dw of its classes, and its part of dL/dx̂
+    all           the sum of the parts, which `by_embeddings` turns into dL/dx
 
-`svref.head` runs the chunks of a large head as shards in one process, `svref.distributed` on a Dask cluster. A
-model-parallel implementation is validated rank by rank against the same calls.
+`svref.head.streaming` runs the chunks of a large head as shards in one process, `svref.head.distributed` on a Dask
+cluster. A model-parallel implementation can be checked rank by rank against the same calls.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from svref.head.geometry import (
     Directions,
     Pairs,
     directions,
-    measured,
-    over_length,
+    divide_by_length,
+    measure_pairs,
     pair_cosines,
+    remove_radial,
     scaled,
-    without_radial,
 )
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.step import Step, forward
+from svref.reference import Step, forward, sigmoid, through_pole
 
 
 class Kept(NamedTuple):
-    """What stage 2 leaves of a shard: slope_k exp(r_k - P) of each negative (B, K), and the mass (P, T) to reduce."""
+    """The negatives of a shard: slope_k e^{r_k - P} of each, (B, K), and their mass (P, T), to be merged."""
 
-    weights: FloatArray
+    exponentials: FloatArray
     mass: kernels.Mass
 
 
@@ -91,7 +91,7 @@ class Shard:
         checks.check_rows("weights", w)
         y = np.asarray(labels, dtype=np.intp)
         here = y >= 0
-        return cls(loss, x, w, y, directions(x), measured(x[here], w[y[here]]))
+        return cls(loss, x, w, y, directions(x), measure_pairs(x[here], w[y[here]]))
 
     def targets(self) -> FloatArray:
         """Return the cosine and the sine of each embedding with its class, (2, B), and 0 where that is elsewhere."""
@@ -100,9 +100,9 @@ class Shard:
         return targets
 
     def step(self, flipped: BoolArray | None = None) -> Step:
-        """Return the stages over all cosines, of a shard that holds every class; `flipped` as `step.forward` has it."""
+        """Return the forward pass of a shard that holds every class; `flipped` is that of `svref.reference.forward`."""
         targets = self.targets()
-        return forward(*self.loss.parts, self.cosines(targets), self.labels, angle=Angle(*targets), flipped=flipped)
+        return forward(self.loss, self.cosines(targets), self.labels, angle=Angle(*targets), flipped=flipped)
 
     @np.errstate(under="ignore")
     def cosines(self, targets: FloatArray) -> FloatArray:
@@ -111,9 +111,9 @@ class Shard:
 
     @np.errstate(under="ignore")
     def negatives(self, targets: FloatArray, out: FloatArray | None = None) -> Kept:
-        """Return what this shard's negatives leave, in `out` (B, K), and their mass, to be merged in class order."""
+        """Write the exponentials of the negatives to `out` (B, K), and return them with their mass, which is merged."""
         classes = self._classes()
-        if not classes.whole:
+        if not classes.complete:
             checks.check_rows("weights", self.weights)
         room = np.empty((len(self.labels), len(self.weights)), self.weights.dtype) if out is None else out
         return self._negatives(targets, classes, room)
@@ -138,39 +138,39 @@ class Shard:
         g : array of float64, shape (B,)
             The cotangent of each row's loss.
         kept : Kept, optional
-            What `negatives` returned, used up by this call; None computes it again, which costs a matrix product and
-            saves B K numbers.
+            What `negatives` returned; this call overwrites it. None computes it again, which costs a matrix product
+            and saves B K numbers of memory.
         out : array, shape (K, D), optional
             Where dL/dw is written, the first row last.
         """
         classes = self._classes()
         shape = len(self.labels), len(self.weights)
-        kept = kept or self._negatives(targets, classes, threads.scratch("weights", shape, self.weights.dtype))
-        pull = self.loss.s * kernels.target_error(kernels.log_odds_against(mass)) * g
-        by_cosines = kept.weights
-        kernels.multiply_rows(by_cosines, pull * kernels.share(kept.mass, mass))
+        kept = kept or self._negatives(targets, classes, threads.scratch("exponentials", shape, self.weights.dtype))
+        pull = self.loss.s * sigmoid(kernels.log_odds_against(mass)) * g
+        by_cosines = kept.exponentials
+        kernels.multiply_rows(by_cosines, pull * kernels.share_factor(kept.mass, mass))
         by_x = by_cosines @ classes.unit
         by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
-        without_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
+        remove_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
         if self._here.size:
             self._add_targets(by_x, by_w, -pull, Angle(*targets), (g == 0) | (mass.total == 0))
-        return by_x, over_length(by_w, classes, np.empty_like(by_w) if out is None else out)
+        return by_x, divide_by_length(by_w, classes, np.empty_like(by_w) if out is None else out)
 
     @cached_property
     def _here(self) -> IntArray:
         return np.flatnonzero(self.labels >= 0)
 
     @property
-    def _own(self) -> kernels.Own:
-        return kernels.Own(self._here, self.labels[self._here])
+    def _own(self) -> kernels.LabelEntries:
+        return kernels.LabelEntries(self._here, self.labels[self._here])
 
     def _classes(self) -> Directions:
         return directions(self.weights, threads.scratch("unit", self.weights.shape, self.weights.dtype))
 
     def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray) -> Kept:
         c = self._cosines(targets, classes)
-        target = kernels.target(self.loss.margin, self.loss.emphasis, Angle(*targets), c.dtype)
-        return Kept(out, tiles.negatives(self.loss.parts, c, target, self._own, out))
+        target = kernels.target(self.loss, Angle(*targets), c.dtype)
+        return Kept(out, tiles.negatives(self.loss, c, target, self._own, out))
 
     def _cosines(self, targets: FloatArray, classes: Directions) -> FloatArray:
         shape = len(self.labels), len(self.weights)
@@ -178,13 +178,17 @@ class Shard:
         np.clip(c, -1, 1, out=c)
         target = targets[0].astype(c.dtype)
         c[self._own] = target[self._here]
-        self._tie(c, target, targets)
+        self._measure_ties(c, target, targets)
         return c
 
-    def _tie(self, c: FloatArray, target: FloatArray, targets: FloatArray) -> None:
-        """Measure as carefully as the targets what may tie with one, so that a class with its weights does."""
+    def _measure_ties(self, c: FloatArray, target: FloatArray, targets: FloatArray) -> None:
+        """Measure the cosines that may tie with a target as the targets are measured.
+
+        A class with the weights of the target must tie with it exactly. That takes one way of computing both cosines,
+        and only where the boundary is the target's cosine itself, so that a tie decides the mask.
+        """
         loss = self.loss
-        boundary = kernels.target(loss.margin, loss.emphasis, Angle(*targets), c.dtype).boundary
+        boundary = kernels.target(loss, Angle(*targets), c.dtype).boundary
         level = np.flatnonzero(boundary == target)
         width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
         near, k = np.nonzero(np.abs(c[level] - target[level, None]) <= width)
@@ -195,7 +199,7 @@ class Shard:
 
     def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
         """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
-        by_angle = kernels.target_gradient(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
+        by_angle = through_pole(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
         by_x[self._here] -= by_angle * self.pairs.at_embedding
         classes, which = np.unique(self.labels[self._here], return_inverse=True)
         towards = np.zeros((len(classes), by_w.shape[1]))
@@ -247,4 +251,4 @@ def within(labels: IntArray, classes: slice) -> IntArray:
 def by_embeddings(embeddings: FloatArray, by_unit: FloatArray) -> FloatArray:
     """Return dL/dx (B, D), in the dtype of the embeddings, from the sum of all shards' parts of dL/dx̂."""
     rows = directions(embeddings)
-    return over_length(without_radial(by_unit.astype(embeddings.dtype), rows), rows)
+    return divide_by_length(remove_radial(by_unit.astype(embeddings.dtype), rows), rows)

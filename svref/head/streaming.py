@@ -1,12 +1,12 @@
 r"""From embeddings and class weights to the loss, and back.
 
     cosines       c_bk = <x_b, w_k> / (|x_b| |w_k|)
-    loss          the three stages, with each target's sine measured on its two vectors
+    loss          that of the cosines, with each target's sine measured on its two vectors
     gradients     dL/dx_b = Σ_k dL/dc_bk (ŵ_k - c_bk x̂_b)/|x_b|,  dL/dw_k likewise
 
-The target's own term has the form dL/dθ times a unit tangent (equation 38), because its cosine no longer knows
-the angle when the two vectors are near-parallel: 1 - cos(1e-9) is 0 in float64. Only these B pairs need more than
-the working precision; see `svref.head.geometry`. The classes pass through in chunks, which are shards of one process.
+The target's own term is written as dL/dθ times a unit tangent (equation 38). The cosine of two almost parallel
+vectors no longer knows their angle: 1 - cos(1e-9) is 0 in float64. Only these B pairs need more than the working
+precision; see `svref.head.geometry`. The classes pass in chunks, and each chunk is a shard.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from svref import checks
 from svref.arrays import FloatArray, IntArray
 from svref.checks import Progress, real_parameter
 from svref.engine import kernels, threads, tiles
-from svref.head.geometry import directions, measured
+from svref.head.geometry import directions, measure_pairs
 from svref.head.shards import Kept, Shard, by_embeddings, within
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
@@ -124,12 +124,12 @@ def value_and_grad(
     x, w = checks.real_array("embeddings", embeddings, 2), checks.real_array("weights", weights, 2)
     checks.check_pair(x, w)
     y, counted = checks.class_indices(labels, len(x), len(w), ignore_index)
-    g = checks.reduction_weights(reduction, counted, len(y))
+    g = checks.reduction_cotangent(reduction, counted, len(y))
     gradient = checks.output_array("out", out, w.shape, w.dtype, x, w)
     budget = real_parameter("memory", memory, 0.0)
     checks.check_progress(progress)
     checks.check_rows("embeddings", x)
-    if not directions(w[y]).whole:
+    if not directions(w[y]).complete:
         checks.check_rows("weights", w)
     with threads.one_blas_thread_each() as workers:
         stream = _Stream(loss, x, w, y, progress, workers)
@@ -156,7 +156,7 @@ class _Stream:
         largest = max(1, CHUNK_BYTES // (w.itemsize * max(x.shape)))
         self.chunks = threads.even(len(w), min(largest, max(256, len(w) // 8)))
         self.loss, self.x, self.w, self.y = loss, x, w, y
-        self.rows, self.pairs = directions(x), measured(x, w[y])
+        self.rows, self.pairs = directions(x), measure_pairs(x, w[y])
         self.targets = self.pairs.at_working_precision(x.dtype)
         self.progress, self.workers, self.done = progress, workers, 0
 

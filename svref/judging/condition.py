@@ -1,4 +1,4 @@
-r"""How far rounding may carry each output: the condition scales K, and the tolerance made of them.
+r"""How far rounding may carry each output: the condition scales K, and the tolerance made from them.
 
 A candidate is right in an element if
 
@@ -16,18 +16,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref import step as passes
 from svref.arrays import BoolArray, FloatArray
-from svref.engine import kernels
 from svref.head import HeadGradients
 from svref.head.geometry import Directions
+from svref.judging.figures import branch_gap, few_digits, figures, is_exact
 from svref.judging.formats import format_of
-from svref.margins.base import few_digits
-from svref.step import Step
+from svref.reference import Step, backward, sigmoid
 
-SLACK = 8.0
-UNDECIDED = 4.0
-MOST_UNDECIDED = 3  # decisions of a row that are tried either way
+SLACK = 8.0  # constants that a first-order error in units of u leaves out
+UNDECIDED = 4.0  # half the width, in units of u, of the band around a boundary in which rounding decides
+MOST_UNDECIDED = 3  # decisions of a row that are tried either way: 2^3 ways of being right
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +47,22 @@ def unit_roundoff(dtype: DTypeLike) -> float:
 @np.errstate(under="ignore")
 def scales(step: Step, dtype: DTypeLike) -> Scales:
     """Return the condition scales of a float64 `step` for a candidate that computes in `dtype` (equation 41)."""
-    gradient = passes.cosine_gradient(step, np.ones(len(step.labels)))
-    figures = step.margin.figures(step.angle, unit_roundoff(dtype))
-    f, a = step.target.f, step.log_odds
+    gradient = backward(step, np.ones(len(step.labels))).cosines
+    errors = figures(step.margin, step.angle, unit_roundoff(dtype))
     z = step.s * step.cosines + step.log_h
-    z[step.own] = step.s * f[step.own.rows]
-    zs = np.abs(z).max(axis=1) + step.s * figures.value
-    q = kernels.target_error(a)
-    target = 1 + np.maximum(q, kernels.target_error(-a)) * zs
+    z[step.own] = step.s * step.f
+    zs = np.abs(z).max(axis=1) + step.s * errors.value
+    q, p_y = sigmoid(step.a), sigmoid(-step.a)
+    target = 1 + np.maximum(q, p_y) * zs
     by_cosines = np.abs(gradient) * (1 + zs)[:, None]
-    by_cosines[step.own] = (step.s * figures.by_cosine * target)[step.own.rows]
-    logit_gradient = _by_logits(step)
-    by_t = step.s * step.emphasis.raised(step.cosines, step.mask)
+    by_cosines[step.own] = step.s * errors.by_cosine * target
+    by_t = step.emphasis.log_h_by_t(step.cosines, step.mask, step.s)
     return Scales(
         loss=1 + zs,
         cosines=by_cosines,
-        s=(1 + zs) * np.abs(logit_gradient * z / step.s).sum(axis=1) + np.abs(f) + q * figures.value,
+        s=(1 + zs) * np.abs(_by_logits(step) * z / step.s).sum(axis=1) + np.abs(step.f) + q * errors.value,
         t=(1 + zs) * (step.probabilities * np.abs(by_t)).sum(axis=1),
-        margin={name: step.s * figure * target for name, figure in figures.by_parameter.items()},
+        margin={name: step.s * error * target for name, error in errors.by_parameter.items()},
     )
 
 
@@ -97,32 +93,34 @@ def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeL
 def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolArray, FloatArray]:
     """Return which mask decisions (B, C) rounding in `dtype` may take either way, and its reach at branches (B,).
 
-    The band is 4 u (1 + fs) max(1, |c_k|, |f|) wide, with f what decides the mask (equation 42). It is empty where
-    all numbers have so few digits that no formulation rounds them, so that a dyadic tie is decided. The reach is
-    negative in rows whose branches are decided. Without an emphasis no decision of the mask matters.
+    A decision is undecided if c_k is within 4 u (1 + fs) max(1, |c_k|, |f|) of the boundary f (equation 42). A tie of
+    numbers with few digits is decided all the same, because no formulation rounds them. Without an emphasis the mask
+    does not matter, and none is undecided. The reach is how far around c_y a switch of f (a tail, an easy margin) may
+    go either way; it is negative in rows without such a switch.
 
-    At head level every cosine carries √D units more, `dimensions` being D, and f what its slope makes of them.
+    At head level, D = `dimensions`, every cosine has an error of √D units more, and f that error times its slope.
     """
     u, spread = unit_roundoff(dtype), np.sqrt(dimensions)
     decider = step.emphasis.boundary or step.margin
     b = step.boundary
     carried = spread * (1 + np.minimum(np.abs(decider.by_cosine(step.angle)), u**-0.5))
-    width = UNDECIDED * u * (1 + decider.figures(step.angle, u).value + carried)
+    width = UNDECIDED * u * (1 + figures(decider, step.angle, u).value + carried)
     near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
         1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
     )
-    near &= ~(few_digits(step.cosines, dtype) & decider.is_exact(step.angle, dtype)[:, None])
+    near &= ~(few_digits(step.cosines, dtype) & is_exact(decider, step.angle, dtype)[:, None])
     near[step.own] = False
     near &= step.emphasis.t > 1
-    reach = UNDECIDED * u * (1 + spread + step.margin.figures(step.angle, u).value)
-    gap = np.minimum(step.margin.branch_gap(step.angle), decider.branch_gap(step.angle))
+    reach = UNDECIDED * u * (1 + spread + figures(step.margin, step.angle, u).value)
+    gap = np.minimum(branch_gap(step.margin, step.angle), branch_gap(decider, step.angle))
     return near, np.where(gap <= reach, reach, -1.0)
 
 
 def rounds_to_pole(step: Step, dtype: DTypeLike, dimensions: int) -> BoolArray:
     """Return the rows of a head whose target's cosine may come out as ±1 in `dtype`, without being it.
 
-    1 - |c| is within what rounding does to a cosine of D products, and df/dc, a number, may come out infinite.
+    There 1 - |c| is within the rounding error of a sum of D products, so that df/dc, which is finite, may come out
+    infinite.
     """
     within = UNDECIDED * unit_roundoff(dtype) * (1 + np.sqrt(dimensions))
     sine = step.angle.sine
@@ -132,28 +130,28 @@ def rounds_to_pole(step: Step, dtype: DTypeLike, dimensions: int) -> BoolArray:
 def _by_logits(step: Step) -> FloatArray:
     """Return dL/dz: p_k, and -q at the label."""
     by_logits = step.probabilities.copy()
-    by_logits[step.own] = -passes.target_error(step)[step.own.rows]
+    by_logits[step.own] = -sigmoid(step.a)
     return by_logits
 
 
 def _cosine_sensitivities(step: Step, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
-    """Return |dL/dc|, and how far it moves if every cosine of the row moves by 1, to first order.
+    """Return |dL/dc|, and to first order how far it moves if every cosine of the row moves by 1.
 
     With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
     q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. Slopes at a pole are capped at u^-1/2, where the working
     precision cannot tell it from its neighbours.
     """
-    u, q, own = unit_roundoff(dtype), passes.target_error(step), step.own
-    slope = step.s * (np.zeros(step.mask.shape) + step.emphasis.slope(step.emphasis.lift(step.mask, np.float64)))
+    u, q = unit_roundoff(dtype), sigmoid(step.a)
+    slope = step.s * step.emphasis.slope(step.mask)
     target = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), u**-0.5)
-    slope[own] = target[own.rows]
+    slope[step.own] = target
     mean = (step.probabilities * slope).sum(axis=1)
     gradient = np.abs(_by_logits(step)) * slope
     second = gradient * (slope + mean[:, None])
     p_y = 1 - q
     moved = target * p_y * (mean - p_y * target + q * target)
-    bent = step.s * q * step.margin.figures(step.angle, u).by_cosine
-    second[own] = (moved + bent)[own.rows]
+    bent = step.s * q * figures(step.margin, step.angle, u).by_cosine
+    second[step.own] = moved + bent
     return gradient, second
 
 

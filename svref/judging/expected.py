@@ -1,7 +1,7 @@
-"""What is right for inputs from anywhere: svref in float64, with every undecided decision taken either way.
+"""What is right for any inputs: svref in float64, with every undecided decision taken both ways.
 
-Golden vectors bring their own references, to the last bit. These are for inputs that no vector has, and for dialects;
-they err by less than half of what is allowed.
+Golden vectors bring certified values. This is for inputs that no vector has, and for dialects. The errors of svref's
+own float64 are less than half of what a candidate is allowed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref import step as passes
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.head import value_and_grad
 from svref.head.geometry import directions
@@ -21,7 +20,7 @@ from svref.judging import condition
 from svref.judging.judge import Expected, ExpectedOutput, Way, rows_where
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.step import Step
+from svref.reference import Step, backward, forward
 
 
 def expect(
@@ -61,7 +60,7 @@ def _of_cosines(
     compute: str,
     counted: BoolArray | None,
 ) -> Expected:
-    """Rows with more undecided decisions than are tried are not judged."""
+    """Return what is right for cosines; rows with more than three undecided decisions are not judged."""
     c = cosines.astype(np.float64)
     step = _step(loss, c, labels)
     near, reach = condition.undecided(step, compute)
@@ -76,7 +75,7 @@ def _of_cosines(
 
 
 def _of_head(loss: SVXSoftmax, x: FloatArray, w: FloatArray, labels: IntArray, g: FloatArray, compute: str) -> Expected:
-    """Rows with undecided decisions are not judged."""
+    """Return what is right for vectors; rows with an undecided decision are not judged."""
     shard = Shard.of(loss, x.astype(np.float64), w.astype(np.float64), labels)
     step = shard.step()
     near, reach = condition.undecided(step, compute, x.shape[1])
@@ -106,7 +105,7 @@ def _head_way(shard: Shard, step: Step, g: FloatArray, compute: str) -> Way:
 
 
 def _head_gradients(shard: Shard, labels: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the gradients of Σ g_b L_b: those of each row alone, weighted."""
+    """Return the gradients of Σ g_b L_b, computed row by row and added up with the cotangents."""
     by_x, by_w = np.zeros(shard.embeddings.shape), np.zeros(shard.weights.shape)
     for b, weight in enumerate(g):
         row = shard.embeddings[b : b + 1]
@@ -128,7 +127,7 @@ def _step(
     reach: FloatArray | None = None,
 ) -> Step:
     angle = Angle.from_cosine(c[np.arange(len(labels)), labels], reach)
-    return passes.forward(loss.margin, loss.emphasis, loss.s, c, labels, angle=angle, flipped=flipped)
+    return forward(loss, c, labels, angle=angle, flipped=flipped)
 
 
 @np.errstate(under="ignore")
@@ -136,13 +135,13 @@ def _way(step: Step, g: FloatArray, compute: DTypeLike) -> Way:
     scales = condition.scales(step, compute)
     args = (step.cosines.shape[1], step.s, step.emphasis.t, compute)
     pole = np.zeros(step.cosines.shape, dtype=bool)
-    pole[step.own] = _at_pole(step)[step.own.rows]
+    pole[step.own] = _at_pole(step)
     nowhere = np.zeros(len(step.labels), dtype=bool)
     return (
         _right("loss", step.loss, condition.tolerance(scales.loss, *args), nowhere),
         _right(
             "grad_cosines",
-            passes.cosine_gradient(step, g),
+            backward(step, g).cosines,
             condition.tolerance(scales.cosines, *args) * np.abs(g)[:, None],
             pole,
         ),
@@ -164,8 +163,8 @@ def _alternatives(
 ) -> Iterator[tuple[BoolArray, BoolArray]]:
     """Yield every way to take the undecided decisions, as flips of the mask and rows on the branch's other side.
 
-    Way j takes the i-th undecided decision of a row over where bit i of j is set; rows are independent, so at
-    most 2^3 ways serve the whole batch.
+    Way j turns over the i-th undecided decision of each row if bit i of j is set. Rows are independent, so the at most
+    2^3 ways serve all rows of the batch at once.
     """
     near = np.concatenate([near_mask, near_branch[:, None]], axis=1) & ~skipped[:, None]
     order = np.where(near, np.cumsum(near, axis=1) - 1, -1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike
+
+from svref.arrays import BoolArray, FloatArray
 
 
 class Format(NamedTuple):
@@ -46,14 +48,10 @@ def format_of(dtype: DTypeLike) -> Format:
     return FORMATS[dtype if isinstance(dtype, str) else np.dtype(dtype).name]
 
 
-def holds(values: ArrayLike, name: str) -> NDArray[np.bool_]:
-    """Return, element by element, whether a format holds these numbers exactly.
+def holds(values: FloatArray, name: str) -> BoolArray:
+    """Return where the digits of a format suffice for a number; its range is left out of account.
 
-    It does if they have no more digits than the format, and are not below its smallest normal number. Zeros and
-    numbers that are not finite are held by every format.
+    NaN is held by no format, infinities by all.
     """
-    numbers = np.asarray(values, dtype=np.float64)
-    ordinary = np.isfinite(numbers) & (numbers != 0)
-    mantissa, _ = np.frexp(np.where(ordinary, numbers, 1.0))
-    digits = np.ldexp(mantissa, format_of(name).digits)
-    return ~ordinary | ((digits == np.rint(digits)) & (np.abs(numbers) >= format_of(name).tiny))
+    mantissa = np.frexp(values)[0] * 2.0 ** format_of(name).digits
+    return np.asarray(mantissa == np.rint(mantissa))

@@ -1,8 +1,9 @@
-"""Outputs held against what is right: each element in units of its tolerance, each near decision either way.
+"""Outputs compared with what is right, element by element, in units of the tolerance.
 
-Shape, dtype, NaN and infinity are compared before values. An error counts as right only if it is known to be
-within its tolerance, so a NaN never passes. Where a decision lies within rounding of its boundary there are several
-ways to be right; a row takes the one that suits all of its outputs best.
+Shape, dtype, NaN and infinity are compared before values. An element passes only if its error is known to be within
+its tolerance, so a NaN never passes. Where a decision (a support vector, a tail) lies within rounding of its boundary,
+both sides are right. There are then several ways to be right, and each row is judged by the one that fits all of its
+outputs best.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ class ExpectedOutput:
     name : {"loss", "grad_cosines", "grad_embeddings", "grad_weights"}
         Which output.
     value, rest : arrays of float64
-        The right number is value + rest; `rest` is what float64 leaves of it, or 0 where nobody knows.
+        The right number is value + rest: `rest` is the part that float64 cannot hold, or 0 where it is not known.
     tolerance : array of float64
         The largest error of a right candidate.
     policy : array of bool
-        Where the gradient is undefined, so that infinity, NaN and 0 are a matter of policy.
+        Where the gradient is undefined (a pole). Infinity, NaN and 0 are accepted there: which one is a policy.
     fragile : array of bool
-        Where rounding may carry the target's cosine to a pole, so that what is not finite is a matter of policy.
+        Where rounding may carry the target's cosine to a pole. Infinity and NaN are accepted there.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Expected:
     dtype : dtype
         Of the outputs.
     ways : tuple of tuples of ExpectedOutput
-        All outputs, with the decisions taken as they are; then with the undecided ones taken otherwise.
+        All outputs with the decisions as they are; then, for each other way to take the undecided ones, all again.
     gap : array, shape (B,)
         Distance of the row's nearest mask decision.
     undecided : array of int, shape (B,)
@@ -79,7 +80,7 @@ class Expected:
         return last.shape[0] if self.ways[0][-1].name == "grad_weights" else last.shape[-1]
 
     def reduced(self, factor: float) -> Expected:
-        """Return the reference of a scalar, factor Σ_b L_b; it says nothing if a row may go either way."""
+        """Return what is expected of a scalar, factor Σ_b L_b; its tolerance is infinite if a row has two ways."""
         loss = self.ways[0][0]
         rounding = len(self.gap) * float(np.finfo(self.dtype).eps) / 2 * np.abs(loss.value)
         known = self.judged.all() and len(self.ways) == 1
@@ -100,9 +101,9 @@ class Quantity:
     got, expected, error : arrays of one shape
         The candidate's value, the right one, and the distance in units of the tolerance (inf for NaN).
     judged : array of bool
-        False where the value is not judged: gradients at poles, which are a matter of policy, and skipped rows.
+        False where the value is not judged: gradients at poles, where a policy decides, and skipped rows.
     vacuous : array of bool
-        Where the tolerance reaches the expected magnitude, so that a pass says nothing.
+        Where the tolerance is as large as the expected value, so that a pass proves nothing.
     policy : array of bool
         Where the value is at a pole and not judged.
     note : str
@@ -120,7 +121,7 @@ class Quantity:
 
     @property
     def policies(self) -> dict[str, int]:
-        """What the candidate does at poles: how many entries are infinite, NaN, zero, finite."""
+        """The candidate's policy at poles: how many entries are infinite, NaN, zero, finite."""
         at_pole = self.got[self.policy]
         kinds = {"infinite": np.isinf(at_pole), "NaN": np.isnan(at_pole), "zero": at_pole == 0}
         finite = np.isfinite(at_pole) & (at_pole != 0)
@@ -133,7 +134,7 @@ class Quantity:
 
     @property
     def passed(self) -> BoolArray:
-        """Where the value is judged, within its tolerance, and says something."""
+        """Where the value is judged, within its tolerance, and not vacuous."""
         return self.judged & (self.error <= 1) & ~self.vacuous
 
 
@@ -146,9 +147,9 @@ class Judgement:
     quantities : tuple of Quantity
         One for each output that there was.
     expected : Expected
-        What it was held against.
+        What it was compared with.
     branch : array of int, shape (B,)
-        Which way the row took, 0 for the first.
+        By which way the row was judged, 0 for the first.
     """
 
     quantities: tuple[Quantity, ...]
@@ -182,8 +183,9 @@ def judge(expected: Expected, outputs: Outputs) -> Judgement:
 def _quantity(right: ExpectedOutput, got: NDArray[Any], dtype: np.dtype[Any]) -> Quantity:
     """Return the errors in units of the tolerance; a wrong dtype is wrong in every element.
 
-    At a pole infinity, NaN and zero are what right code through acos returns; a finite slope is a policy where the
-    limit is infinite, and judged where it is finite. An infinity of the other sign than the limit's is wrong.
+    At a pole, right code that goes through acos returns infinity, NaN or zero, and all three are accepted. A finite
+    slope is accepted where the limit is infinite, and judged where the limit is finite. An infinity of the opposite
+    sign is wrong.
     """
     values, expected = np.asarray(got, dtype=np.float64), right.value
     infinite = np.isinf(expected)

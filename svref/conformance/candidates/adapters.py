@@ -1,7 +1,7 @@
-"""From a user's function, or files, to losses and gradients: one way to call each framework.
+"""Which framework a candidate is written in, and the adapter that calls it.
 
-arrays       NumPy and array API namespaces, whose functions return their gradients
-frameworks   PyTorch, JAX, TensorFlow, whose autograd gives the gradient
+arrays       NumPy and array API namespaces: the candidate returns its gradients itself
+frameworks   PyTorch, JAX, TensorFlow: autograd computes the gradients
 answers      files that a program in any language wrote
 """
 
@@ -24,24 +24,25 @@ from svref.conformance.candidates.call import (
     Level,
     UnsupportedError,
 )
-from svref.conformance.candidates.contained import first_line, quietly
 from svref.conformance.candidates.frameworks import JaxAdapter, TensorFlowAdapter, TorchAdapter
-from svref.conformance.candidates.guard import HungError, frames_of, within
+from svref.conformance.candidates.guard import HungError, first_line, frames_of, quietly, within
 
 ARRAY_API = "array-api:"
-_MADE: Mapping[str, Callable[[Function, str], Adapter]] = {
+_ADAPTERS: Mapping[str, Callable[[Function, str], Adapter]] = {
     "numpy": lambda function, device: ArrayAdapter(function),
     "torch": TorchAdapter,
     "jax": lambda function, device: JaxAdapter(function),
     "tensorflow": lambda function, device: TensorFlowAdapter(function),
     "tf.function": lambda function, device: TensorFlowAdapter(function, compiled=True),
 }
-FRAMEWORKS = (*_MADE, f"{ARRAY_API}<module>")
-_FOUND_OUT = tuple(name for name in _MADE if name != "tf.function")  # eager TensorFlow runs the same code
-GRADED, UNGRADED, RAISED = 0, 1, 6
+FRAMEWORKS = (*_ADAPTERS, f"{ARRAY_API}<module>")
+_DETECTED = tuple(name for name in _ADAPTERS if name != "tf.function")  # eager TensorFlow runs the same code
+
+# How well a call went, best first: losses with gradients, losses alone, then the exceptions.
+GRADIENTS_FOUND, NO_GRADIENTS, RAISED = 0, 1, 6
 _RANKS: tuple[tuple[type[BaseException], int], ...] = (
     (HungError, 2),
-    (ForeignError, 4),  # it ran, but may be of any framework
+    (ForeignError, 4),  # behind CandidateError: the function ran, but says nothing about its framework
     (CandidateError, 3),
     (UnsupportedError, 5),
     (NotImplementedError, 5),
@@ -60,15 +61,39 @@ def adapter(
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
 ) -> Adapter:
-    """Return the adapter of a candidate for a framework; None finds it out."""
+    """Return the adapter that calls a candidate.
+
+    Parameters
+    ----------
+    function : callable
+        The candidate.
+    framework : str or None
+        One of `FRAMEWORKS`; None finds it out, see `detect`.
+    level : {"cosine", "head"}
+        What the candidate takes.
+    parameters : mapping
+        The parameters of the variant, for the calls that find out the framework.
+    device : str
+        Where a PyTorch candidate runs; "cpu" for all others.
+    dtype : dtype
+        The dtype of the check.
+    timeout : float or None
+        Seconds until a call counts as hung.
+
+    Raises
+    ------
+    CandidateError
+        If the framework is unknown, a device is given to one without that choice, or the candidate fails in every
+        framework.
+    """
     framework = framework or detect(function, level, parameters, device, dtype, timeout)
-    if framework not in _MADE and not framework.startswith(ARRAY_API):
+    if framework not in _ADAPTERS and not framework.startswith(ARRAY_API):
         raise CandidateError(f"framework must be one of {', '.join(FRAMEWORKS)}; got {framework!r}.")
     if device != "cpu" and framework != "torch":
         raise CandidateError(f"device is for PyTorch candidates; {framework} puts its arrays where it is set up to.")
     if framework.startswith(ARRAY_API):
         return ArrayAdapter(function, framework.removeprefix(ARRAY_API))
-    return _MADE[framework](function, device)
+    return _ADAPTERS[framework](function, device)
 
 
 def detect(
@@ -79,50 +104,54 @@ def detect(
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
 ) -> str:
-    """Return the framework a candidate is written in: the one whose arrays it takes best, be it two rows or one.
+    """Return the framework that a candidate is written in: it is called in one after another.
 
-    JAX and TensorFlow functions take NumPy's arrays too; but what they return by name has no gradients. Where no
-    framework gets losses with gradients, the one that came nearest is returned, so that each case says what is wrong.
+    The first one in which it returns losses with gradients is taken. If there is none, the one that came nearest is
+    taken, so that the report says case by case what is wrong. NumPy comes first, and last among equals: JAX and
+    TensorFlow functions run on NumPy arrays too, but do not return gradients then.
+
+    Frameworks that are not imported are left out. The NumPy call comes first, so that a candidate that imports its
+    framework inside the function has done so by then.
     """
-    calls, found = _probes(level, parameters, dtype), dict[str, tuple[int, str]]()
-    for name in _FOUND_OUT:
-        if name == "numpy" or name in sys.modules:  # one that a candidate uses is imported when it is called, at last
-            found[name] = _best(_MADE[name](function, device), calls, timeout)
-            if found[name][0] == GRADED:
+    calls, outcomes = _probes(level, parameters, dtype), dict[str, tuple[int, str]]()
+    for name in _DETECTED:
+        if name == "numpy" or name in sys.modules:
+            outcomes[name] = _best_outcome(_ADAPTERS[name](function, device), calls, timeout)
+            if outcomes[name][0] == GRADIENTS_FOUND:
                 return name
-    best = min(found, key=lambda name: (found[name][0], name == "numpy"))
-    if found[best][0] < RAISED or len(found) == 1:
+    best = min(outcomes, key=lambda name: (outcomes[name][0], name == "numpy"))
+    if outcomes[best][0] < RAISED or len(outcomes) == 1:
         return best
-    reasons = "; ".join(f"with {name} arrays {said}" for name, (_, said) in reversed(found.items()))
+    reasons = "; ".join(f"with {name} arrays {error}" for name, (_, error) in reversed(outcomes.items()))
     raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
 
 
-def _best(made: Adapter, calls: tuple[Call, Call], timeout: float | None) -> tuple[int, str]:
-    """Return how far a candidate gets with the first of the questions on which it does not raise."""
-    said = _tried(made, calls[0], timeout)
-    if said[0] < RAISED:
-        return said
-    return min(said, _tried(made, calls[1], timeout), key=lambda one: one[0])
+def _best_outcome(adapter: Adapter, calls: tuple[Call, Call], timeout: float | None) -> tuple[int, str]:
+    """Return the outcome of the first call; of the better one of the two, if the first raises."""
+    outcome = _outcome(adapter, calls[0], timeout)
+    if outcome[0] < RAISED:
+        return outcome
+    return min(outcome, _outcome(adapter, calls[1], timeout), key=lambda pair: pair[0])
 
 
-def _tried(made: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
-    """Return how far a candidate gets with the arrays of a framework, 0 is best, and what it said."""
+def _outcome(adapter: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
+    """Return how well a call went, 0 is best, and the candidate's error message with its place, if it raised."""
     try:
         with quietly():
-            answer = within(timeout, made, call)
+            answer = within(timeout, adapter, call)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         rank = next(rank for kind, rank in _RANKS if isinstance(error, kind))
         where = [frame.split(": ")[0] for frame in frames_of(error)[-1:]]
         return rank, " at ".join([f"{type(error).__name__}: {first_line(error)}", *where])
-    return (GRADED if any(gradient is not None for gradient in answer.gradients) else UNGRADED), ""
+    return (GRADIENTS_FOUND if any(g is not None for g in answer.gradients) else NO_GRADIENTS), ""
 
 
 def _probes(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> tuple[Call, Call]:
-    """Return questions about two rows, as code that normalises over the batch refuses one; and about one alone."""
+    """Return a call of two rows and a call of one: code that normalises over the batch refuses a single row."""
     cosines = [np.array([[0.5, 0.25, -0.5], [-0.25, 0.125, 0.75]])]
-    rows = [np.array([[0.5, 0.25], [-0.25, 0.75]]), np.eye(3, 2) + 0.25]
-    arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else rows))
-    two = Call("", arrays, np.array([0, 2]), np.ones(2), parameters)
-    return two, two.rows(slice(0, 1))
+    vectors = [np.array([[0.5, 0.25], [-0.25, 0.75]]), np.eye(3, 2) + 0.25]
+    arrays = tuple(a.astype(dtype) for a in (cosines if level == "cosine" else vectors))
+    two_rows = Call("", arrays, np.array([0, 2]), np.ones(2), parameters)
+    return two_rows, two_rows.rows(slice(0, 1))

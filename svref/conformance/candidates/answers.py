@@ -1,4 +1,7 @@
-"""Answers that any program wrote to JSON files: for C++, CUDA, JavaScript, where nothing can be called."""
+"""Files of answers, which a program in any language wrote: for C++, CUDA, JavaScript, whose functions are not callable.
+
+Format svref-answers/1: JSON with the losses and gradients of each case, by the case's id.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +22,26 @@ from svref.golden.vectors import Vectors
 
 FORMAT = "svref-answers/1"
 OUTPUTS = ("loss", *(name for names in GRADIENTS.values() for name in names))
-DECLINED = ("error", "unsupported")  # each alone, in place of all outputs
-WORDS = ("NaN", "Infinity", "-Infinity")
+DECLINED = ("error", "unsupported")  # an answer has one of these keys alone, in place of all outputs
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # JSON has no such numbers, so they are written as texts
 _KEYS = "loss and grad_cosines, or loss, grad_embeddings and grad_weights; or error or unsupported alone"
-_WORDS = ", ".join(f'"{word}"' for word in WORDS)
+_NOT_FINITE = ", ".join(f'"{text}"' for text in NOT_FINITE)
 
 
 @dataclass(frozen=True)
 class AnswersAdapter:
-    """A directory of files, or one file, of format svref-answers/1.
+    """Looks answers up in files of format svref-answers/1, in place of calling a function.
 
     Parameters
     ----------
     producer : str
-        What wrote them.
+        The program that wrote the files, in its own words.
     dtype : str
         The dtype of all answers.
-    cases : mapping
-        The answers by the id of the case.
-    packs : mapping
-        The pack and its version that each file says it answers.
+    cases : mapping of str to mapping
+        Each answer by the id of its case: its outputs as lists of numbers, or the reason why it has none.
+    packs : mapping of str to (str, str)
+        By file: the name and the version of the pack that the file says it answers.
     """
 
     producer: str
@@ -48,27 +51,33 @@ class AnswersAdapter:
 
     @property
     def description(self) -> str:
-        """What wrote the answers."""
+        """The program that wrote the answers."""
         return f"answers of {self.producer}"
 
     def run(self, call: Call) -> Answer:
-        """Return the answer to a case; cases without one are unsupported."""
-        found = self.cases.get(call.id)
-        if found is None or "unsupported" in found:
-            raise UnsupportedError("there is no answer" if found is None else str(found["unsupported"]))
-        if "error" in found:
-            raise RefusedError(f"the answer is an error: {found['error']}")
+        """Return the answer to a case; raise an UnsupportedError where there is none."""
+        content = self.cases.get(call.id)
+        if content is None or "unsupported" in content:
+            raise UnsupportedError("there is no answer" if content is None else str(content["unsupported"]))
+        if "error" in content:
+            raise RefusedError(f"the answer is an error: {content['error']}")
         if self.dtype != call.dtype.name:
             raise CandidateError(f"the answers are {self.dtype}, the check is for {call.dtype}; use --dtype.")
         shapes = [a.shape for a in call.arrays]
-        gradients = [self._tensor(found, name, s) for name, s in zip(GRADIENTS[call.level], shapes, strict=True)]
-        losses = self._tensor(found, "loss", call.labels.shape)
+        gradients = [self._array(content, name, s) for name, s in zip(GRADIENTS[call.level], shapes, strict=True)]
+        losses = self._array(content, "loss", call.labels.shape)
         if losses is None:
             raise CandidateError("the answer has no loss.")
         return Answer(losses, tuple(gradients), call.cotangent)
 
     def remarks(self, vectors: Vectors) -> dict[str, int]:
-        """Return a remark on answers to nothing; raise a CandidateError if they are to another pack than this one."""
+        """Return a remark on answers to cases that the pack does not have, with their number.
+
+        Raises
+        ------
+        CandidateError
+            If the answers are to another pack, or to another major version of this one.
+        """
         for file, (pack, version) in self.packs.items():
             if pack != vectors.name or version.split(".")[0] != vectors.version.split(".")[0]:
                 raise CandidateError(
@@ -77,12 +86,13 @@ class AnswersAdapter:
                 )
         known = {vector.id for vector in vectors}
         unknown = [case for case in self.cases if case not in known]
-        return {f"answers what is no case of the pack, first {unknown[0]}": len(unknown)} if unknown else {}
+        return {f"answers cases that the pack does not have, first {unknown[0]}": len(unknown)} if unknown else {}
 
-    def _tensor(self, found: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
-        if name not in found:
+    def _array(self, content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+        """Return an output of an answer in the dtype of the answers; None if the answer does not have it."""
+        if name not in content:
             return None
-        numbers = np.array([float(v) for v in found[name]], dtype=np.float64)
+        numbers = np.array([float(v) for v in content[name]], dtype=np.float64)
         if numbers.size != np.prod(shape):
             raise CandidateError(f"{name} must have {np.prod(shape):g} numbers, row by row; got {numbers.size}.")
         with np.errstate(over="ignore", under="ignore"):
@@ -111,9 +121,11 @@ def read(path: Path) -> AnswersAdapter:
 
 
 def _content(file: Path) -> Any:
-    """Return what a file holds, if that is answers."""
+    """Return the content of a file of answers; raise a CandidateError that says what is wrong with it."""
     try:
-        content = json.loads(file.read_bytes(), object_pairs_hook=_once, parse_constant=_no_number, parse_int=float)
+        content = json.loads(
+            file.read_bytes(), object_pairs_hook=_unique_keys, parse_constant=_no_such_number, parse_int=float
+        )
         _check(content, str(file))
     except (OSError, ValueError, RecursionError, VectorsError) as error:
         raise CandidateError(f"{file} holds no answers: {error}") from error
@@ -121,7 +133,10 @@ def _content(file: Path) -> Any:
 
 
 def _check(content: Any, name: str) -> None:
-    """Raise unless a file follows its schema; what is wrong in an answer is told with its case and key."""
+    """Raise unless the content of a file follows the schema.
+
+    The answers are checked here and not by the schema alone, so that the error can name the case and the key.
+    """
     if isinstance(content, dict) and isinstance(content.get("answers"), dict):
         validate("answers", {**content, "answers": {}}, name)
         for case, answer in content["answers"].items():
@@ -133,7 +148,7 @@ def _check(content: Any, name: str) -> None:
 
 
 def _check_answer(answer: Any) -> None:
-    """Raise unless an answer has the keys of outputs, or one of those that decline, and what belongs there."""
+    """Raise unless an answer has outputs, each a list of numbers, or one key of `DECLINED` alone with a text."""
     if not isinstance(answer, dict):
         raise ValueError(f"must be an object; got {_echo(answer)}.")
     declined = next((key for key in DECLINED if key in answer), None)
@@ -155,26 +170,27 @@ def _check_numbers(key: str, values: Any) -> None:
     if not isinstance(values, list):
         raise ValueError(f"must have a list of numbers in {key!r}; got {_echo(values)}.")
     for i, value in enumerate(values):
-        if not isinstance(value, float) and value not in WORDS:
+        if not isinstance(value, float) and value not in NOT_FINITE:
             raise ValueError(
-                f"must have numbers in {key!r}, row by row in one list, or {_WORDS}; got {_echo(value)} at {i}."
+                f"must have numbers in {key!r}, row by row in one list, or {_NOT_FINITE}; got {_echo(value)} at {i}."
             )
 
 
 def _echo(value: Any) -> str:
-    """Return what stands in a file, shortened: it may be a whole gradient."""
+    """Return a value from a file for an error message, shortened, since it may be a whole gradient."""
     return shortened(reprlib.repr(value), 80)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object whose keys are all different, of which JSON would keep the last one silently."""
-    found: dict[str, Any] = {}
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; raise if a key stands in it twice, of which Python would keep the last one silently."""
+    content: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in content:
             raise ValueError(f"{shortened(key, 80)!r} must stand once in an object; it stands there twice.")
-        found[key] = value
-    return found
+        content[key] = value
+    return content
 
 
-def _no_number(literal: str) -> NoReturn:
+def _no_such_number(literal: str) -> NoReturn:
+    """Raise for NaN and Infinity without quotes, which Python reads but JSON does not have."""
     raise ValueError(f'JSON has no number {literal}; write the string "{literal}".')

@@ -1,4 +1,4 @@
-"""Candidates that return their gradients: NumPy, and any namespace of the array API standard."""
+"""Candidates that compute their gradients themselves: NumPy, and any namespace of the array API standard."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from svref.conformance.candidates.call import GRADIENTS, STAGES, Answer, Call, C
 
 @dataclass(frozen=True)
 class ArrayAdapter:
-    """A function that returns the losses and their gradients as arrays; with ``cotangent=`` if it names that.
+    """Calls a function that returns the losses and their gradients as arrays.
+
+    The function is given ``cotangent=`` if its signature names it. Otherwise its gradients are those of Σ L_b, and
+    `outputs_for_cotangent` multiplies their rows.
 
     Parameters
     ----------
     function : callable
-        Returns (losses, gradient), or (losses, gradient by embeddings, gradient by weights), or a dict of these and
-        of quantities on the way. The gradients of a scalar are its own. A gradient that is None is unsupported.
+        Returns (losses, gradient), or (losses, gradient by embeddings, gradient by weights), or a dict of these, which
+        may hold steps of the loss too. A function that returns a sum or a mean returns the gradients of that. A
+        gradient may be None: it is then counted as unsupported.
     namespace : str
-        The module whose arrays it takes, "numpy" for example.
+        The module whose arrays the function takes, "numpy" for example.
     """
 
     function: Function
@@ -36,15 +40,16 @@ class ArrayAdapter:
         return f"{self.namespace} {getattr(self._module, '__version__', '')}".strip()
 
     def run(self, call: Call) -> Answer:
-        """Call the function on copies, so that it cannot change what it is judged by."""
+        """Call the function on copies: the check needs the arrays again, to see what the function wrote into them."""
         xp, (arrays, labels) = self._module, call.copies()
-        g = call.cotangent if names(self.function, "cotangent") else np.ones_like(call.cotangent)
+        takes_cotangent = names(self.function, "cotangent")
+        g = call.cotangent if takes_cotangent else np.ones_like(call.cotangent)
         given = [xp.asarray(a) for a in (*arrays, labels)]
-        extra = {"cotangent": xp.asarray(g.astype(call.dtype))} if names(self.function, "cotangent") else {}
+        extra = {"cotangent": xp.asarray(g.astype(call.dtype))} if takes_cotangent else {}
         result = self.function(*given, **call.parameters, **extra)
-        remarks = touched(call, given)
-        returned, by, stages = parted(result, call.level)
-        losses, gradients = plain(returned), tuple(None if v is None else plain(v) for v in by)
+        remarks = remarks_on_writes(call, given)
+        losses, gradients, stages = parts_of(result, call.level)
+        losses, gradients = to_numpy(losses), tuple(None if v is None else to_numpy(v) for v in gradients)
         return Answer(losses, gradients, g if losses.ndim else None, stages, remarks)
 
     @property
@@ -55,19 +60,19 @@ class ArrayAdapter:
             raise CandidateError(f"there is no module {self.namespace!r} whose arrays a candidate takes.") from error
 
 
-def touched(call: Call, given: Sequence[Any]) -> tuple[str, ...]:
-    """Return a remark if the arrays and the labels that the candidate was given are not as they were."""
-    pairs = zip((*call.arrays, call.labels), map(plain, given), strict=True)
+def remarks_on_writes(call: Call, given: Sequence[Any]) -> tuple[str, ...]:
+    """Return a remark if the candidate has written into the arrays or the labels that it was given."""
+    pairs = zip((*call.arrays, call.labels), map(to_numpy, given), strict=True)
     written = any(not np.array_equal(before, after) for before, after in pairs)
     return ("writes into its inputs",) if written else ()
 
 
-def parted(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str, NDArray[Any]]]:
-    """Return the losses, the gradients and the stages of what a candidate with gradients returned."""
+def parts_of(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str, NDArray[Any]]]:
+    """Return the losses, the gradients and the steps of the loss that a candidate without autograd returned."""
     wanted = GRADIENTS[level]
     if isinstance(result, Mapping):
-        losses, stages = of_mapping(result)
-        return losses, tuple(result.get(name) for name in wanted), {name: plain(v) for name, v in stages.items()}
+        losses, stages = losses_and_stages(result)
+        return losses, tuple(result.get(name) for name in wanted), {name: to_numpy(v) for name, v in stages.items()}
     if isinstance(result, tuple) and len(result) == 2 and level == "head" and isinstance(result[1], tuple):
         result = (result[0], *result[1])
     if not isinstance(result, tuple) or len(result) != 1 + len(wanted):
@@ -79,15 +84,15 @@ def parted(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str, N
     return result[0], result[1:], {}
 
 
-def of_mapping(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the losses and the stages, arrays of any framework, of a candidate that returns them by name."""
+def losses_and_stages(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the losses and the steps of the loss, arrays of any framework, of a candidate that returns a dict."""
     if "loss" not in result:
         raise CandidateError(f'a candidate that returns a dict must have "loss" in it; got {", ".join(result)}.')
     return result["loss"], {name: result[name] for name in STAGES if name in result}
 
 
-def plain(values: Any) -> NDArray[Any]:
-    """Return an array of any framework as NumPy has it."""
+def to_numpy(values: Any) -> NDArray[Any]:
+    """Return an array of any framework as a NumPy array."""
     if isinstance(values, np.ma.MaskedArray):
         raise CandidateError("outputs must be plain arrays; got a masked array, which hides what it masks.")
     if hasattr(values, "detach"):
@@ -102,24 +107,25 @@ def plain(values: Any) -> NDArray[Any]:
         raise CandidateError(f"outputs must be arrays of numbers; got a {type(values).__name__}: {error}") from error
 
 
-def aligned(answer: Answer, call: Call, factor: float | None = None) -> dict[str, NDArray[Any]]:
-    """Return the outputs by name, gradients by cosines and embeddings for the cotangent that was asked for.
+def outputs_for_cotangent(answer: Answer, call: Call, factor: float | None = None) -> dict[str, NDArray[Any]]:
+    """Return the outputs by name, with gradients for the g that was asked for.
 
-    Their rows are those of the samples, so that another cotangent is a factor of each row; the gradient by weights
-    adds the samples up, and is only there for the cotangent that was applied. `factor` is that of a reduced loss.
+    Each row of the gradients by cosines and by embeddings belongs to one sample, so that another g only multiplies
+    it. The gradient by weights adds up the samples: it is left out unless the candidate applied the right g. `factor`
+    is None for losses (B,), and a number for a candidate that returns factor Σ L_b as a scalar.
     """
     outputs = {"loss": answer.losses}
-    applied = np.full(len(call.labels), factor or 1.0) if answer.weights is None else answer.weights
+    applied = np.full(len(call.labels), factor or 1.0) if answer.applied is None else answer.applied
     same = np.array_equal(applied, call.cotangent)
     for name, gradient in zip(GRADIENTS[call.level], answer.gradients, strict=True):
         if gradient is not None and (same or name != "grad_weights"):
-            outputs[name] = gradient if same else _weighted(gradient, call.cotangent, applied)
+            outputs[name] = gradient if same else _rescaled(gradient, call.cotangent, applied)
     return outputs
 
 
-def _weighted(gradient: NDArray[Any], wanted: FloatArray, applied: FloatArray) -> NDArray[Any]:
-    """Return rows times wanted / applied, and 0 where nothing is wanted, also of what is not finite."""
+def _rescaled(gradient: NDArray[Any], wanted: FloatArray, applied: FloatArray) -> NDArray[Any]:
+    """Return the rows times wanted/applied. Where 0 is wanted the row is 0, even if it is not finite."""
     with np.errstate(all="ignore"):
         factor = (wanted / applied)[:, None]
-        weighted = np.where(factor == 0, 0, gradient * factor)
-    return weighted.astype(gradient.dtype)
+        rescaled = np.where(factor == 0, 0, gradient * factor)
+    return rescaled.astype(gradient.dtype)

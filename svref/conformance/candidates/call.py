@@ -1,62 +1,67 @@
-"""What a candidate is: where it is found, what it is asked, what it answers."""
+"""One call of a candidate: the question, the answer, the errors, and how every framework is called.
+
+A candidate is an implementation that a user wants to have judged: a Python function, or files of answers. The check
+asks it one `Call` after another, through an `Adapter` for its framework, and gets an `Answer` each time. The last
+functions here say whether an answer holds numbers of the right shapes, before anybody asks whether they are right.
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.contained import first_line, quietly
+from svref.judging.judge import Outputs
 
 Function = Callable[..., Any]
 Level = Literal["cosine", "head"]
-FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
-MOST_LISTED = 12
 GRADIENTS: Mapping[Level, tuple[str, ...]] = {
     "cosine": ("grad_cosines",),
     "head": ("grad_embeddings", "grad_weights"),
 }
+STAGES = ("cosines", "margin_cosine", "mask", "relative_logits")  # the steps of the loss, in the order of computation
 
 
 class CandidateError(Exception):
-    """The candidate cannot be judged: it is missing, has the wrong signature, raises, or answers with no numbers."""
+    """The candidate cannot be judged: it is missing, has the wrong signature, raises, or returns no numbers."""
 
 
 class ForeignError(CandidateError):
-    """What came back is not of the framework whose tensors went in."""
+    """The candidate ran, but what it returned is not of the framework whose tensors it was given."""
 
 
 class UnsupportedError(Exception):
-    """The candidate says that it cannot do this; it is counted, and is not a pass."""
+    """The candidate says that it cannot compute this case. Such a case is counted, and is not a pass."""
 
 
 class RefusedError(Exception):
-    """The program that wrote an answer raised an error there."""
+    """A file of answers says that the program which wrote it raised an error in this case."""
+
+
+# ---- question and answer ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One question.
+    """One question to a candidate.
 
     Parameters
     ----------
     id : str
-        The case's.
+        The id of the case; "" where the question is no case of a pack.
     arrays : tuple of arrays
         Cosines (B, C); or embeddings (B, D) and weights (C, D). In the dtype of the check.
-    labels, cotangent : arrays, shape (B,)
-        The target classes; and dL/d(loss of each row), float64.
+    labels : array of int, shape (B,)
+        The target classes.
+    cotangent : array of float64, shape (B,)
+        g, the factor of each row's loss: the gradient that is asked for is that of Σ g_b L_b.
     parameters : mapping
-        The keyword arguments.
+        The keyword arguments of the candidate: s, m, t and their like.
     """
 
     id: str
@@ -67,7 +72,7 @@ class Call:
 
     @property
     def level(self) -> Level:
-        """Where the case begins: "cosine" or "head"."""
+        """Where the computation begins: "cosine", or "head" for embeddings and weights."""
         return "cosine" if len(self.arrays) == 1 else "head"
 
     @property
@@ -76,12 +81,12 @@ class Call:
         return self.arrays[0].dtype
 
     def rows(self, rows: slice | IntArray) -> Call:
-        """Return the question about some rows alone."""
+        """Return the same question about some of the rows alone."""
         first, *rest = self.arrays
         return Call(self.id, (first[rows], *rest), self.labels[rows], self.cotangent[rows], self.parameters)
 
     def copies(self) -> tuple[list[FloatArray], IntArray]:
-        """Return the arrays and the labels for the candidate to keep."""
+        """Return copies of the arrays and of the labels, which the candidate may write into."""
         return [a.copy() for a in self.arrays], self.labels.copy()
 
 
@@ -91,125 +96,41 @@ class Answer:
 
     Parameters
     ----------
-    losses : array, shape (B,), or () for a candidate that reduces
+    losses : array, shape (B,), or () for a candidate that returns a sum or a mean
         The losses.
     gradients : tuple of arrays or None
-        By each of the arrays of the call, of Σ weight_b L_b, or of the reduced loss; None where there is none.
-    weights : array, shape (B,), or None
-        The cotangent that was applied; None where the loss was reduced.
+        By each of the arrays of the call: the gradient of Σ g_b L_b, or of the sum or mean. None where there is none.
+    applied : array, shape (B,), or None
+        The g that these gradients were computed with; None where the losses came as a sum or a mean.
     stages : mapping of str to array
-        Quantities on the way, where the candidate returns them: see `STAGES`.
+        The steps of the loss that the candidate returned by name: see `STAGES`.
     remarks : tuple of str
-        What else the candidate does: "writes into its inputs".
+        What else the candidate does, such as "writes into its inputs".
     """
 
     losses: NDArray[Any]
     gradients: tuple[NDArray[Any] | None, ...]
-    weights: FloatArray | None
+    applied: FloatArray | None
     stages: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
 
 class Adapter(Protocol):
-    """How a framework is called."""
+    """Calls candidates of one framework."""
 
     @property
     def description(self) -> str:
-        """The framework, its version, the device."""
+        """The framework with its version, and the device where there is a choice."""
 
     def run(self, call: Call) -> Answer:
-        """Return what the candidate makes of a call; raise a CandidateError if that is nothing to be judged."""
+        """Return the candidate's answer to a call; raise a CandidateError if there is nothing to judge in it."""
 
 
-OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
-POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-BY_NAME = ("cotangent", "ignore_index")  # what is given besides, to whom names it
-STAGES = ("cosines", "margin_cosine", "mask", "relative_logits")
+# ---- the signature of a candidate -------------------------------------------------------------------------------
 
 
-def load(path: str) -> Function:
-    """Return the function at "path/file.py:name" or "package.module:name"; what its import prints is lost."""
-    place, _, name = path.rpartition(":")
-    if not place:
-        place, name = path, ""
-    if not place:
-        raise CandidateError(f"a candidate is {FORMS}; got {path!r}.")
-    try:
-        with quietly():
-            module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        hint = "" if place.endswith(".py") else f"; a candidate is {FORMS}"
-        said = f"{type(error).__name__}: {first_line(error)}"
-        raise CandidateError(f"{place} cannot be imported: {said}{hint}.") from error
-    function = getattr(module, name, None) if name else None
-    if not callable(function):
-        raise CandidateError(_no_function(place, name, module))
-    return function
-
-
-def _no_function(place: str, name: str, module: Any) -> str:
-    """Return what a module has in place of a function of that name."""
-    found = getattr(module, name, None) if name else None
-    offered = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
-    missing = f"{place} has no function {name!r}" if name else "a candidate is path/file.py:name"
-    what = f", it has {name} = {found!r:.60}" if found is not None else ""
-    return f"{missing}{what}; the functions of {place} are: {offered}."
-
-
-def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
-    """Return the level of a candidate by its signature, after checking that it takes the variant's parameters."""
-    if inspect.isclass(function):
-        raise CandidateError(
-            f"{function.__name__} is a class; a candidate is an instance of it, or a function around one: "
-            f"def loss(cosines, labels, *, {', '.join(parameters)}): ..."
-        )
-    level: Level = "head" if _positional(function)[:2] == ["embeddings", "weights"] else "cosine"
-    missing = [name for name in parameters if not takes(function, name)]
-    arrays = [name for name in _required(function) if name not in (*parameters, *BY_NAME)]
-    if level == "cosine" and len(arrays) > 2 and not missing:
-        raise CandidateError(
-            f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
-        )
-    if missing:
-        wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
-        taken = "embeddings, weights" if level == "head" else "cosines"
-        owner = "" if inspect.isroutine(function) else f" {OWNER}"
-        raise CandidateError(
-            f"the candidate takes no keyword {', '.join(missing)}; it is called f({taken}, labels, {wanted}).{owner}"
-        )
-    return level
-
-
-def takes(function: Function, keyword: str) -> bool:
-    """Return whether a function takes a keyword, by name or by ``**``."""
-    kinds = _signature(function)
-    named = kinds.get(keyword)
-    return named in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY) or any(
-        kind is kind.VAR_KEYWORD for kind in kinds.values()
-    )
-
-
-def names(function: Function, keyword: str) -> bool:
-    """Return whether a function names a keyword in its signature."""
-    return keyword in _signature(function)
-
-
-def _positional(function: Function) -> list[str]:
-    return [name for name, kind in _signature(function).items() if kind in POSITIONAL]
-
-
-def _required(function: Function) -> list[str]:
-    """Return the positional arguments that have no default."""
-    return [n for n, p in _parameters(function).items() if p.kind in POSITIONAL and p.default is p.empty]
-
-
-def _signature(function: Function) -> dict[str, inspect._ParameterKind]:
-    return {name: parameter.kind for name, parameter in _parameters(function).items()}
-
-
-def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
+def signature_of(function: Function) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a function; of the method `forward` of an object that has one."""
     called = function if inspect.isroutine(function) else getattr(function, "forward", function)
     try:
         return inspect.signature(called).parameters
@@ -217,37 +138,59 @@ def _parameters(function: Function) -> Mapping[str, inspect.Parameter]:
         raise CandidateError(f"a candidate must be a function whose signature can be read; {error}") from error
 
 
-def _module(name: str) -> Any:
-    """Import a module by its dotted name, also from the current folder, as `python -m` does."""
-    _search_first(Path.cwd())
-    return importlib.import_module(name)
+def names(function: Function, parameter: str) -> bool:
+    """Return whether the signature of a function names a parameter; ``**`` does not count."""
+    return parameter in signature_of(function)
 
 
-def _module_of_file(path: Path) -> Any:
-    """Import a file, whose neighbours it may import, then and later."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; {_files_beside(path)}")
-    name = f"svref_candidate_{path.stem}"  # not the stem alone, which may be that of a library
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    _search_first(path.parent.resolve())
-    sys.modules[name] = module  # dataclasses and pickles look their module up
-    spec.loader.exec_module(module)
-    return module
+# ---- does an answer hold numbers of the right shapes? -----------------------------------------------------------
 
 
-def _files_beside(path: Path) -> str:
-    """Return which Python files there are in the folder of one that is missing."""
-    folder = path.parent.resolve()
-    if not folder.is_dir():
-        return f"there is no folder {path.parent}"
-    files = sorted(file.name for file in folder.glob("*.py"))
-    more = f" and {len(files) - MOST_LISTED} more" if len(files) > MOST_LISTED else ""
-    return f"the .py files of {folder} are: {', '.join(files[:MOST_LISTED]) or 'none'}{more}"
+def outputs_of(answer: Answer, call: Call) -> Outputs:
+    """Return the losses and the gradients of an answer by their names, as they came."""
+    named = zip(("loss", *GRADIENTS[call.level]), (answer.losses, *answer.gradients), strict=True)
+    return {name: values for name, values in named if values is not None}
 
 
-def _search_first(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+def check_outputs(outputs: Outputs, call: Call, factor: float | None) -> None:
+    """Raise a CandidateError unless the outputs are real numbers of the right shapes.
+
+    `factor` is None for losses (B,), and a number for a candidate that returns factor Σ L_b as a scalar.
+    """
+    shapes = dict(zip(GRADIENTS[call.level], (a.shape for a in call.arrays), strict=True))
+    of_losses = call.labels.shape if factor is None else ()
+    for name, values in outputs.items():
+        wanted = of_losses if name == "loss" else shapes[name]
+        if not is_real(values.dtype):
+            raise CandidateError(f"{name} must be real numbers; got dtype {values.dtype}.")
+        if values.shape != wanted:
+            hint = hint_of(values.shape, len(call.labels)) if name == "loss" and factor is None else ""
+            raise CandidateError(f"{name} must have shape {wanted}; got shape {values.shape}.{hint}")
+
+
+def check_dtypes(outputs: Outputs, call: Call) -> None:
+    """Raise a CandidateError unless the outputs have the dtype of the inputs."""
+    for name, values in outputs.items():
+        if values.dtype.newbyteorder("=") != call.dtype:
+            raise CandidateError(f"{name} must have the dtype of the inputs, {call.dtype}; got {values.dtype}.")
+
+
+def check_stages(stages: Outputs, call: Call) -> None:
+    """Raise a CandidateError unless the steps that a candidate returned by name are numbers of the right shapes."""
+    rows, classes = len(call.labels), call.arrays[-1].shape[1 if call.level == "cosine" else 0]
+    for name, values in stages.items():
+        wanted = (rows,) if name == "margin_cosine" else (rows, classes)
+        if values.shape != wanted or values.dtype.kind not in "fiub":
+            raise CandidateError(f"{name} must be numbers of shape {wanted}; got {values.dtype} of {values.shape}.")
+
+
+def is_real(dtype: np.dtype) -> bool:
+    """Return whether a dtype is one of real numbers; bfloat16 has no kind in NumPy and is known by its name."""
+    return dtype.kind in "fiu" or dtype.name == "bfloat16"
+
+
+def hint_of(shape: tuple[int, ...], rows: int) -> str:
+    """Return the sentence that says what to do about losses of another shape than (rows,)."""
+    if shape == (rows, 1):
+        return " Drop the last axis."
+    return " Return them before any mean or sum." if shape == () or np.prod(shape) < rows else ""

@@ -1,6 +1,7 @@
-"""Candidates of frameworks with autograd: PyTorch, JAX, TensorFlow; none is imported unless a candidate needs it.
+"""Candidates of frameworks with autograd: PyTorch, JAX, TensorFlow.
 
-Each takes tensors, returns per-sample losses (B,) or their sum or mean, and the framework gives the gradient.
+A candidate takes tensors and returns losses (B,), or their sum or mean. The framework computes the gradient. It is
+imported only when a candidate needs it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,23 @@ from typing import Any
 import numpy as np
 
 from svref.arrays import FloatArray
-from svref.conformance.candidates.arrays import of_mapping, plain, touched
-from svref.conformance.candidates.call import Answer, Call, CandidateError, ForeignError, Function
-from svref.conformance.candidates.outputs import hint_of
+from svref.conformance.candidates.arrays import losses_and_stages, remarks_on_writes, to_numpy
+from svref.conformance.candidates.call import Answer, Call, CandidateError, ForeignError, Function, hint_of
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
 
 
 @dataclass(frozen=True)
 class TorchAdapter:
-    """PyTorch: leaves go in, and the cotangent is pulled back through what comes out."""
+    """Calls a PyTorch function, and lets autograd compute the gradient.
+
+    Parameters
+    ----------
+    function : callable
+        The candidate.
+    device : str
+        Where its tensors are put, such as "cuda".
+    """
 
     function: Function
     device: str = "cpu"
@@ -36,23 +44,29 @@ class TorchAdapter:
         return f"torch {framework('torch').__version__.split('+')[0]} {self.device}"
 
     def run(self, call: Call) -> Answer:
-        """Call the function on clones, into which code that works in place may write."""
+        """Call the function on clones: autograd refuses code that writes into the leaves themselves."""
         torch = framework("torch")
-        with _own_settings(torch):
+        with _settings_restored(torch):
             leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
             labels = torch.tensor(call.labels, device=self.device)
             given = [*(leaf.clone() for leaf in leaves), labels]
             losses, stages = losses_of(self.function(*given, **call.parameters), torch.Tensor, call)
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
-        cotangent = torch.as_tensor(weights_of(losses, call), dtype=losses.dtype, device=losses.device)
+        cotangent = torch.as_tensor(g_of(losses, call), dtype=losses.dtype, device=losses.device)
         gradients = torch.autograd.grad(losses, leaves, cotangent.reshape(losses.shape), allow_unused=True)
-        return answer(losses, gradients, call, stages, touched(call, given))
+        return answer_of(losses, gradients, call, stages, remarks_on_writes(call, given))
 
 
 @dataclass(frozen=True)
 class JaxAdapter:
-    """JAX: the vector-Jacobian product; with 64-bit numbers where the check is in float64."""
+    """Calls a JAX function through `jax.vjp`, with 64-bit numbers enabled if the check is in float64.
+
+    Parameters
+    ----------
+    function : callable
+        The candidate.
+    """
 
     function: Function
 
@@ -72,20 +86,28 @@ class JaxAdapter:
                 return losses_of(self.function(*given, labels, **call.parameters), jax.Array, call)
 
             losses, pull, stages = jax.vjp(forward, *arrays, has_aux=True)
-            cotangent = jax.numpy.asarray(weights_of(losses, call), losses.dtype).reshape(losses.shape)
-            return answer(losses, pull(cotangent), call, stages)
+            cotangent = jax.numpy.asarray(g_of(losses, call), losses.dtype).reshape(losses.shape)
+            return answer_of(losses, pull(cotangent), call, stages)
 
 
 @dataclass(frozen=True)
 class TensorFlowAdapter:
-    """TensorFlow: a gradient tape, eagerly or through `tf.function`."""
+    """Calls a TensorFlow function under a gradient tape.
+
+    Parameters
+    ----------
+    function : callable
+        The candidate.
+    compiled : bool
+        Whether it is compiled by `tf.function` first; otherwise it runs eagerly.
+    """
 
     function: Function
     compiled: bool = False
 
     @property
     def description(self) -> str:
-        """The framework, its version, how it runs."""
+        """The framework, its version, and whether it is compiled."""
         return f"tensorflow {framework('tensorflow').__version__} {'tf.function' if self.compiled else 'eager'}"
 
     def run(self, call: Call) -> Answer:
@@ -95,19 +117,20 @@ class TensorFlowAdapter:
         with tf.GradientTape() as tape:
             tape.watch(arrays)
             losses, stages = losses_of(self._called(*arrays, labels, **call.parameters), tf.Tensor, call)
-        cotangent = tf.reshape(tf.constant(weights_of(losses, call), losses.dtype), losses.shape)
-        found = tape.gradient(losses, arrays, output_gradients=cotangent)
-        return answer(losses, [None if v is None else tf.convert_to_tensor(v) for v in found], call, stages)
+        cotangent = tf.reshape(tf.constant(g_of(losses, call), losses.dtype), losses.shape)
+        gradients = tape.gradient(losses, arrays, output_gradients=cotangent)
+        dense = [None if v is None else tf.convert_to_tensor(v) for v in gradients]  # tf.gather's are sparse
+        return answer_of(losses, dense, call, stages)
 
     @cached_property
     def _called(self) -> Function:
-        """What is called; compiled once, so that cases of one shape share a graph."""
+        """The function that is called; compiled once, so that cases of one shape share a graph."""
         return framework("tensorflow").function(self.function) if self.compiled else self.function
 
 
 @contextmanager
-def _own_settings(torch: Any) -> Iterator[None]:
-    """Begin with gradients on, and end with the default dtype and the mode of gradients that there were."""
+def _settings_restored(torch: Any) -> Iterator[None]:
+    """Switch gradients on; afterwards restore that switch and the default dtype, which a candidate may change."""
     dtype = torch.get_default_dtype()
     try:
         with torch.enable_grad():
@@ -117,7 +140,7 @@ def _own_settings(torch: Any) -> Iterator[None]:
 
 
 def framework(name: str) -> Any:
-    """Import a framework, or say what to install."""
+    """Import a framework, or raise a CandidateError that says what to install."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return importlib.import_module(name)
@@ -126,10 +149,10 @@ def framework(name: str) -> Any:
 
 
 def losses_of(result: Any, tensor: type, call: Call) -> tuple[Any, dict[str, Any]]:
-    """Return the losses and the stages of what a candidate returned."""
+    """Return the losses and the steps of the loss that a candidate with autograd returned, as tensors."""
     stages: dict[str, Any] = {}
     if isinstance(result, Mapping):
-        result, stages = of_mapping(result)
+        result, stages = losses_and_stages(result)
     if not isinstance(result, tensor):
         raise ForeignError(f"the candidate must return a tensor of losses; got {type(result).__name__}.")
     shape = tuple(getattr(result, "shape", ()))
@@ -141,15 +164,17 @@ def losses_of(result: Any, tensor: type, call: Call) -> tuple[Any, dict[str, Any
     return result, stages
 
 
-def weights_of(losses: Any, call: Call) -> FloatArray:
-    """Return what the losses are weighted by: the cotangent, or 1 for a scalar."""
+def g_of(losses: Any, call: Call) -> FloatArray:
+    """Return the factors of the losses in the sum that is differentiated: the cotangent, or 1 for a scalar."""
     return call.cotangent if len(losses.shape) == 1 else np.ones(())
 
 
-def answer(losses: Any, gradients: Any, call: Call, stages: Mapping[str, Any], remarks: tuple[str, ...] = ()) -> Answer:
-    """Return an answer as NumPy has it."""
+def answer_of(
+    losses: Any, gradients: Any, call: Call, stages: Mapping[str, Any], remarks: tuple[str, ...] = ()
+) -> Answer:
+    """Return the tensors of a framework as an answer of NumPy arrays."""
     if gradients[0] is None:
         raise CandidateError(f"{NO_GRADIENT}.")
-    found = tuple(None if v is None else plain(v) for v in gradients)
-    told = {name: plain(values) for name, values in stages.items()}
-    return Answer(plain(losses), found, call.cotangent if len(losses.shape) == 1 else None, told, remarks)
+    found = tuple(None if v is None else to_numpy(v) for v in gradients)
+    applied = call.cotangent if len(losses.shape) == 1 else None
+    return Answer(to_numpy(losses), found, applied, {name: to_numpy(v) for name, v in stages.items()}, remarks)

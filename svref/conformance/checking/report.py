@@ -1,197 +1,52 @@
-"""What a check found: a verdict, counts, the worst elements, the name of the mistake, and how to see it again."""
+"""The report: from a run to the data, and from the data to JSON and to a screen."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from svref.conformance.candidates.guard import Mishap
-from svref.conformance.checking.controls import Finding
-from svref.conformance.checking.summary import lines_of, told, units
-from svref.conformance.mistakes.departure import Departure
-from svref.conformance.mistakes.explanations import Diagnosis
+import numpy as np
+
+from svref.conformance.candidates.call import GRADIENTS
+from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.outcome import Count, Failure, Outcome
+from svref.conformance.checking.run import Run
+from svref.conformance.checking.summary import lines_of
+from svref.conformance.mistakes.departure import first_departure
+from svref.conformance.mistakes.explanations import explanations
+from svref.conformance.trial import Trial
+from svref.judging.judge import Quantity
+from svref.variants import Variant
 
 SCHEMA = "svref-report/1"
 
 
 @dataclass(frozen=True)
-class Failure:
-    """One element that is not within its tolerance.
+class Report(Outcome):
+    """The outcome of a check, with its JSON and its text. Its attributes are those of `Outcome`.
 
-    Parameters
-    ----------
-    case : str
-        The case's id; empty for plain arrays.
-    loss : str
-        The loss, as one would type it.
-    quantity : {"loss", "grad_cosines", "grad_embeddings", "grad_weights"}
-        Which output.
-    index : tuple of int
-        The element.
-    got, expected : float
-        The candidate's value and the right one.
-    error : float
-        The distance in units of the tolerance; infinite for NaN, infinity and a wrong dtype.
-    gap : float
-        Distance of the row's nearest mask decision; far from rounding, so no excuse.
-    note : str
-        What else is wrong with it, for example its dtype.
+    ``report.ok`` and ``report.verdict`` say whether the candidate is right; ``str(report)`` is the screen that the
+    command prints.
     """
-
-    case: str
-    loss: str
-    quantity: str
-    index: tuple[int, ...]
-    got: float
-    expected: float
-    error: float
-    gap: float
-    note: str = ""
-
-    def __str__(self) -> str:
-        place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
-        distance = f"error {units(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
-        return f"{self.quantity}{place} = {told(self.got, self.expected)}   [{self.loss}]\n  {self.note or distance}"
-
-
-@dataclass(frozen=True)
-class Count:
-    """How the elements of one output fared.
-
-    Parameters
-    ----------
-    quantity : str
-        Which output.
-    passed, failed : int
-        Elements judged right and wrong; a vacuous pass is not counted as passed.
-    vacuous : int
-        Elements within a tolerance as large as their value.
-    undefined : mapping of str to int
-        What the gradient is at poles, a matter of policy: how many entries are infinite (the limit), zero, finite,
-        NaN.
-    worst : float
-        The largest error, in units of the tolerance.
-    """
-
-    quantity: str
-    passed: int
-    failed: int
-    vacuous: int
-    undefined: Mapping[str, int]
-    worst: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of a check.
-
-    Parameters
-    ----------
-    header : mapping
-        Versions, vectors and their digest, candidate, loss, dialect, framework, dtype, number of cases.
-    counts : tuple of Count
-        One an output.
-    failures : tuple of Failure
-        Every wrong element, worst first.
-    diagnosis : tuple of Diagnosis
-        The deviations that explain all failures, best first; or one that explains some; or none.
-    departure : Departure or None
-        The first quantity that is wrong, in the order in which a loss is computed.
-    findings : tuple of Finding
-        What calling again showed: hidden state, rows that influence each other, ignored rows that count.
-    mishaps : tuple of Mishap
-        Cases without an answer: the candidate raised, hung, refused, or answered with no numbers.
-    blind : tuple of str
-        Outputs spoiled on purpose that were not found wrong; then no verdict means anything.
-    undecided, branches, skipped : int
-        Decisions within rounding of their boundary; rows that took another branch than the exact one; rows with too
-        many such decisions, not judged.
-    missing : tuple of str
-        Outputs that no answer has.
-    lacking : mapping of str to int
-        Outputs that some answers lack, and in how many cases; these are unsupported.
-    refused, invalid : int
-        How many inputs that must raise did, and of how many.
-    remarks : mapping of str to int
-        What else the candidate does, and in how many cases.
-    cases : mapping of str to str
-        The verdict of each case.
-    reproduce : str
-        The command that shows the worst failure alone; "" where there is none.
-    """
-
-    header: Mapping[str, Any]
-    counts: tuple[Count, ...]
-    failures: tuple[Failure, ...]
-    diagnosis: tuple[Diagnosis, ...] = ()
-    departure: Departure | None = None
-    findings: tuple[Finding, ...] = ()
-    mishaps: tuple[Mishap, ...] = ()
-    blind: tuple[str, ...] = ()
-    undecided: int = 0
-    branches: int = 0
-    skipped: int = 0
-    missing: tuple[str, ...] = ()
-    lacking: Mapping[str, int] = field(default_factory=dict)
-    refused: int = 0
-    invalid: int = 0
-    remarks: Mapping[str, int] = field(default_factory=dict)
-    cases: Mapping[str, str] = field(default_factory=dict)
-    reproduce: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """PASS, PASS-BRANCH, FAIL, FAIL-AS(deviation), VACUOUS, UNSUPPORTED or ERROR."""
-        if self.failures or self.findings:
-            return f"FAIL-AS({self.explanation})" if self.explanation else "FAIL"
-        if any(mishap.kind != "unsupported" for mishap in self.mishaps):
-            return "ERROR"
-        if not self.counts and not self.mishaps and self.invalid:
-            return "PASS"  # nothing was asked but what must raise
-        if self.missing or not self.counts:
-            return "UNSUPPORTED"
-        if not any(count.passed for count in self.counts):
-            return "VACUOUS"
-        if self.blind:
-            return "ERROR"
-        return "PASS-BRANCH" if self.branches else "PASS"
-
-    @property
-    def explanation(self) -> str:
-        """The name of what explains every failure; "" where nothing does."""
-        complete = [d.name for d in self.diagnosis if d.complete]
-        return (complete or self._found or [""])[0]
-
-    @property
-    def _found(self) -> list[str]:
-        """The findings that may explain: where elements fail, only that the candidate remembers its calls."""
-        return [f.name for f in self.findings if not self.failures or f.name == "hidden-state"]
-
-    @property
-    def ok(self) -> bool:
-        """Whether something was judged, and nothing was wrong."""
-        return self.verdict in ("PASS", "PASS-BRANCH")
 
     def raise_if_wrong(self) -> None:
-        """Raise an AssertionError with the report's text unless it is `ok`, for use in tests."""
+        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests."""
         if not self.ok:
             raise AssertionError(f"\n{self}")
 
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
-        told = replace(self, diagnosis=tuple(replace(d, hypothesis=None) for d in self.diagnosis))
-        content = {"schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, **asdict(told)}
-        for diagnosis in content["diagnosis"]:
-            del diagnosis["hypothesis"]
-        return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        content = {"schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, **asdict(self)}
+        return json.dumps(_for_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the JSON to a temporary file beside `path`, then rename it, so that it is whole or absent."""
+        """Write the JSON to a temporary file beside `path`, then rename it: the file is never there in part."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             temporary.write_text(self.to_json(), encoding="utf-8")
@@ -204,9 +59,151 @@ class Report:
         return "\n".join(lines_of(self))
 
 
-def _plain(value: Any) -> Any:
+def _for_json(value: Any) -> Any:
+    """Return a value with lists for tuples, and with strings for numbers that JSON does not have."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+        return {key: _for_json(entry) for key, entry in value.items()}
+    return [_for_json(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+# ---- from a run to a report -------------------------------------------------------------------------------------
+
+
+def report_of(
+    run: Run, header: Mapping[str, Any], command: str, entry: Variant | None, strict: bool = False, printed: int = 0
+) -> Report:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    run : Run
+        What was found.
+    header : mapping
+        The attribute of the report.
+    command : str
+        The command that repeats the check; "" where there is none.
+    entry : Variant or None
+        The variant, for the mistakes that are made with its parameters.
+    strict : bool
+        Whether accepted inputs that must raise are findings.
+    printed : int
+        The number of characters that the candidate printed.
+    """
+    failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
+    explained = explanations(run.trials, entry)
+    accepted = [_accepted(case) for case in run.accepted if strict]
+    missing, lacking = _absent(run.trials if header.get("vectors") else ())
+    return Report(
+        header=dict(header),
+        counts=tuple(_counts(run.trials)),
+        failures=tuple(failures),
+        diagnosis=tuple(explanation.diagnosis for explanation in explained),
+        departure=first_departure(run.trials, explained),
+        findings=(*run.findings, *accepted),
+        mishaps=tuple(run.mishaps),
+        blind=tuple(run.blind),
+        **_decisions(run.trials),
+        missing=missing,
+        lacking=lacking,
+        refused=run.refused,
+        invalid=run.invalid,
+        remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
+        cases=_verdicts(run),
+        reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
+    )
+
+
+def _decisions(trials: Sequence[Trial]) -> dict[str, int]:
+    """Return how many decisions are undecided, how many rows took the other branch, and how many were skipped."""
+    expected = [trial.expected for trial in trials]
+    return {
+        "undecided": int(sum(e.undecided[e.judged].sum() for e in expected)),
+        "branches": int(sum((t.judgement.branch > 0).sum() for t in trials if not t.failed)),
+        "skipped": int(sum((~e.judged & (e.undecided > 0)).sum() for e in expected)),
+    }
+
+
+def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[CallFinding]) -> str:
+    """Return the command for the worst failure, else for the first finding.
+
+    Hidden state may need the calls of all other cases before it shows, so that the command then has no --case.
+    """
+    cases = [f.case for f in failures] + ["" if f.name == "hidden-state" else f.case for f in findings]
+    if not command or not cases:
+        return ""
+    return f"{command} --case {cases[0]}" if cases[0] else command
+
+
+def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
+    """Return failures by their error in three digits; equal ones stay in the order of the cases."""
+    return sorted(failures, key=lambda failure: -float(f"{failure.error:.3g}"))
+
+
+def _accepted(case: str) -> CallFinding:
+    """Return the finding that inputs which must raise did not."""
+    return CallFinding("invalid-input-accepted", case, "the input is invalid and must raise")
+
+
+def _failures(trial: Trial) -> Iterator[Failure]:
+    """Yield the wrong elements of a case."""
+    arguments = ", ".join(f"{name}={value:g}" for name, value in trial.parameters.items())
+    loss = f"{trial.variant.replace('-', '_')}({arguments})" if trial.variant else repr(trial.loss)
+    gaps = trial.expected.gap
+    for quantity in trial.judgement.quantities:
+        for where in np.argwhere(quantity.wrong):
+            index = tuple(int(i) for i in where)
+            got, expected, error = (float(a[index]) for a in (quantity.got, quantity.expected, quantity.error))
+            has_row = bool(index) and quantity.name != "grad_weights"
+            gap = float(gaps[index[0]] if has_row else gaps.min())
+            yield Failure(trial.id, loss, quantity.name, index, got, expected, error, gap, quantity.note)
+
+
+def _counts(trials: Sequence[Trial]) -> Iterator[Count]:
+    """Yield the counts of each output."""
+    names = dict.fromkeys(q.name for trial in trials for q in trial.judgement.quantities)
+    for name in names:
+        yield _count(name, [q for t in trials for q in t.judgement.quantities if q.name == name])
+
+
+def _count(name: str, quantities: list[Quantity]) -> Count:
+    """Return the counts of one output over all cases."""
+    return Count(
+        quantity=name,
+        passed=int(sum(q.passed.sum() for q in quantities)),
+        failed=int(sum(q.wrong.sum() for q in quantities)),
+        vacuous=int(sum((q.judged & ~q.wrong & q.vacuous).sum() for q in quantities)),
+        undefined=dict(sum((Counter(q.policies) for q in quantities), Counter())),
+        worst=max(float(np.where(q.judged, q.error, 0.0).max(initial=0.0)) for q in quantities),
+    )
+
+
+def _absent(trials: Sequence[Trial]) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the outputs that no answer has; and those that some do not have, with the number of these answers."""
+    asked = Counter(name for trial in trials for name in ("loss", *GRADIENTS[trial.level]))
+    lacking = Counter(name for trial in trials for name in _absent_in(trial))
+    missing = tuple(name for name, number in lacking.items() if number == asked[name])
+    return missing, {name: number for name, number in lacking.items() if name not in missing}
+
+
+def _absent_in(trial: Trial) -> list[str]:
+    """Return the outputs that an answer does not have."""
+    return [name for name in ("loss", *GRADIENTS[trial.level]) if name not in trial.outputs]
+
+
+def _verdicts(run: Run) -> dict[str, str]:
+    """Return the verdict on each case by its id."""
+    verdicts = {m.case: "UNSUPPORTED" if m.kind == "unsupported" else "ERROR" for m in run.mishaps}
+    return {**verdicts, **{trial.id: _verdict(trial) for trial in run.trials if trial.id}}
+
+
+def _verdict(trial: Trial) -> str:
+    """Return the verdict on an answered case."""
+    if trial.failed:
+        return "FAIL"
+    if _absent_in(trial):
+        return "UNSUPPORTED"
+    if not any(q.passed.any() for q in trial.judgement.quantities):
+        return "VACUOUS"
+    return "PASS-BRANCH" if (trial.judgement.branch > 0).any() else "PASS"

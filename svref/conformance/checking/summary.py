@@ -1,50 +1,34 @@
-"""A report as a person reads it on one screen."""
+"""The outcome of a check as text for one screen."""
 
 from __future__ import annotations
 
 import math
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from svref.conformance.candidates.guard import Mishap
+from svref.conformance.checking.outcome import Count, Outcome, bracketed, but_should_be, in_tolerances
+from svref.conformance.mistakes.departure import Departure
+from svref.conformance.mistakes.explanations import Diagnosis
 
-if TYPE_CHECKING:
-    from svref.conformance.checking.report import Count, Report
-    from svref.conformance.mistakes.departure import Departure
-    from svref.conformance.mistakes.explanations import Diagnosis
-
-MOST_SHOWN = 3  # mishaps and findings
+MOST_SHOWN = 3  # mishaps, and findings
 
 
-def lines_of(report: Report) -> Iterator[str]:
-    """Yield the lines of a report."""
-    yield from (_headline(report), "")
-    yield from map(_count_line, report.counts)
-    yield from _remarks(report)
+def lines_of(outcome: Outcome) -> Iterator[str]:
+    """Yield the lines: what was judged, the counts and remarks, the verdict, then the details of failures."""
+    yield from (_headline(outcome), "")
+    yield from map(_count_line, outcome.counts)
+    yield from _remarks(outcome)
     yield ""
-    yield from _verdict(report)
-    yield from _details(report)
-    if report.reproduce:
-        yield f"reproduce         {report.reproduce}"
+    yield from _verdict(outcome)
+    yield from _details(outcome)
+    if outcome.reproduce:
+        yield f"reproduce         {outcome.reproduce}"
 
 
-def told(got: float, expected: float) -> str:
-    """Return what came back and what should have, in enough digits to tell them apart."""
-    few = [f"{value:.9g}" for value in (got, expected)]
-    got_text, expected_text = few if few[0] != few[1] else (repr(float(value)) for value in (got, expected))
-    return f"{got_text}, but should be {expected_text}"
-
-
-def units(error: float) -> str:
-    """Return an error in units of the tolerance, for people."""
-    if not math.isfinite(error):
-        return "infinitely many units"
-    return f"{error:,.3g}" if error < 1000 else f"{error:,.0f}" if error < 1e9 else f"{error:.1e}"
-
-
-def _headline(report: Report) -> str:
-    h = report.header
+def _headline(outcome: Outcome) -> str:
+    """Return what was judged, by which vectors, in which framework and dtype."""
+    h = outcome.header
     vectors = f"vectors {h['vectors']} (sha256 {h['digest'][:8]})" if "vectors" in h else ""
     loss = f"{h['loss']} as {h['dialect']}" if h.get("dialect") else h["loss"]
     dtype = h["dtype"] if h["compute"] == h["dtype"] else f"{h['dtype']} computed in {h['compute']}"
@@ -54,65 +38,76 @@ def _headline(report: Report) -> str:
 
 
 def _count_line(count: Count) -> str:
+    """Return how many elements of an output passed and failed."""
     return (
         f"  {count.quantity:<16}{count.passed:6,d} passed {count.failed:6,d} failed {count.vacuous:6,d} vacuous"
-        f"     worst {units(count.worst)} of tolerance"
+        f"     worst {in_tolerances(count.worst)} of tolerance"
     )
 
 
-def _remarks(report: Report) -> Iterator[str]:
-    for count in report.counts:
+def _remarks(outcome: Outcome) -> Iterator[str]:
+    """Yield what the counts do not say: what was not judged, and why."""
+    yield from _remarks_on_counts(outcome)
+    unsupported = [m for m in outcome.mishaps if m.kind == "unsupported"]
+    if unsupported:
+        yield f"  unsupported     {len(unsupported):6d} cases: {unsupported[0].message}"
+    yield from (f"  unsupported            no answer has {name}" for name in outcome.missing)
+    yield from (f"  unsupported     {number:6d} cases without {name}" for name, number in outcome.lacking.items())
+    if outcome.undecided:
+        took = f", {outcome.branches} rows took another branch" if outcome.branches else ""
+        yield f"  either way      {outcome.undecided:6d} decisions within rounding of their boundary{took}"
+    if outcome.skipped:
+        yield f"  skipped         {outcome.skipped:6d} rows whose decisions rounding may turn over"
+    if outcome.header.get("left_out"):
+        h = outcome.header
+        yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
+    if outcome.invalid:
+        yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused"
+    yield from (
+        f"  remark          {number:6d} cases: the candidate {text}" for text, number in outcome.remarks.items()
+    )
+
+
+def _remarks_on_counts(outcome: Outcome) -> Iterator[str]:
+    """Yield the outputs with elements at poles, and those in which all elements are vacuous."""
+    for count in outcome.counts:
         kinds = ", ".join(f"{number} {kind}" for kind, number in count.undefined.items())
         if kinds:
             total = sum(count.undefined.values())
             which = f"{total:6d} entries of {count.quantity} at poles, or rounded to one"
             yield f"  not judged      {which}, a policy: {kinds}"
-    silent = [c.quantity for c in report.counts if not c.passed and not c.failed]
-    yield from (f"  no element of {name} says anything: its tolerance reaches its value" for name in silent)
-    refusals = [m for m in report.mishaps if m.kind == "unsupported"]
-    if refusals:
-        yield f"  unsupported     {len(refusals):6d} cases: {refusals[0].message}"
-    yield from (f"  unsupported            no answer has {name}" for name in report.missing)
-    yield from (f"  unsupported     {number:6d} cases without {name}" for name, number in report.lacking.items())
-    if report.undecided:
-        took = f", {report.branches} rows took another branch" if report.branches else ""
-        yield f"  either way      {report.undecided:6d} decisions within rounding of their boundary{took}"
-    if report.skipped:
-        yield f"  skipped         {report.skipped:6d} rows whose decisions rounding may turn over"
-    if report.header.get("left_out"):
-        h = report.header
-        yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
-    if report.invalid:
-        yield f"  invalid inputs  {report.refused:6d} of {report.invalid} refused"
-    yield from (f"  remark          {number:6d} cases: the candidate {text}" for text, number in report.remarks.items())
+    vacuous = [c.quantity for c in outcome.counts if not c.passed and not c.failed]
+    yield from (f"  no element of {name} says anything: its tolerance reaches its value" for name in vacuous)
 
 
-def _verdict(report: Report) -> Iterator[str]:
-    verdict = report.verdict
+def _verdict(outcome: Outcome) -> Iterator[str]:
+    """Yield the verdict and its reason."""
+    verdict = outcome.verdict
     if verdict.startswith("FAIL"):
-        yield from _failing(report)
+        yield from _failing(outcome)
     elif verdict == "VACUOUS":
         yield "VACUOUS  no element says anything: all are vacuous, at poles or skipped"
     elif verdict == "UNSUPPORTED":
-        yield f"UNSUPPORTED  {'no case was answered' if not report.counts else 'an output is missing in every answer'}"
-    elif verdict == "ERROR" and report.blind:
-        yield f"ERROR  the check cannot see this candidate: it passed with {', '.join(report.blind)}"
+        yield f"UNSUPPORTED  {'no case was answered' if not outcome.counts else 'an output is missing in every answer'}"
+    elif verdict == "ERROR" and outcome.blind:
+        yield f"ERROR  the check cannot see this candidate: it passed with {', '.join(outcome.blind)}"
     elif verdict == "ERROR":
-        broken = [m for m in report.mishaps if m.kind != "unsupported"]
-        yield f"ERROR  no answer in {len(broken)} of {report.header['cases']} cases"
+        broken = [m for m in outcome.mishaps if m.kind != "unsupported"]
+        yield f"ERROR  no answer in {len(broken)} of {outcome.header['cases']} cases"
     else:
         yield verdict
 
 
-def _failing(report: Report) -> Iterator[str]:
-    cases = len({f.case for f in report.failures})
-    complete = [d for d in report.diagnosis if d.complete]
-    if not complete and report.explanation:
-        yield f"FAIL  is  {report.explanation}        {cases} of {report.header['cases']} cases fail"
+def _failing(outcome: Outcome) -> Iterator[str]:
+    """Yield the mistake that explains the failures; or that none does, and which comes closest."""
+    cases = len({f.case for f in outcome.failures})
+    complete = [d for d in outcome.diagnosis if d.complete]
+    if not complete and outcome.explanation:
+        yield f"FAIL  is  {outcome.explanation}        {cases} of {outcome.header['cases']} cases fail"
         return
     if not complete:
-        yield f"FAIL  in {cases} of {report.header['cases']} cases; no known deviation explains them all"
-        yield from map(_closest, report.diagnosis)
+        yield f"FAIL  in {cases} of {outcome.header['cases']} cases; no known deviation explains them all"
+        yield from map(_closest, outcome.diagnosis)
         return
     first = complete[0]
     yield f"FAIL  is  {first.name}        {first.matched} of {first.failing} failing cases, the paper explains 0"
@@ -121,41 +116,45 @@ def _failing(report: Report) -> Iterator[str]:
 
 
 def _closest(diagnosis: Diagnosis) -> str:
+    """Return the mistake that explains most failures, though not all."""
     against = f", but contradicts {diagnosis.contradicted} passing ones" if diagnosis.contradicted else ""
     return f"      closest: {diagnosis.name}, {diagnosis.matched} of {diagnosis.failing} failing cases{against}"
 
 
 def _explanation(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield a mistake's formula, where it was seen, what it does, and whose code makes it on purpose."""
     yield f"      {diagnosis.formula}; seen in {diagnosis.seen[0]}"
     yield from (f"      {line}" for line in textwrap.wrap(diagnosis.effect, 114))
     if diagnosis.dialects:
         yield f"      if you meant to follow that code:  --dialect {diagnosis.dialects[0]}"
 
 
-def _details(report: Report) -> Iterator[str]:
-    broken = [m for m in report.mishaps if m.kind != "unsupported"]
-    if broken or report.findings or report.failures:
+def _details(outcome: Outcome) -> Iterator[str]:
+    """Yield the first mishaps and findings, the first departure, and the worst element of each output."""
+    broken = [m for m in outcome.mishaps if m.kind != "unsupported"]
+    if broken or outcome.findings or outcome.failures:
         yield ""
     yield from (f"no answer         {_mishap(m)}" for m in broken[:MOST_SHOWN])
     if len(broken) > MOST_SHOWN:
         yield f"                  and {len(broken) - MOST_SHOWN} more"
-    yield from (f"{f.name:<17} {f.case}: {f.text}" for f in report.findings[:MOST_SHOWN])
-    if report.departure is not None:
-        yield from _departure(report.departure)
-    worst = {f.quantity: f for f in reversed(report.failures)}
-    for count in report.counts:
+    yield from (f"{f.name:<17} {f.case}: {f.text}" for f in outcome.findings[:MOST_SHOWN])
+    if outcome.departure is not None:
+        yield from _departure(outcome.departure)
+    worst = {f.quantity: f for f in reversed(outcome.failures)}
+    for count in outcome.counts:
         if count.quantity in worst:
             failure = worst[count.quantity]
             yield f"worst             {failure.case}\n  {failure}"
 
 
 def _mishap(mishap: Mishap) -> str:
+    """Return a mishap, with the lines of its trace indented."""
     return str(mishap).replace("\n", "\n                ")
 
 
 def _departure(departure: Departure) -> Iterator[str]:
-    place = f"[{', '.join(map(str, departure.index))}]" if departure.index else ""
+    """Yield the first departure: its step, case and row, then the two numbers."""
     row = f" row {departure.index[0]}" if not math.isnan(departure.target_cosine) else ""
     cosine = f"    cos θ_y = {departure.target_cosine:.6g}" if row else ""
     yield f"first departure   {departure.stage}   {departure.case}{row}{cosine}"
-    yield f"  {departure.stage}{place} = {told(departure.got, departure.expected)}"
+    yield f"  {departure.stage}{bracketed(departure.index)} = {but_should_be(departure.got, departure.expected)}"

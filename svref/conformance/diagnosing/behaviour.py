@@ -1,4 +1,4 @@
-"""What can be asked of any loss: its digits, its batches, its memory, its scale, its caps."""
+"""What can be asked of any loss: its precision, batches, memory, scale and caps, and what it does beyond the range."""
 
 from __future__ import annotations
 
@@ -8,210 +8,244 @@ import numpy as np
 
 from svref.arrays import FloatArray
 from svref.conformance.diagnosing import probes
-from svref.conformance.diagnosing.probes import BATCH, CLASSES, Finding, Rows, Subject, named
+from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
+from svref.conformance.diagnosing.probes import BATCH, CLASSES, SAME, Rows, Subject
 from svref.margins import Angle
 
 SCALE, BATCHES, STATE = "the scale s", "size of the batch", "state between calls"
+ROW_ORDER, CLASS_ORDER = "order of the rows", "order of the classes"
 CAP, OVERFLOW, BEYOND, DIGITS = "cap of the loss", "overflow", "c_y one ulp above 1", "digits"
-BELOW_FLOAT32 = 2.0**-38  # added to a cosine, it is lost where it passes float32
-KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 69.08}
-LARGEST_LOGIT = {"float64": 709.0, "float32": 88.0}  # of which exp is finite
-SMALL_LOGIT = 80.0  # of which a sum of exp, and its inverse, are finite in float32
+BELOW_FLOAT32 = 2.0**-38  # added to cosines of the ordinary rows, float64 keeps it; rounding to float32 loses it
+KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 69.08}  # -log 1e-7, 1e-9 and 1e-30
+LARGEST_LOGIT = {"float64": 709.0, "float32": 88.0}  # exp of a larger one is infinite
+SMALL_LOGIT = 80.0  # up to here a sum of four exp, and its inverse, are ordinary numbers in float32 too
 
 
 def ordinary_rows(shift: float = 0.0) -> Rows:
-    """Return a batch of targets and negatives of all kinds."""
+    """Return a batch of cosines drawn from (-0.9, 0.9), with the targets lowered by `shift`, the negatives raised."""
     rng = np.random.default_rng(48)
     targets, negatives = rng.uniform(-0.9, 0.9, BATCH), rng.uniform(-0.9, 0.9, (BATCH, CLASSES - 1))
-    return probes.rows(targets - shift, negatives + shift)
+    return probes.rows_of(targets - shift, negatives + shift)
 
 
-def ordinary(subject: Subject) -> FloatArray:
-    """Return the losses of an ordinary batch."""
+def ordinary_losses(subject: Subject) -> FloatArray:
+    """Return the candidate's losses of the ordinary rows, (48,)."""
     return subject.ask(ordinary_rows()).losses
 
 
-def _same(subject: Subject, one: FloatArray, other: FloatArray) -> bool:
-    """Return whether two runs of the same rows gave the same, up to rounding; NaN beside NaN is the same."""
-    slack = 1e-9 if subject.digits == "float64" else 1e-4
-    return bool(np.allclose(one, other, rtol=slack, atol=slack, equal_nan=True))
+def _is_same(subject: Subject, losses: FloatArray, others: FloatArray) -> bool:
+    """Return whether two calls gave the same losses up to rounding; NaN beside NaN is the same."""
+    slack = 1e-9 if subject.precision == "float64" else 1e-4
+    return bool(np.allclose(losses, others, rtol=slack, atol=slack, equal_nan=True))
 
 
-# ---- what the other questions rest on: each returns the subject as it is then known -----------------------------
+def _why_no_losses(subject: Subject) -> str:
+    """Return what the candidate raises on the ordinary rows, or that it has no finite loss there."""
+    return subject.ask(ordinary_rows()).error or "no loss is finite"
+
+
+# ---- what the measurements rest on: each question returns the subject with its answer, too ----------------------
 
 
 def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
-    """Return whether a float64 candidate sees what float32 would lose; nothing for a float32 one."""
+    """Return whether a float64 candidate computes in float32 on the way; no finding for a candidate given float32."""
     if subject.dtype == np.float32:
         return (), subject
-    one, other = subject.ask(ordinary_rows()).losses, subject.ask(ordinary_rows(BELOW_FLOAT32)).losses
+    one, other = ordinary_losses(subject), subject.ask(ordinary_rows(BELOW_FLOAT32)).losses
     finite = np.isfinite(one) & np.isfinite(other)
     moved = int((one != other)[finite].sum())
     evidence = f"{moved} of {finite.sum()} losses move if cosines move by {BELOW_FLOAT32:.0e}"
     if not finite.any():
-        return (Finding(DIGITS, "cannot be told", _why_not(subject), None),), subject
+        return (unanswered(DIGITS, _why_no_losses(subject)),), subject
     if moved == 0:
-        return (named(DIGITS, "precision-downcast-float32", evidence),), replace(subject, digits="float32")
+        finding = known_deviation(DIGITS, "precision-downcast-float32", evidence)
+        return (finding,), replace(subject, precision="float32")
     return (Finding(DIGITS, "float64 throughout", evidence, True),), subject
 
 
-def _why_not(subject: Subject) -> str:
-    return subject.ask(ordinary_rows()).said or "no loss is finite"
-
-
 def batch(subject: Subject) -> tuple[Finding, Subject]:
-    """Return whether a row's loss is the same alone and in a batch; other questions are asked without a mean or sum."""
-    rows, together = ordinary_rows(), ordinary(subject)[:4]
-    some = Rows(rows.cosines[:4], rows.labels[:4])
-    alone = subject.ask(some, size=1).losses
+    """Return whether a row's loss is the same alone and in a batch.
+
+    The subject returned undoes a mean in place of a sum, or the reverse, for all other questions.
+    """
+    rows, together = ordinary_rows(), ordinary_losses(subject)[:4]
+    first = Rows(rows.cosines[:4], rows.labels[:4])
+    alone = subject.ask(first, size=1).losses
     evidence = f"L = {together[0]:.6g} in a batch of {BATCH}, {alone[0]:.6g} alone"
     if not np.isfinite([together, alone]).all():
-        return Finding(BATCHES, "cannot be told", subject.ask(some, size=1).said or evidence, None), subject
-    if _same(subject, together, alone):
+        return unanswered(BATCHES, subject.ask(first, size=1).error or evidence), subject
+    if _is_same(subject, together, alone):
         return Finding(BATCHES, "does not matter", evidence, True), subject
-    for averaged, name in ((1, "mean-for-sum"), (-1, "sum-for-mean")):
-        if _same(subject, together * float(BATCH) ** averaged, alone):
-            return named(BATCHES, name, evidence), replace(subject, averaged=averaged)
+    for power, name in ((1, "mean-for-sum"), (-1, "sum-for-mean")):
+        if _is_same(subject, together * float(BATCH) ** power, alone):
+            return known_deviation(BATCHES, name, evidence), replace(subject, batch_power=power)
     return Finding(BATCHES, "changes a row's loss", evidence, False), subject
 
 
+def cap(subject: Subject) -> tuple[Finding, Subject]:
+    """Return whether something caps the losses, and the subject with the ε that does.
+
+    Asked at negatives of 1, and where cosines are not bound to [-1, 1] at negatives of 16, for larger losses.
+    """
+    for largest in (1.0,) if subject.through_angle else (1.0, 16.0):
+        rows = _rows_of_large_losses(largest)
+        losses = subject.ask(rows).losses
+        evidence = f"L = {losses[1]:.6g} beside one negative at {largest:g}, {losses[2]:.6g} beside three"
+        ending = _largest_loss(losses, 4 * subject.tolerance(rows))
+        if np.isfinite(ending):
+            return _cap_finding(ending, evidence), replace(subject, eps=float(np.exp(-ending)))
+    reached = losses[2] > max(KNOWN_CAPS.values())
+    answer = "none" if reached else "none below the largest loss" if np.isfinite(losses[2]) else "cannot be told"
+    return Finding(CAP, answer, evidence, True if reached and np.isfinite(losses[2]) else None), subject
+
+
+def _rows_of_large_losses(largest: float) -> Rows:
+    """Return a low target beside none, one and three large negatives, and a lower one beside three."""
+    low, three = -0.95 * largest, [largest] * 3
+    return probes.rows_of([low, low, low, -largest], [[-1.0, -1.0, -1.0], [largest, -1.0, -1.0], three, three])
+
+
+def _largest_loss(losses: FloatArray, tolerance: FloatArray) -> float:
+    """Return -log ε, the largest loss that there can be, from those of `_rows_of_large_losses`; NaN if there is none.
+
+    Odds add up, so three equal negatives have O3 = 3 O1 - 2 O0, with O1 those of one of them and O0 those of none. If
+    an ε is added to p, then e^-L is P = p + ε, and O = 1/p - 1 gives ε = (3 P3 - P1)/2 - (1 + O0) P1 P3. If ε replaces
+    a smaller p, then P1 = P3 = ε.
+    """
+    none, one, three, lower = losses
+    if abs(three - one) <= tolerance.max():
+        # A lower target has a larger loss: then nothing is capped, but the negatives carry nothing.
+        return np.nan if lower > three + tolerance.max() else float(three)
+    p1, p3 = np.exp(-one), np.exp(-three)
+    eps = (3 * p3 - p1) / 2 - np.exp(none) * p1 * p3
+    return float(-np.log(eps)) if eps > tolerance.max() * (p1 + p3) else np.nan
+
+
+def _cap_finding(ending: float, evidence: str) -> Finding:
+    """Return the finding that no loss exceeds `ending`: a known cap, or another."""
+    for name, known in KNOWN_CAPS.items():
+        if abs(ending - known) < 0.5:
+            return known_deviation(CAP, name, f"{evidence}: no loss exceeds {ending:.2f}")
+    return Finding(CAP, f"L ends at {ending:.4g}", evidence, False)
+
+
 def scale(subject: Subject) -> tuple[Finding, Subject]:
-    """Return by how much z_k grows with c_k below f, and the subject with the scale that it has."""
-    s, (target, levels) = subject.loss.s, _below_f(subject)
-    # Whatever f is, it moves all readings alike: only their slope counts. z_k/s - c_k has the slope s'/s - 1.
-    got = probes.read_negatives(subject, target, levels, np.zeros(1))
-    seen = got.resolved[0]
-    if seen.sum() < 3:
-        return Finding(SCALE, "cannot be told", "no loss with digits below f", None), subject
-    c, error = levels[0, seen], got.error[0, seen] + probes.LOOSE
-    z = got.value[0, seen] + c
+    """Return by how much z_k grows with c_k below f, and the subject with the s that this gives."""
+    s, (target, levels) = subject.loss.s, _levels_below_f(subject)
+    # With f taken as 0, all values are off by the same, so their slope is right: that of z_k/s - c_k is s'/s - 1.
+    lift = probes.measured_lift(subject, target, levels, np.zeros(1))
+    usable = lift.usable[0]
+    if usable.sum() < 3:
+        return unanswered(SCALE, "rounding hides the losses below f"), subject
+    c, error = levels[0, usable], lift.error[0, usable] + SAME
+    z = lift.value[0, usable] + c
     factor, start = np.polyfit(c, z, 1)
     evidence = f"z_k grows by {factor * s:.6g} c_k over c_k = {c.min():.2f} to {c.max():.2f}"
-    if abs(factor) < 10 * error.max() / np.ptp(c):
-        return Finding(SCALE, "cannot be told", "z_k does not grow with c_k", None), subject
-    slope = subject.loss.emphasis.t if subject.loss.emphasis.form == "adaptive" else 1.0  # if the mask is on below f
-    if min(abs(factor - 1), abs(factor - slope)) < 10 * error.max() / np.ptp(c):
+    uncertainty = 10 * error.max() / np.ptp(c)
+    if abs(factor) < uncertainty:
+        return unanswered(SCALE, "z_k does not grow with c_k"), subject
+    if _is_meant_slope(subject, factor, uncertainty):
         return Finding(SCALE, f"s = {s:g}", evidence, True), subject
     if factor <= 0 or (np.abs(z - factor * c - start) > error).any():
-        return Finding(SCALE, "cannot be told", "z_k is no multiple of c_k", None), subject
+        return unanswered(SCALE, "z_k is no multiple of c_k"), subject
     return _other_scale(float(factor), s, evidence), replace(subject, loss=replace(subject.loss, s=float(factor * s)))
 
 
-def _below_f(subject: Subject) -> tuple[FloatArray, FloatArray]:
-    """Return a target whose f is near 0.35, and levels below it: no support vectors, and above 0 mostly."""
+def _levels_below_f(subject: Subject) -> tuple[FloatArray, FloatArray]:
+    """Return a target (1,) whose f is near 0.35, and levels (1, 20) below f, which are no support vectors.
+
+    f = 0.35 leaves room for levels that are mostly above 0, where a filter of negatives changes nothing.
+    """
     targets = np.linspace(-0.95, 0.9995, 400)
     f = subject.loss.margin.value(Angle.from_cosine(targets))
     nearest = [int(np.argmin(np.abs(f - 0.35)))]
     return targets[nearest], np.maximum(f[nearest][:, None] - 0.015 * np.arange(1, 21), -0.9)
 
 
+def _is_meant_slope(subject: Subject, factor: float, uncertainty: float) -> bool:
+    """Return whether z_k/s grows by c_k, or by t c_k: so it does with an adaptive h if a wrong mask is on below f."""
+    emphasis = subject.loss.emphasis
+    lifted = emphasis.t if emphasis.form == "adaptive" else 1.0
+    return bool(min(abs(factor - 1), abs(factor - lifted)) < uncertainty)
+
+
 def _other_scale(factor: float, s: float, evidence: str) -> Finding:
+    """Return the finding that the scale is `factor` times s: s applied twice, or not at all, or another number."""
     if abs(factor / s - 1) < 1e-3:
-        return named(SCALE, "s-twice", evidence)
+        return known_deviation(SCALE, "s-twice", evidence)
     not_applied = abs(factor * s - 1) < 1e-3
     return Finding(SCALE, "not applied" if not_applied else f"acts as s = {factor * s:.6g}", evidence, False)
 
 
-# ---- large losses ----------------------------------------------------------------------------------------------
-
-
-def cap(subject: Subject) -> tuple[Finding, Subject]:
-    """Return whether odds add up, and the subject with the ε that spoils them."""
-    for largest in (1.0, 16.0)[: 1 if subject.through_angle else 2]:
-        rows = _large(largest)
-        losses = subject.ask(rows).losses
-        evidence = f"L = {losses[1]:.6g} beside one negative at {largest:g}, {losses[2]:.6g} beside three"
-        ending = _ending(losses, 4 * subject.tolerance(rows))
-        if np.isfinite(ending):
-            return _capped(ending, evidence), replace(subject, eps=float(np.exp(-ending)))
-    reached = losses[2] > max(KNOWN_CAPS.values())
-    answer = "none" if reached else "none below the largest loss" if np.isfinite(losses[2]) else "cannot be told"
-    return Finding(CAP, answer, evidence, True if reached and np.isfinite(losses[2]) else None), subject
-
-
-def _ending(losses: FloatArray, tolerance: FloatArray) -> float:
-    """Return where losses end, -log ε; NaN where they do not or it cannot be told.
-
-    Three equal negatives have three times the odds of one: O(x,x,x) = 3 O(x,-1,-1) - 2 O(-1,-1,-1). If e^-L is
-    P = p + ε and O = 1/p - 1, then ε = (3 P3 - P1)/2 - (1 + O(-1,-1,-1)) P1 P3; beyond the cap, P1 = P3 = ε.
-    """
-    none, one, three, lower = losses
-    if abs(three - one) <= tolerance.max():
-        return np.nan if lower > three + tolerance.max() else float(three)  # there the negatives carry nothing
-    p1, p3 = np.exp(-one), np.exp(-three)
-    eps = (3 * p3 - p1) / 2 - np.exp(none) * p1 * p3
-    return float(-np.log(eps)) if eps > tolerance.max() * (p1 + p3) else np.nan
-
-
-def _large(largest: float) -> Rows:
-    """Return a low target beside none, one and three large negatives, and a lower one."""
-    low, three = -0.95 * largest, [largest] * 3
-    return probes.rows([low, low, low, -largest], [[-1.0, -1.0, -1.0], [largest, -1.0, -1.0], three, three])
-
-
-def _capped(ending: float, evidence: str) -> Finding:
-    for name, known in KNOWN_CAPS.items():
-        if abs(ending - known) < 0.5:
-            return named(CAP, name, f"{evidence}: no loss exceeds {ending:.2f}")
-    return Finding(CAP, f"L ends at {ending:.4g}", evidence, False)
+# ---- beyond the ordinary range ---------------------------------------------------------------------------------
 
 
 def overflow(subject: Subject) -> Finding:
-    """Return whether the loss is finite at the largest logits that the domain allows."""
+    """Return whether the loss is finite at the largest logits that the domain of the cosines allows."""
     loss, largest = subject.loss, np.array([1.0] if subject.through_angle else [1.0, 4.0, 16.0, 128.0])
-    rows = probes.rows(-largest, np.repeat(largest[:, None], CLASSES - 1, axis=1))
-    answer, logits = subject.ask(rows), loss.s * (loss.emphasis.t * largest + loss.emphasis.t - 1)
-    bad = ~np.isfinite(answer.losses)
-    if answer.said:
-        return Finding(OVERFLOW, "cannot be told", answer.said, None)
+    rows = probes.rows_of(-largest, np.repeat(largest[:, None], CLASSES - 1, axis=1))
+    response, logits = subject.ask(rows), loss.s * (loss.emphasis.t * largest + loss.emphasis.t - 1)
+    bad = ~np.isfinite(response.losses)
+    if response.error:
+        return unanswered(OVERFLOW, response.error)
     if bad.any():
-        loss_there, z = answer.losses[bad][0], logits[bad][0]
-        if z < SMALL_LOGIT:
-            return Finding(OVERFLOW, "not finite where nothing overflows", f"L = {loss_there} at z_k = {z:.4g}", False)
-        name = "no-max-subtraction-float64" if z > LARGEST_LOGIT["float64"] else "no-max-subtraction"
-        return named(OVERFLOW, name, f"L = {loss_there} at z_k = {z:.4g}")
+        return _overflow_finding(response.losses[bad][0], logits[bad][0])
     reached = logits[-1] > LARGEST_LOGIT[subject.dtype.name]
-    told = "finite" if reached else "finite, but this s reaches no overflow"
-    return Finding(OVERFLOW, told, f"L = {answer.losses[-1]:.4g} at z_k = {logits[-1]:.4g}", True if reached else None)
+    answer = "finite" if reached else "finite, but this s reaches no overflow"
+    evidence = f"L = {response.losses[-1]:.4g} at z_k = {logits[-1]:.4g}"
+    return Finding(OVERFLOW, answer, evidence, True if reached else None)
+
+
+def _overflow_finding(loss: float, z: float) -> Finding:
+    """Return the finding that the loss is not finite where the largest logit is z."""
+    evidence = f"L = {loss} at z_k = {z:.4g}"
+    if z < SMALL_LOGIT:
+        return Finding(OVERFLOW, "not finite where nothing overflows", evidence, False)
+    name = "no-max-subtraction-float64" if z > LARGEST_LOGIT["float64"] else "no-max-subtraction"
+    return known_deviation(OVERFLOW, name, evidence)
 
 
 def beyond_one(subject: Subject) -> Finding:
-    """Return what becomes of a rounded cosine above 1: no angle has it, so that the paper says nothing."""
+    """Return what becomes of a target that rounding took above 1; not judged where the loss takes an angle of it."""
     above = float(np.nextafter(subject.dtype.type(1), subject.dtype.type(2)))
-    answer = subject.ask(probes.rows([above], [[0.5, 0.25, -0.25]]), size=1)
-    loss, gradient = answer.losses[0], answer.gradient[0, 0]
-    evidence = answer.said or f"L = {loss:.6g}, dL/dc_y = {gradient:.6g}"
-    told = "it raises" if answer.said else "finite" if np.isfinite(loss) else "the loss is not finite"
-    agrees = None if subject.through_angle or answer.said else bool(np.isfinite(loss))
-    return Finding(BEYOND, told, evidence, agrees)
+    response = subject.ask(probes.rows_of([above], [[0.5, 0.25, -0.25]]), size=1)
+    loss, gradient = response.losses[0], response.gradient[0, 0]
+    evidence = response.error or f"L = {loss:.6g}, dL/dc_y = {gradient:.6g}"
+    answer = "it raises" if response.error else "finite" if np.isfinite(loss) else "the loss is not finite"
+    agrees = None if subject.through_angle or response.error else bool(np.isfinite(loss))
+    return Finding(BEYOND, answer, evidence, agrees)
 
 
 # ---- order and memory ------------------------------------------------------------------------------------------
 
 
 def order(subject: Subject) -> tuple[Finding, Finding]:
-    """Return whether the order of the rows and the order of the classes matter."""
-    rows, before = ordinary_rows(), ordinary(subject)
-    turned = subject.ask(Rows(rows.cosines[::-1], rows.labels[::-1])).losses[::-1]
+    """Return whether the order of the rows matters, and whether the order of the classes does."""
+    rows, before = ordinary_rows(), ordinary_losses(subject)
+    reversed_ = subject.ask(Rows(rows.cosines[::-1], rows.labels[::-1])).losses[::-1]
     columns = np.array([2, 0, 3, 1])
-    moved = subject.ask(Rows(rows.cosines[:, columns], np.argsort(columns)[rows.labels])).losses
-    return _order(subject, "order of the rows", before, turned), _order(subject, "order of the classes", before, moved)
+    permuted = subject.ask(Rows(rows.cosines[:, columns], np.argsort(columns)[rows.labels])).losses
+    return _order_finding(subject, ROW_ORDER, before, reversed_), _order_finding(subject, CLASS_ORDER, before, permuted)
 
 
-def _order(subject: Subject, question: str, before: FloatArray, after: FloatArray) -> Finding:
+def _order_finding(subject: Subject, question: str, before: FloatArray, after: FloatArray) -> Finding:
+    """Return the finding from the same losses (48,) before and after a change of the order."""
     if not np.isfinite(before).any():
-        return Finding(question, "cannot be told", _why_not(subject), None)
+        return unanswered(question, _why_no_losses(subject))
     off = np.nan_to_num(np.abs(before - after), nan=np.inf, posinf=np.inf)
     off[np.isnan(before) & np.isnan(after)] = 0
     worst = int(np.argmax(off))
-    same, evidence = _same(subject, before, after), f"L = {before[worst]:.6g} before, {after[worst]:.6g} after"
+    same, evidence = _is_same(subject, before, after), f"L = {before[worst]:.6g} before, {after[worst]:.6g} after"
     return Finding(question, "does not matter" if same else "changes losses", evidence, same)
 
 
-def state(subject: Subject, before: FloatArray) -> Finding:
-    """Return whether an ordinary batch has the losses it had at the start, before all other calls."""
-    after = ordinary(subject)
-    if not np.isfinite(before).any():
-        return Finding(STATE, "cannot be told", _why_not(subject), None)
-    same, evidence = _same(subject, before, after), f"L = {before[0]:.6g} at first, {after[0]:.6g} after other calls"
+def state(subject: Subject, at_first: FloatArray) -> Finding:
+    """Return whether the ordinary rows still have the losses (48,) that they had before all other calls."""
+    after = ordinary_losses(subject)
+    if not np.isfinite(at_first).any():
+        return unanswered(STATE, _why_no_losses(subject))
+    same, evidence = (
+        _is_same(subject, at_first, after),
+        f"L = {at_first[0]:.6g} at first, {after[0]:.6g} after other calls",
+    )
     return Finding(STATE, "none" if same else "a call changes later ones", evidence, same)

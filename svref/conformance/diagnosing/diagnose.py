@@ -1,4 +1,4 @@
-"""What does a candidate compute? Asked of a user's function, without vectors; the answers as a table."""
+"""`svref diagnose`: what does a user's function compute? Asked without vectors, answered as a table of findings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import DTypeLike, NDArray
 
 from svref._version import __version__
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.call import Answer, Call, CandidateError
+from svref.conformance.candidates.call import Answer, Call, CandidateError, check_dtypes, check_outputs, outputs_of
 from svref.conformance.candidates.guard import Guard, Mishap
-from svref.conformance.candidates.outputs import check_dtypes, check_outputs, returned
-from svref.conformance.checking.options import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.diagnosing.behaviour import ordinary_rows
-from svref.conformance.diagnosing.identify import Finding, Run, identify
+from svref.conformance.diagnosing.findings import Finding
+from svref.conformance.diagnosing.identify import identify
+from svref.conformance.diagnosing.probes import BoundCandidate
 from svref.variants import Variant
 
-ASKED = {"s": 8.0, "t": 1.25}  # a scale at which losses keep their digits, and a strength that is exact
-STEEP = 64.0  # where caps and overflow show
-DYADIC_MARGINS = ("am-softmax", "sv-am-softmax", "mv-am-softmax")
+USUAL = {"s": 8.0, "t": 1.25}  # at s = 8 rounding hides few losses, and no format rounds 1.25
+LARGE_SCALE = 64.0  # asked once more at this s, where losses are large enough for caps and overflow to show
+DYADIC_MARGINS = ("am-softmax", "sv-am-softmax", "mv-am-softmax")  # asked with m = 0.25, which no format rounds
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,16 @@ class Identification:
 
     @property
     def departures(self) -> tuple[Finding, ...]:
-        """What the paper does otherwise."""
+        """The findings in which the candidate departs from the paper."""
         return tuple(f for f in self.findings if f.agrees is False)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing departs from the paper. Golden vectors say more: see `check`."""
+        """Whether no finding departs from the paper. That is no proof: `check` tests more, with golden vectors."""
         return not self.departures
 
     def __str__(self) -> str:
+        """Return the header, a line for each finding, two for a departure, and the count of both kinds."""
         head = " · ".join(value for value in self.header.values() if value)
         width = max(len(f.question) for f in self.findings)
         marks = {True: " ", False: "!", None: "?"}
@@ -59,11 +61,14 @@ class Identification:
             if f.agrees is False:
                 name = f"{f.deviation}: " if f.deviation else ""
                 lines.append(f"  {'':<{width}}    {name}{f.evidence}")
-        found = len(self.departures)
+        return "\n".join([head, "", *lines, "", self._summary()])
+
+    def _summary(self) -> str:
+        """Return how many findings depart from the paper, and how many questions are open."""
+        found, unknown = len(self.departures), sum(f.agrees is None for f in self.findings)
         verdict = f"{found} departure{'s' if found > 1 else ''} from the paper, marked !" if found else "as the paper"
-        open_ = sum(f.agrees is None for f in self.findings)
-        told = f"; {open_} question{'s' if open_ > 1 else ''} that outputs do not answer, marked ?" if open_ else ""
-        return "\n".join([head, "", *lines, "", verdict + told])
+        plural = "s" if unknown > 1 else ""
+        return verdict + (f"; {unknown} question{plural} that outputs do not answer, marked ?" if unknown else "")
 
 
 def diagnose(
@@ -78,15 +83,17 @@ def diagnose(
 ) -> Identification:
     """Say what a candidate computes, from its outputs alone.
 
-    Losses of chosen rows are turned back into the margin function, the mask's boundary, the form of the emphasis; the
-    gradient is compared with differences of the candidate's own loss; calls are repeated, permuted and split.
+    Losses of chosen rows are turned back into the margin function, the boundary of the mask and the form of the
+    emphasis. The gradient is compared with differences of the candidate's own losses. Calls are repeated, permuted
+    and split.
 
     Parameters
     ----------
     candidate, loss, dtype, framework, device, timeout
-        As `check` takes them; the candidate is one of cosines.
+        As `check` takes them; the candidate takes cosines, not embeddings and weights.
     parameters : mapping, optional
-        Keyword arguments in place of the usual ones: the variant's defaults with s = 8 and t = 1.25.
+        Keyword arguments for the candidate. Those left out are the variant's defaults, but s = 8, t = 1.25 and for the
+        AM variants m = 0.25.
 
     Returns
     -------
@@ -98,79 +105,87 @@ def diagnose(
     ValueError
         If the variant, a parameter or the dtype is unknown.
     CandidateError
-        If the candidate cannot be found or called, is one of embeddings and weights, or has no losses of ordinary
-        rows: it raises, hangs, or returns what is no losses and gradient of the dtype it was given, or NaN alone.
+        If the candidate cannot be found or called, takes embeddings and weights, or has no losses of ordinary rows
+        to read: it raises or hangs there, or what it returns are no losses and gradient of the dtype it was given, or
+        all losses are NaN.
     """
     entry, kind = variant_of(loss), dtype_of(dtype)
-    asked = _parameters(entry, parameters or {})
+    keywords = _parameters(entry, parameters or {})
     if is_answers(candidate):
         raise CandidateError("svref diagnose asks a function; answers from files are for svref check.")
     guard, level, _ = guarded(candidate, entry, framework, device, kind, timeout)
     if level != "cosine":
         raise CandidateError("svref diagnose asks candidates on (cosines, labels); give it the loss inside the head.")
-    _check_usable(_run(guard, asked), kind)
-    findings = identify(_run(guard, asked), entry.factory(**asked), kind)
-    steep = {**asked, "s": STEEP}
-    of_steep = {f.question: f for f in identify(_run(guard, steep), entry.factory(**steep), kind)}
-    merged = tuple(of_steep.get(f.question, f) if f.agrees is None else f for f in findings)
+    _check_usable(_bound(guard, keywords), kind)
     header = {
         "svref": f"svref {__version__}", "candidate": candidate_name(candidate), "loss": entry.name,
         "framework": guard.adapter.description, "dtype": kind.name,
-        "parameters": ", ".join(f"{name}={value:g}" for name, value in asked.items()),
+        "parameters": ", ".join(f"{name}={value:g}" for name, value in keywords.items()),
     }  # fmt: skip
-    return Identification(header, merged)
+    return Identification(header, _findings(guard, entry, keywords, kind))
+
+
+def _findings(guard: Guard, entry: Variant, parameters: dict[str, float], kind: np.dtype[Any]) -> tuple[Finding, ...]:
+    """Return the findings with some parameters; a question they leave open is answered at s = 64, if it can be."""
+    large = {**parameters, "s": LARGE_SCALE}
+    usual, at_large_scale = (identify(_bound(guard, each), entry.factory(**each), kind) for each in (parameters, large))
+    second = {finding.question: finding for finding in at_large_scale}
+    return tuple(second.get(f.question, f) if f.agrees is None else f for f in usual)
 
 
 def _parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:
-    """Return the parameters that a candidate is called with; a ValueError names those that the variant has."""
+    """Return the parameters that a candidate is called with: those given, and the usual ones for the rest.
+
+    Raises a ValueError for a parameter that the variant does not have, or a value that it may not have.
+    """
     for name in given:
         if name not in entry.parameters:
             raise ValueError(f"parameters of {entry.name} are {', '.join(entry.parameters)}; got {name}.")
-    usual = {name: ASKED.get(name, default) for name, default in entry.parameters.items()}
+    usual = {name: USUAL.get(name, default) for name, default in entry.parameters.items()}
     usual |= {"m": 0.25} if entry.name in DYADIC_MARGINS else {}
-    asked = {**usual, **given}
-    entry.factory(**asked)  # says which values they may have
-    return asked
+    parameters = {**usual, **given}
+    entry.factory(**parameters)  # raises for values that they may not have
+    return parameters
 
 
-def _check_usable(run: Run, kind: np.dtype[Any]) -> None:
-    """Raise a CandidateError if a candidate has no losses of ordinary rows, neither together nor one alone."""
+def _check_usable(candidate: BoundCandidate, kind: np.dtype[Any]) -> None:
+    """Raise a CandidateError if a candidate has no losses of ordinary rows, neither in a batch nor of one row alone."""
     cosines, labels = ordinary_rows()
     c = cosines.astype(kind)
-    said = [_refusal(run, c[:count], labels[:count]) for count in (len(labels), 1)]
-    if all(said):
-        raise CandidateError(f"svref diagnose needs losses of ordinary rows, and there are none: {said[0]}")
+    reasons = [_why_unusable(candidate, c[:count], labels[:count]) for count in (len(labels), 1)]
+    if all(reasons):
+        raise CandidateError(f"svref diagnose needs losses of ordinary rows, and there are none: {reasons[0]}")
 
 
-def _refusal(run: Run, cosines: FloatArray, labels: IntArray) -> str:
-    """Return why there are no losses; "" if there are."""
+def _why_unusable(candidate: BoundCandidate, cosines: FloatArray, labels: IntArray) -> str:
+    """Return why a candidate has no losses of these rows; "" if it has."""
     try:
-        losses, _ = run(cosines, labels)
+        losses, _ = candidate(cosines, labels)
     except CandidateError as error:
         return str(error)
     return "" if np.isfinite(losses).any() else f"all {len(losses)} are NaN or infinite."
 
 
-def _run(guard: Guard, parameters: Mapping[str, float]) -> Run:
-    """Return the candidate with its parameters bound; one that reduces is asked row by row."""
+def _bound(guard: Guard, parameters: Mapping[str, float]) -> BoundCandidate:
+    """Return the candidate as a function of cosines and labels; one that reduces its losses is asked row by row."""
 
     def answer(cosines: FloatArray, labels: IntArray) -> Answer:
         call = Call("", (cosines,), labels, np.ones(len(labels)), parameters)
         found = guard(call)
         if isinstance(found, Mishap):
             raise CandidateError(found.message)
-        outputs = returned(found, call)
+        outputs = outputs_of(found, call)
         check_outputs(outputs, call, None if found.losses.ndim else 1.0)
         check_dtypes(outputs, call)
         return found
 
-    def run(cosines: FloatArray, labels: IntArray) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    def candidate(cosines: FloatArray, labels: IntArray) -> tuple[NDArray[Any], NDArray[Any] | None]:
         whole = answer(cosines, labels)
         if whole.losses.ndim:
             return whole.losses, whole.gradients[0]
         rows = [answer(cosines[b : b + 1], labels[b : b + 1]) for b in range(len(labels))]
         gradients = [g for g in (row.gradients[0] for row in rows) if g is not None]
-        together = np.concatenate(gradients) if len(gradients) == len(rows) else None
-        return np.array([row.losses.reshape(()) for row in rows]), together
+        gradient = np.concatenate(gradients) if len(gradients) == len(rows) else None
+        return np.array([row.losses.reshape(()) for row in rows]), gradient
 
-    return run
+    return candidate

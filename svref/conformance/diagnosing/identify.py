@@ -1,8 +1,8 @@
-"""What does a candidate compute? Found out from its outputs alone, without expected values.
+"""What does a candidate compute? All questions in their order, answered from its outputs without expected values.
 
-Each answer is measured on rows chosen so that a loss can be turned back into its parts (`probes`). The files stand by
-the stage they ask about: `target` (f), `negatives` (logits, I and h), `backward` (the gradient), `behaviour` (what
-holds for any loss: batches, states, digits, caps).
+Each file asks about one part of the loss, with rows chosen so that a loss can be turned back into that part
+(`probes`): `target` about f, `negatives` and `mask` about logits, I and h, `gradient` about the backward pass, and
+`behaviour` about what holds for any loss: batches, state, precision, caps.
 """
 
 from __future__ import annotations
@@ -12,57 +12,96 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.conformance.diagnosing import behaviour, gradient, negatives, target
-from svref.conformance.diagnosing.probes import Finding, Run, Subject
+from svref.conformance.diagnosing import behaviour, gradient, mask, negatives, target
+from svref.conformance.diagnosing.findings import Finding
+from svref.conformance.diagnosing.probes import BoundCandidate, Subject
 from svref.loss import SVXSoftmax, check_loss
 
-__all__ = ["Finding", "Run", "identify"]
+QUESTIONS = (  # in the order of a report; those without a meaning for a loss are left out
+    behaviour.SCALE,
+    target.F,
+    target.TAIL,
+    target.EASY,
+    negatives.LOGITS,
+    mask.MASK,
+    mask.TIES,
+    negatives.H,
+    target.LABEL,
+    gradient.GRADIENT,
+    behaviour.STATE,
+    behaviour.BATCHES,
+    behaviour.ROW_ORDER,
+    behaviour.CLASS_ORDER,
+    gradient.LOSS_AT_POLES,
+    gradient.POLES,
+    gradient.NEGATIVE_ENDS,
+    behaviour.BEYOND,
+    behaviour.CAP,
+    behaviour.OVERFLOW,
+    behaviour.DIGITS,
+)
 
 
-@np.errstate(all="ignore")  # a wrong candidate overflows and divides by zero; so does what is read from it
-def identify(run: Run, loss: SVXSoftmax, dtype: DTypeLike = "float64") -> tuple[Finding, ...]:
+@np.errstate(all="ignore")  # a wrong candidate overflows and divides by zero, and so does what is measured of it
+def identify(candidate: BoundCandidate, loss: SVXSoftmax, dtype: DTypeLike = "float64") -> tuple[Finding, ...]:
     """Say what loss a candidate computes.
 
     Parameters
     ----------
-    run : callable
-        ``run(cosines (B, C), labels (B,))`` with the hyper-parameters bound: per-sample losses (B,), and the
-        gradient of their sum by the cosines (B, C) or None. It may raise; that is an answer too.
+    candidate : callable
+        Takes cosines (B, C) and labels (B,), with the hyper-parameters bound, and returns per-sample losses (B,) and
+        the gradient (B, C) of their sum by the cosines, or None in its place. What it raises is a finding.
     loss : SVXSoftmax
-        The paper's loss with the parameters that were bound. Bind s = 8: at larger scales fewer targets have a loss
-        with digits. At s = 64 the questions about caps and overflow are answered for angular margins too.
+        The paper's loss with the parameters that were bound. Bind s = 8: at larger scales rounding hides f at more
+        targets. Bind s = 64 to have the questions about caps and overflow answered for angular margins too.
     dtype : {"float64", "float32"}
         The dtype of the cosines that the candidate is given.
 
     Returns
     -------
     tuple of Finding
-        In a fixed order; questions without a meaning for this loss are left out.
+        In the order of `QUESTIONS`; questions without a meaning for this loss are left out.
 
     Raises
     ------
     TypeError, ValueError
-        If `loss` is no loss or `dtype` none of the two.
+        If `loss` is no SVXSoftmax or `dtype` none of the two.
     """
     check_loss(loss)
     name = np.dtype(dtype).name
     if name not in ("float64", "float32"):
         raise ValueError(f"dtype must be float32 or float64; got {name}.")
-    subject = Subject(run, loss, np.dtype(dtype), name)
-    before = behaviour.ordinary(subject)
-    digits, subject = behaviour.precision(subject)
-    batch, subject = behaviour.batch(subject)
-    cap, subject = behaviour.cap(subject)
-    scale, subject = behaviour.scale(subject)
-    subject = gradient.rest(subject)
-    of_target, base = target.ask(subject)
+    as_it_came = Subject(candidate, loss, np.dtype(dtype), name)
+    at_first = behaviour.ordinary_losses(as_it_came)
+    of_outputs, subject = _how_to_read(as_it_came)
+    of_formula = _formula(subject, is_capped=any(f.question == behaviour.CAP and f.agrees is False for f in of_outputs))
+    of_order = (*behaviour.order(subject), behaviour.beyond_one(subject), behaviour.overflow(subject))
+    of_state = behaviour.state(replace(subject, batch_power=0), at_first)
+    findings = (*of_outputs, *of_formula, *of_order, of_state)
+    return tuple(sorted(findings, key=lambda finding: QUESTIONS.index(finding.question)))
+
+
+def _how_to_read(subject: Subject) -> tuple[list[Finding], Subject]:
+    """Return the findings about precision, batches, caps and scale, and the subject whose outputs are read with them.
+
+    Every later question measures with that subject, so none of these departures hides another one.
+    """
+    of_digits, subject = behaviour.precision(subject)
+    of_batch, subject = behaviour.batch(subject)
+    of_cap, subject = behaviour.cap(subject)
+    of_scale, subject = behaviour.scale(subject)
+    return [*of_digits, of_batch, of_cap, of_scale], gradient.clamp_of_negatives(subject)
+
+
+def _formula(subject: Subject, is_capped: bool) -> list[Finding]:
+    """Return the findings about f, the negatives and the gradient.
+
+    What f is decides how the negatives are measured. The target's gradient at ±1 is judged only if everything before
+    it is right.
+    """
+    of_f, base = target.ask(subject)
     of_negatives = negatives.ask(subject, base)
     of_gradient = gradient.gradient(subject)
-    is_right = base == "" and all(finding.agrees is not False for finding in (*of_target, cap))
-    ends = gradient.ends(subject, is_right and of_gradient.agrees is True)
-    order, beyond, overflow = behaviour.order(subject), behaviour.beyond_one(subject), behaviour.overflow(subject)
-    state = behaviour.state(replace(subject, averaged=0), before)
-    label = [finding for finding in of_target if finding.question == target.LABEL]
-    of_f = [finding for finding in of_target if finding not in label]
-    first = (scale, *of_f, *of_negatives, *label, of_gradient, state, batch)
-    return (*first, *order, *ends, beyond, cap, overflow, *digits)
+    f_is_right = base == "" and not is_capped and all(finding.agrees is not False for finding in of_f)
+    of_ends = gradient.ends(subject, f_is_right and of_gradient.agrees is True)
+    return [*of_f, *of_negatives, of_gradient, *of_ends]

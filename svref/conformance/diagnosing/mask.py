@@ -1,165 +1,209 @@
-"""I: what decides the mask. Its pattern over a sweep tells the kind of boundary, a bisection where that lies.
+"""I: which boundary decides the mask, and whether a tie with it is a support vector.
 
-The pattern alone would take a boundary for f that is a little beside it. So the step between the last level off and
-the first one on is halved until it is known to the digits that f has, and compared with f itself.
+The pattern of lifted levels in a sweep says which kind of boundary it is: f, the plain cosine c_y, or another known
+one. Levels are too far apart to tell f from a boundary a little beside f. So the step between the last level that is
+not lifted and the first that is gets bisected, down to the digits that f itself has, and is compared with f.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray
 from svref.conformance.diagnosing import probes
-from svref.conformance.diagnosing.probes import LOOSE, Finding, Subject, named
-from svref.conformance.diagnosing.sweep import CLEAR, Sweep, applying, named_sweep, sweep
+from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
+from svref.conformance.diagnosing.probes import SAME, Subject
+from svref.conformance.diagnosing.sweep import CLEAR, Sweep, deviation_sweep, sweep
+from svref.judging.figures import is_exact
 from svref.margins import Angle
 
 MASK, TIES = "the mask is decided by", "a tie c_k = f"
-OF_MASK = ("mask-on-plain-cosine", "nonpositive-always-hard")
-UNEASED = {
+BOUNDARIES = ("mask-on-plain-cosine", "nonpositive-always-hard")
+UNEASED_BOUNDARIES = {  # a boundary that only a candidate with such an easy margin has
     "easy-margin-above-0": "mask-on-uneased-margin",
     "easy-margin-above-m": "mask-on-uneased-margin-above-m",
 }
-FINE = {"float64": 1e-9, "float32": LOOSE}  # cosine units, beside an f that is as well known
-PARTS = np.arange(1, 6) / 6  # of a bracket, in each round: seven targets beside six levels each are one batch
-ROUNDS = 24
-BESIDE_TIE = 2 * LOOSE  # cosine units: a boundary farther from f is found without a tie
+EXTRA = {"float64": 1e-9, "float32": SAME}  # cosine units: what rounding of z_k adds to the error of f at a step
+PARTS = np.arange(1, 6) / 6  # five levels inside a bracket: with one row at -1, seven targets make 42 rows, one batch
+ROUNDS = 24  # each makes the bracket 6 times narrower, and 6^24 is more than the 2^53 steps that float64 has
+BESIDE_TIE = 2 * SAME  # cosine units: a boundary farther than this from f is found without looking at the tie
+
+
+class _Steps(NamedTuple):
+    """Where the candidate's mask turns on beside each target, and the f it is compared with; arrays (T,).
+
+    at : c_k of the step, NaN where no level is lifted, or all are
+    f, error : the candidate's f, and how far from it a step may be and still be at f
+    """
+
+    at: FloatArray
+    f: FloatArray
+    error: FloatArray
 
 
 def boundary(subject: Subject, base: str | None, got: Sweep, right: Sweep, near: BoolArray, f: FloatArray) -> Finding:
-    """Return which boundary decides the mask: the one whose pattern and whose step are the candidate's."""
-    seen = got.sharp & ~near
-    if not (got.on & seen).any():
-        return Finding(MASK, "no negative is a support vector", "no logit is lifted at any level", None)
-    steps = _steps(subject, got, f)
-    own, error = _own_f(subject, base, got.targets, f)
-    evidence = _evidence(got, seen, steps)
-    meant = f if base is None else _steps(subject.like(base), right, f)
-    if _same_pattern(got, right, seen) and 0 in (_shift(steps, own, error), _shift(steps, meant, error)):
-        return Finding(MASK, "f: I_k = [c_k > f]", evidence, True)
-    for name in applying(subject, (*OF_MASK, UNEASED.get(base or "", OF_MASK[0]))):
-        other = named_sweep(subject, name, got)
-        if _same_pattern(got, other, seen) and _shift(steps, _steps(subject.like(name), other, f), error) == 0:
-            return named(MASK, name, evidence)
-    rising = all((np.diff(row[ok].astype(int)) >= 0).all() for row, ok in zip(got.on, seen, strict=True))
-    told = _shifted(subject, steps, f, error, got.targets) if rising else "no boundary: larger c_k turn it off"
-    return Finding(MASK, told, evidence, False)
+    """Return which boundary decides the mask: the one that has both the pattern and the steps of the candidate.
 
-
-def _same_pattern(got: Sweep, other: Sweep, seen: BoolArray) -> bool:
-    both = seen & other.sharp
-    return bool((got.on == other.on)[both].all())
-
-
-def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return f, the candidate's own where that has digits, and how far from it a boundary may be found.
-
-    Constants of float32 move the candidate's f from the right one, and its mask with it: that is no other boundary.
+    `base` is the deviation that f is, "" for the paper's and None for an unknown one. `right` is the reference's
+    sweep, and `near` the levels too close to a boundary to count.
     """
-    own, fine = probes.read_targets(subject, targets), FINE[subject.digits]
-    exact = np.isfinite(own.value) & (own.error + fine < LOOSE)
-    error = np.where(exact, own.error + fine, LOOSE if base is not None else LOOSE + own.error)
-    return np.where(exact, own.value, f), error
+    compared = got.clear & ~near
+    if not (got.lifted & compared).any():
+        return Finding(MASK, "no negative is a support vector", "no logit is lifted at any level", None)
+    steps = _Steps(_step_levels(subject, got, f), *_own_f(subject, base, got.targets, f))
+    evidence = _evidence(got, compared, steps.at)
+    meant = f if base is None else _step_levels(subject.computing(base), right, f)
+    is_at_f = 0 in (_distance(steps, steps.f), _distance(steps, meant))
+    if _same_pattern(got, right, compared) and is_at_f:
+        return Finding(MASK, "f: I_k = [c_k > f]", evidence, True)
+    name = _known_boundary(subject, base, got, compared, steps, f)
+    if name:
+        return known_deviation(MASK, name, evidence)
+    return Finding(MASK, _unknown_boundary(subject, got, compared, steps), evidence, False)
 
 
-def _evidence(got: Sweep, seen: BoolArray, steps: FloatArray) -> str:
-    """Return where the mask turns on, beside some targets."""
-    said = []
-    for c_y, on, ok, step in zip(got.targets, got.on, seen, steps, strict=True):
-        if np.isfinite(step):
-            said.append(f"c_y = {c_y:.4g}: from c_k = {step:.6g} on")
-        elif ok.any() and np.ptp(on[ok].astype(int)) == 0:
-            said.append(f"c_y = {c_y:.4g}: I_k = {int(on[ok][0])} for all c_k")
-    return "; ".join(said[:4]) or "no step between two levels"
+def _known_boundary(
+    subject: Subject, base: str | None, got: Sweep, compared: BoolArray, steps: _Steps, f: FloatArray
+) -> str:
+    """Return the deviation whose boundary the candidate has, or ""."""
+    uneased = [UNEASED_BOUNDARIES[base]] if base in UNEASED_BOUNDARIES else []
+    for name in subject.applicable([*BOUNDARIES, *uneased]):
+        other = deviation_sweep(subject, name, got)
+        if not _same_pattern(got, other, compared):
+            continue
+        if _distance(steps, _step_levels(subject.computing(name), other, f)) == 0:
+            return name
+    return ""
 
 
-# ---- where it turns on -----------------------------------------------------------------------------------------
+def _unknown_boundary(subject: Subject, got: Sweep, compared: BoolArray, steps: _Steps) -> str:
+    """Return a boundary without a name as one at some distance from f, f_m or c_y, if it is one."""
+    rising = all((np.diff(row[ok].astype(int)) >= 0).all() for row, ok in zip(got.lifted, compared, strict=True))
+    if not rising:
+        return "no boundary: larger c_k turn it off"
+    uneased = subject.loss.margin.value(Angle.from_cosine(got.targets))
+    for symbol, bounds in (("f", steps.f), ("f_m(c_y)", uneased), ("c_y", got.targets)):
+        distance = _distance(steps, bounds)
+        if distance is not None and np.isfinite(steps.at).any():
+            return f"I_k = [c_k > {_plus(symbol, distance)}]"
+    return "no known boundary"
 
 
-def _steps(subject: Subject, got: Sweep, f: FloatArray) -> FloatArray:
-    """Return where the mask turns on beside each target, NaN where no level is off or none is on."""
-    steps = np.full(len(got.targets), np.nan)
-    brackets = [_bracket(*row) for row in zip(got.levels, got.on, got.sharp, strict=True)]
-    some = [i for i, bracket in enumerate(brackets) if bracket]
-    if some:
-        low, high = np.array([brackets[i] for i in some]).T
-        steps[some] = _bisect(subject, got.targets[some], low, high, f[some])
-    return steps
+def _same_pattern(got: Sweep, other: Sweep, compared: BoolArray) -> bool:
+    """Return whether two sweeps lift the same levels, among those that are clear in both."""
+    both = compared & other.clear
+    return bool((got.lifted == other.lifted)[both].all())
 
 
-def _bracket(levels: FloatArray, on: BoolArray, sharp: BoolArray) -> tuple[float, float] | None:
-    """Return the last level that is off and the next, which is on."""
-    levels, on = levels[sharp], on[sharp]
-    rises = np.flatnonzero(~on[:-1] & on[1:])
-    return (float(levels[rises[-1]]), float(levels[rises[-1] + 1])) if len(rises) else None
-
-
-def _bisect(subject: Subject, c: FloatArray, low: FloatArray, high: FloatArray, f: FloatArray) -> FloatArray:
-    """Return the step between levels off and levels on, NaN where a logit has no digits, or grows out of its noise."""
-    lost = np.zeros(len(c), dtype=bool)
-    for _ in range(ROUNDS):
-        levels = low[:, None] + (high - low)[:, None] * PARTS
-        levels = levels.astype(subject.dtype).astype(np.float64)
-        inner = sweep(subject, c, levels, f)
-        lost |= ~inner.sharp.all(axis=1)
-        low = np.where(inner.on, low[:, None], levels).max(axis=1)
-        high = np.where(inner.on & (levels > low[:, None]), levels, high[:, None]).min(axis=1)
-        if (high - low).max() <= 4 * np.finfo(subject.dtype).eps:
-            break
-    lost |= (inner.on & (np.abs(inner.lifted.value) < CLEAR * (inner.lifted.error + LOOSE))).any(axis=1)
-    return np.where(lost, np.nan, (low + high) / 2)
-
-
-def _shift(steps: FloatArray, bounds: FloatArray, error: FloatArray) -> float | None:
-    """Return by how much all steps are beside their bounds, 0 within the errors; None if not all by the same."""
-    seen = np.isfinite(steps) & np.isfinite(bounds)
-    off, error = (steps - bounds)[seen], error[seen]
+def _distance(steps: _Steps, bounds: FloatArray) -> float | None:
+    """Return how far above its bound (T,) every step lies, 0 within the errors; None if it is not one distance."""
+    known = np.isfinite(steps.at) & np.isfinite(bounds)
+    off, error = (steps.at - bounds)[known], steps.error[known]
     if (np.abs(off) <= error).all():
         return 0.0
     best = int(np.argmin(error))
     return float(off[best]) if (np.abs(off - off[best]) <= error + error[best]).all() else None
 
 
-def _shifted(subject: Subject, steps: FloatArray, f: FloatArray, error: FloatArray, targets: FloatArray) -> str:
-    """Return the boundary as one beside f, f_m or c_y, if it is one."""
-    full = subject.loss.margin.value(Angle.from_cosine(targets))
-    for symbol, bounds in (("f", f), ("f_m(c_y)", full), ("c_y", targets)):
-        shift = _shift(steps, bounds, error)
-        if shift is not None and np.isfinite(steps).any():
-            return f"I_k = [c_k > {_plus(symbol, shift)}]"
-    return "no known boundary"
+def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the candidate's own f where it is measured closely, else `f`; and how far from it a step at f may be.
+
+    A candidate with m in float32 has an f a little beside the right one, and its mask turns on at that f. That is no
+    other boundary.
+    """
+    own, extra = probes.measured_f(subject, targets), EXTRA[subject.precision]
+    is_close = np.isfinite(own.value) & (own.error + extra < SAME)
+    error = np.where(is_close, own.error + extra, SAME if base is not None else SAME + own.error)
+    return np.where(is_close, own.value, f), error
 
 
-def _plus(symbol: str, shift: float) -> str:
-    return f"{symbol} {'+' if shift > 0 else '-'} {abs(shift):.3g}" if shift else symbol
+def _evidence(got: Sweep, compared: BoolArray, steps: FloatArray) -> str:
+    """Return, as a sentence, where the mask turns on beside the first four targets where that is known."""
+    found = []
+    for c_y, lifted, ok, step in zip(got.targets, got.lifted, compared, steps, strict=True):
+        if np.isfinite(step):
+            found.append(f"c_y = {c_y:.4g}: from c_k = {step:.6g} on")
+        elif ok.any() and np.ptp(lifted[ok].astype(int)) == 0:
+            found.append(f"c_y = {c_y:.4g}: I_k = {int(lifted[ok][0])} for all c_k")
+    return "; ".join(found[:4]) or "no step between two levels"
+
+
+def _plus(symbol: str, distance: float) -> str:
+    return f"{symbol} {'+' if distance > 0 else '-'} {abs(distance):.3g}" if distance else symbol
+
+
+# ---- where the mask turns on -----------------------------------------------------------------------------------
+
+
+def _step_levels(subject: Subject, got: Sweep, f: FloatArray) -> FloatArray:
+    """Return the c_k at which the mask turns on beside each target (T,); NaN where it is on or off at all levels."""
+    steps = np.full(len(got.targets), np.nan)
+    brackets = [_bracket(*row) for row in zip(got.levels, got.lifted, got.clear, strict=True)]
+    found = [i for i, bracket in enumerate(brackets) if bracket]
+    if found:
+        low, high = np.array([brackets[i] for i in found]).T
+        steps[found] = _bisected(subject, got.targets[found], low, high, f[found])
+    return steps
+
+
+def _bracket(levels: FloatArray, lifted: BoolArray, clear: BoolArray) -> tuple[float, float] | None:
+    """Return the last clear level that is not lifted while the next is, and that next one; None if there is none."""
+    levels, lifted = levels[clear], lifted[clear]
+    rises = np.flatnonzero(~lifted[:-1] & lifted[1:])
+    return (float(levels[rises[-1]]), float(levels[rises[-1] + 1])) if len(rises) else None
+
+
+def _bisected(subject: Subject, c: FloatArray, low: FloatArray, high: FloatArray, f: FloatArray) -> FloatArray:
+    """Return where the mask turns on between levels `low`, not lifted, and `high`, lifted, beside targets c; all (T,).
+
+    A step is NaN where a measurement on the way is not clear. It is NaN too where the last lift is small: a lift that
+    grows out of the noise has no step there.
+    """
+    lost = np.zeros(len(c), dtype=bool)
+    for _ in range(ROUNDS):
+        levels = low[:, None] + (high - low)[:, None] * PARTS
+        levels = levels.astype(subject.dtype).astype(np.float64)
+        inner = sweep(subject, c, levels, f)
+        lost |= ~inner.clear.all(axis=1)
+        low = np.where(inner.lifted, low[:, None], levels).max(axis=1)
+        high = np.where(inner.lifted & (levels > low[:, None]), levels, high[:, None]).min(axis=1)
+        if (high - low).max() <= 4 * np.finfo(subject.dtype).eps:
+            break
+    lost |= (inner.lifted & (np.abs(inner.lift.value) < CLEAR * (inner.lift.error + SAME))).any(axis=1)
+    return np.where(lost, np.nan, (low + high) / 2)
 
 
 # ---- ties ------------------------------------------------------------------------------------------------------
 
 
 def ties(subject: Subject, is_right: bool) -> Finding:
-    """Return whether c_k = f is a support vector, where every formulation has that tie exactly."""
+    """Return whether c_k = f is a support vector, asked at c_y = 0.5 where f must be a number that no code rounds.
+
+    `is_right` says whether f, the mask and h are the paper's; a tie says nothing if they are not.
+    """
     margin, c = subject.loss.emphasis.boundary or subject.loss.margin, np.array([0.5])
     angle = Angle.from_cosine(c)
-    exact = bool(margin.is_exact(angle, subject.dtype)[0])
+    exact = bool(is_exact(margin, angle, subject.dtype)[0])
     if not exact or not is_right:
         why = "f, the mask or h differs already" if exact else "f has no exact value: choose a dyadic m, such as 0.25"
-        return Finding(TIES, "cannot be told", why, None)
+        return unanswered(TIES, why)
     f, level = subject.loss.margin.value(angle), margin.value(angle)
-    side = 4 * np.finfo(subject.digits).eps
+    side = 4 * np.finfo(subject.precision).eps
     got = sweep(subject, c, level[:, None] + np.array([[-side, 0.0, side]]), f)
-    evidence = f"z_k/s - c_k = {got.lifted.value[0, 1]:.4f} at c_k = f = {level[0]:g}, c_y = 0.5"
-    if not got.sharp.all():
-        return Finding(TIES, "cannot be told", evidence, None)
-    below, at, above = got.on[0]
+    evidence = f"z_k/s - c_k = {got.lift.value[0, 1]:.4f} at c_k = f = {level[0]:g}, c_y = 0.5"
+    if not got.clear.all():
+        return unanswered(TIES, evidence)
+    below, at, above = got.lifted[0]
     if below or not above:
         return _beside_tie(subject, c, level, f, evidence)
-    return named(TIES, "non-strict-mask", evidence) if at else Finding(TIES, "I_k = 0", evidence, True)
+    return known_deviation(TIES, "non-strict-mask", evidence) if at else Finding(TIES, "I_k = 0", evidence, True)
 
 
 def _beside_tie(subject: Subject, c: FloatArray, level: FloatArray, f: FloatArray, evidence: str) -> Finding:
-    """Return where the mask turns on if not at the tie: beside it, nearer than other targets can tell."""
-    step = _bisect(subject, c, level - BESIDE_TIE, level + BESIDE_TIE, f)
+    """Return where the mask turns on if it is not at the tie: so close to it that `boundary` did not see it."""
+    step = _bisected(subject, c, level - BESIDE_TIE, level + BESIDE_TIE, f)
     if not np.isfinite(step).all():
-        return Finding(TIES, "cannot be told", evidence, None)
+        return unanswered(TIES, evidence)
     return Finding(TIES, f"none: I_k = [c_k > {_plus('f', float(step[0] - level[0]))}]", evidence, False)

@@ -1,19 +1,26 @@
-r"""Asking a candidate: rows whose losses can be turned back into its parts, and how exactly they can.
+r"""How a candidate is asked, and how its losses are turned back into f and into single logits.
 
-A loss L says nothing but the odds against the target, :math:`O = e^L - 1 = \sum_{k \ne y} e^{r_k}` with
-:math:`r_k = z_k - z_y`. Rows of C = 4 with all negatives at -1, or all but one, make single terms of it:
+The loss of a row depends on nothing but the odds against its target,
 
-    O(-1, -1, -1) = 3 e^{r(-1)}                 hence f = -1 - log(O/3)/s, as adaptive h is 1 at c_k = -1 whatever I is
-    O(c_k, -1, -1) = e^{r(c_k)} + 2 e^{r(-1)}   hence log h_k/s = (r(c_k) - s (c_k - f))/s
+    O = e^L - 1 = Σ_{k≠y} e^{r_k},    r_k = z_k - z_y
 
-Nothing of it presumes a form of f, I or h. The error of O is the tolerance of L times e^L, so each reading knows
-its own error, and one that a converged loss in float32 leaves without digits is no evidence.
+Rows of four classes with all three negatives at -1, or two of them, single out one term of this sum:
+
+    O(-1, -1, -1) = 3 e^{r(-1)}                  hence f = -1 - log(O/3)/s
+    O(c_k, -1, -1) = e^{r(c_k)} + 2 e^{r(-1)}    hence log h_k/s = r(c_k)/s - (c_k - f)
+
+The first line needs no mask: adaptive h is 1 at c_k = -1 whether or not I_k = 1, and with fixed h the negatives at -1
+are no support vectors as long as f > -1 (`target` corrects the others). Neither line presumes a form of f, I or h.
+
+Rounding may move a loss by the tolerance of `svref.judging.condition`. As dO = e^L dL, it moves the odds by e^L times
+as much. So every measured value comes with its own error. In float32 the loss of a high target rounds to almost
+nothing; the error of its f is then large, and the value is not used.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -26,165 +33,152 @@ from svref.judging import condition
 from svref.loss import SVXSoftmax
 from svref.margins import AdditiveCosine, NoMargin
 
-Run = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[Any] | None]]
+BoundCandidate = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[Any] | None]]
 
-CLASSES = 4
-BATCH = 48  # one shape for almost all calls, as some frameworks compile for each; and no usual s, t or C
-LOOSE = 1e-5  # cosine units: what tells formulas apart; digits are another question
-COARSE = 0.05  # cosine units: a reading with a larger error is none
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One answer about a candidate.
-
-    Parameters
-    ----------
-    question : str
-        What was asked.
-    answer : str
-        What the candidate does, in a few words or a formula.
-    evidence : str
-        The numbers it rests on.
-    agrees : bool or None
-        Whether the paper's loss does the same; None where the outputs cannot tell.
-    deviation : str
-        Its name in `svref.deviations.DEVIATIONS`, if it is one of them.
-    """
-
-    question: str
-    answer: str
-    evidence: str
-    agrees: bool | None
-    deviation: str = ""
-
-
-def named(question: str, deviation: str, evidence: str) -> Finding:
-    """Return the finding that a candidate is a known deviation."""
-    return Finding(question, DEVIATIONS[deviation].formula, evidence, False, deviation)
-
-
-class Answer(NamedTuple):
-    """What a candidate returned, in float64, NaN where nothing; whether with a gradient; what it said if it raised."""
-
-    losses: FloatArray
-    gradient: FloatArray
-    graded: bool
-    said: str
+CLASSES = 4  # the target, a negative that varies, and two at -1; three equal negatives are possible too
+BATCH = 48  # rows of almost every call: some frameworks compile for each shape, and 48 is no usual s, t or C
+SAME = 1e-5  # cosine units: formulas that differ by less count as one; check, not diagnose, judges the last digits
+TOO_NOISY = 0.05  # cosine units: a value with a larger error is not used, as it could not tell usual margins apart
 
 
 class Rows(NamedTuple):
-    """Cosines (B, C) and labels (B,)."""
+    """Cosines (B, C), and labels (B,)."""
 
     cosines: FloatArray
     labels: IntArray
 
 
-class Reading(NamedTuple):
-    """Values in cosine units, and the error that rounding may have caused in each."""
+class Response(NamedTuple):
+    """What a candidate returned for some rows, in float64.
+
+    Losses (B,) and gradient (B, C) are NaN where it returned none. `error` is the exception it raised first, as
+    "Type: message", or "".
+    """
+
+    losses: FloatArray
+    gradient: FloatArray
+    has_gradient: bool
+    error: str
+
+
+class Measurement(NamedTuple):
+    """Values, and by how much rounding of the losses may have moved each of them, in the same units."""
 
     value: FloatArray
     error: FloatArray
 
     @property
-    def resolved(self) -> BoolArray:
-        """Where the value is known well enough to tell formulas apart."""
-        return np.asarray(np.isfinite(self.value) & (self.error < COARSE))
+    def usable(self) -> BoolArray:
+        """Where a value in cosine units is known well enough to tell formulas apart."""
+        return np.asarray(np.isfinite(self.value) & (self.error < TOO_NOISY))
 
-    def equals(self, other: Reading, where: BoolArray | bool = True) -> bool | None:
-        """Return whether two readings are one wherever this one is resolved; None if it is nowhere."""
-        seen = self.resolved & where
-        same = np.abs(self.value - other.value) <= self.error + np.nan_to_num(other.error) + LOOSE
-        return bool(same[seen].all()) if seen.any() else None
+    def equals(self, other: Measurement, where: BoolArray | bool = True) -> bool | None:
+        """Return whether two measurements are equal wherever this one is usable; None if it is usable nowhere."""
+        compared = self.usable & where
+        same = np.abs(self.value - other.value) <= self.error + np.nan_to_num(other.error) + SAME
+        return bool(same[compared].all()) if compared.any() else None
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A candidate under examination, with what is known of it so far.
+    """A candidate under examination, with what is known so far about how its outputs are to be read.
 
     Parameters
     ----------
-    run : callable
-        The candidate.
+    candidate : callable
+        Takes cosines (B, C) and labels (B,), and returns losses (B,) and a gradient (B, C) or None.
     loss : SVXSoftmax
-        What it is meant to compute, at the scale that it is known to have.
+        What it is meant to compute. Its s is the one that the candidate is found to have.
     dtype : numpy.dtype
-        What it is given.
-    digits : str
-        The format whose rounding its losses carry.
-    averaged : int
-        1 if its outputs are divided by the size of the batch, -1 if they are multiplied; `ask` undoes it.
+        The dtype of the cosines it is given.
+    precision : {"float64", "float32"}
+        The format that its losses are rounded to on the way.
+    batch_power : int
+        The candidate's outputs are divided by the size of the batch to this power: 1 for a mean in place of a sum, -1
+        for the reverse. `ask` undoes it.
     eps : float
-        What is added to p_y in the log, or replaces a smaller one: losses near -log ε say little of their row.
-    floor : float
-        How far above -1 a cosine of -1 is clamped.
+        What is added to p_y in the logarithm, or replaces a smaller p_y. Losses near -log ε say little of their row.
+    lowest : float
+        The cosine that a negative at -1 counts as: above -1 if the candidate clamps its cosines.
     """
 
-    run: Run
+    candidate: BoundCandidate
     loss: SVXSoftmax
     dtype: np.dtype[Any]
-    digits: str
-    averaged: int = 0
+    precision: str
+    batch_power: int = 0
     eps: float = 0.0
-    floor: float = 0.0
+    lowest: float = -1.0
 
     @property
     def through_angle(self) -> bool:
-        """Whether code may take an angle of its cosines, so that they must lie in [-1, 1]."""
+        """Whether the candidate may take an angle of its cosines, so that they must lie in [-1, 1]."""
         return not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
 
-    def ask(self, rows: Rows, size: int = BATCH) -> Answer:
-        """Return the outputs for some rows, in batches of `size`, the last one filled up with its last row."""
+    def ask(self, rows: Rows, size: int = BATCH) -> Response:
+        """Return the candidate's outputs for some rows, asked in batches of `size`; its last row fills the last one."""
         n, short = len(rows.labels), -len(rows.labels) % size
         index = np.minimum(np.arange(n + short), n - 1)
         c, y = rows.cosines[index].astype(self.dtype), rows.labels[index]
-        parts = [self._call(c[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
-        losses, gradients, graded, said = zip(*parts, strict=True)
+        batches = [self._call(c[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
+        losses, gradients, have_gradients, errors = zip(*batches, strict=True)
         by_row, by_entry = np.concatenate(losses)[:n], np.concatenate(gradients)[:n]
-        return Answer(by_row, by_entry, all(graded), next(filter(None, said), ""))
+        return Response(by_row, by_entry, all(have_gradients), next(filter(None, errors), ""))
 
-    def _call(self, cosines: FloatArray, labels: IntArray) -> Answer:
-        """Call the candidate once; whatever goes wrong is what it says."""
-        nothing, factor = np.full(cosines.shape, np.nan), float(len(labels)) ** self.averaged
+    def _call(self, cosines: FloatArray, labels: IntArray) -> Response:
+        """Call the candidate once; a response of NaN says what it raised."""
+        nothing, factor = np.full(cosines.shape, np.nan), float(len(labels)) ** self.batch_power
         try:
             warnings.simplefilter("ignore")
-            losses, gradient = self.run(cosines.copy(), labels.copy())
+            losses, gradient = self.candidate(cosines.copy(), labels.copy())
             by_row = np.asarray(losses, dtype=np.float64).reshape(labels.shape) * factor
             by_entry = nothing if gradient is None else np.asarray(gradient, dtype=np.float64) * factor
         except (Exception, SystemExit) as error:
-            return Answer(nothing[:, 0], nothing, False, f"{type(error).__name__}: {error}")
-        return Answer(by_row, by_entry.reshape(cosines.shape), gradient is not None, "")
+            return Response(nothing[:, 0], nothing, False, f"{type(error).__name__}: {error}")
+        return Response(by_row, by_entry.reshape(cosines.shape), gradient is not None, "")
 
-    def known(self, rows: Rows) -> Rows:
-        """Return rows as the candidate sees them, in float64."""
+    def as_given(self, rows: Rows) -> Rows:
+        """Return rows as the candidate gets them: rounded to its dtype, here in float64."""
         return Rows(rows.cosines.astype(self.dtype).astype(np.float64), rows.labels)
 
-    def like(self, deviation: str) -> Subject:
-        """Return, as another subject, what the named deviation makes of the same loss; "" is the paper."""
+    def computing(self, deviation: str) -> Subject:
+        """Return a subject that computes the named deviation of the same loss, or for "" the paper's, in float64.
 
-        def run(cosines: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+        It is asked the same rows and measured in the same way, so what the two have in common cancels.
+        """
+
+        def candidate(cosines: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
             c = cosines.astype(np.float64)
             if deviation:
                 return DEVIATIONS[deviation].run(self.loss, c, labels)
             return self.loss.value_and_grad(c, labels, reduction="none")
 
-        return replace(self, run=run, digits="float64", averaged=0, eps=0.0, floor=0.0)
+        return replace(self, candidate=candidate, precision="float64", batch_power=0, eps=0.0, lowest=-1.0)
+
+    def applicable(self, names: Iterable[str]) -> list[str]:
+        """Return those of the named deviations that change this loss at all, in the same order."""
+        return [name for name in names if DEVIATIONS[name].applies(self.loss)]
 
     def tolerance(self, rows: Rows) -> FloatArray:
-        """Return how far rounding may carry each loss."""
-        scale = condition.scales(self.loss.forward(*self.known(rows)), self.digits).loss
-        return condition.tolerance(scale, CLASSES, self.loss.s, self.loss.emphasis.t, self.digits)
+        """Return how far rounding may move each loss, (B,)."""
+        scale = condition.scales(self.loss.forward(*self.as_given(rows)), self.precision).loss
+        return condition.tolerance(scale, CLASSES, self.loss.s, self.loss.emphasis.t, self.precision)
 
-    def odds(self, rows: Rows) -> Reading:
-        """Return the odds against each target, and their errors: dO = e^L dL, and ε moves e^-L by itself."""
+    def odds(self, rows: Rows) -> Measurement:
+        """Return the odds against each target, (B,).
+
+        Rounding of the loss moves them by e^L dL. An ε added to p_y = e^-L moves them by ε e^2L. An ε added to the sum
+        of the exponentials, which is at least e^-s, moves them by ε e^s e^L at most. Which one it is, is not known
+        here: both are allowed for, four times over.
+        """
         losses = self.ask(rows).losses
         size = np.exp(losses)
-        of_eps = 4 * self.eps * (size + np.exp(self.loss.s))  # the other ε, in the sum, is beside e^-s at least
-        return Reading(np.expm1(losses), (self.tolerance(rows) + of_eps) * size)
+        of_eps = 4 * self.eps * (size + np.exp(self.loss.s))
+        return Measurement(np.expm1(losses), (self.tolerance(rows) + of_eps) * size)
 
 
-def rows(targets: ArrayLike, negatives: ArrayLike) -> Rows:
-    """Return rows of these targets and negatives, (B,) and (B, C - 1), with labels that go round."""
+def rows_of(targets: ArrayLike, negatives: ArrayLike) -> Rows:
+    """Return rows of the given targets (B,) and negatives (B, C - 1); the labels are 0, 1, 2, 3, 0, 1 and so on."""
     c, others = np.asarray(targets, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
     labels = np.arange(len(c)) % CLASSES
     cosines = np.empty((len(c), CLASSES))
@@ -193,20 +187,38 @@ def rows(targets: ArrayLike, negatives: ArrayLike) -> Rows:
     return Rows(cosines, labels)
 
 
-def read_targets(subject: Subject, targets: FloatArray) -> Reading:
-    """Return f at each target, relative to negatives at -1."""
-    odds, error = subject.odds(rows(targets, np.full((len(targets), CLASSES - 1), -1.0)))
-    return Reading(subject.floor - 1 - np.log(odds / (CLASSES - 1)) / subject.loss.s, error / odds / subject.loss.s)
+def measured_f(subject: Subject, targets: FloatArray) -> Measurement:
+    """Return f at each of the targets (T,), from rows with all negatives at -1."""
+    odds, error = subject.odds(rows_of(targets, np.full((len(targets), CLASSES - 1), -1.0)))
+    f = subject.lowest - np.log(odds / (CLASSES - 1)) / subject.loss.s
+    return Measurement(f, error / odds / subject.loss.s)
 
 
-def read_negatives(subject: Subject, targets: FloatArray, levels: FloatArray, f: FloatArray) -> Reading:
-    """Return z_k/s - c_k, (T, K), of one negative at each of the levels (T, K) beside each of the targets (T,)."""
+def measured_lift(subject: Subject, targets: FloatArray, levels: FloatArray, f: FloatArray) -> Measurement:
+    """Return by how much the logit of a negative exceeds s c_k, divided by s: z_k/s - c_k, which is log h_k/s.
+
+    Beside target i, where f is f[i], one negative takes each of the levels[i]; the other two are at -1. Each target
+    is asked once with all negatives at -1 too, whose odds say what those two add.
+
+    Parameters
+    ----------
+    subject : Subject
+        Whom to ask.
+    targets, f : array of float64, shape (T,)
+        The target's cosine, and f there.
+    levels : array of float64, shape (T, K)
+        The cosines of the negative.
+
+    Returns
+    -------
+    Measurement of shape (T, K)
+    """
     count, s = levels.shape[1] + 1, subject.loss.s
-    active = np.concatenate([np.full((len(targets), 1), -1.0), levels], axis=1)
-    others = np.full((active.size, CLASSES - 1), -1.0)
-    others[:, 0] = active.ravel()
-    odds, error = (part.reshape(-1, count) for part in subject.odds(rows(np.repeat(targets, count), others)))
+    varied = np.concatenate([np.full((len(targets), 1), -1.0), levels], axis=1)
+    negatives = np.full((varied.size, CLASSES - 1), -1.0)
+    negatives[:, 0] = varied.ravel()
+    odds, error = (part.reshape(-1, count) for part in subject.odds(rows_of(np.repeat(targets, count), negatives)))
     share = (CLASSES - 2) / (CLASSES - 1)
-    one, its_error = odds[:, 1:] - share * odds[:, :1], error[:, 1:] + share * error[:, :1]
-    seen = subject.known(Rows(levels, np.zeros(len(levels), dtype=np.intp))).cosines
-    return Reading(np.log(one) / s - (seen - f[:, None]), its_error / one / s)
+    alone, its_error = odds[:, 1:] - share * odds[:, :1], error[:, 1:] + share * error[:, :1]
+    c_k = subject.as_given(Rows(levels, np.zeros(len(levels), dtype=np.intp))).cosines
+    return Measurement(np.log(alone) / s - (c_k - f[:, None]), its_error / alone / s)

@@ -1,25 +1,33 @@
-"""The target: f, its tail and easy margin, and whether the label's own column is emphasised.
+"""The target: f, its tail beyond θ + m = π, an easy margin, and whether the label's own column is emphasised.
 
-f is read off each target beside negatives at -1. The known deviations are read in the same way, the paper's loss
-first among them, and the first whose readings are the candidate's, within the errors of both, gives f its name.
+What is asked: targets in every region of f, each beside negatives at -1. What is read off: f there. What is concluded:
+the paper's loss and the known deviations are measured in the same way, and the first whose f is the candidate's,
+within the errors of both, gives f its name. An f without a name is tried as a known formula with another parameter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.conformance.diagnosing import negatives, probes
-from svref.conformance.diagnosing.probes import LOOSE, Finding, Reading, Subject, named
-from svref.deviations import DEVIATIONS, which
+from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
+from svref.conformance.diagnosing.probes import SAME, Measurement, Subject
+from svref.deviations import which
 from svref.loss import SVXSoftmax
 from svref.margins import AdditiveAngle, AdditiveCosine, Angle, Combined, MultiplicativeAngle
 
+# Four digits that are no round numbers, so that none of these lies on a kink of a margin.
 TARGETS = (0.9297, 0.8613, 0.8013, 0.6189, 0.5511, 0.4523, 0.2011, 0.1019, -0.1013, -0.3017, -0.5521, -0.7019)
-FAR_TARGETS = (-0.8011, -0.9007, -0.9503, -0.9901)
+FAR_TARGETS = (-0.8011, -0.9007, -0.9503, -0.9901)  # beyond θ + m = π for usual m
+FROM_SWITCH = 1e-3  # cosine units: no target is closer to where an easy margin or a tail begins
+ONE_VALUE = 1e-3  # a parameter that varies by less over the targets is one; usual margins have two decimals
 
 F, TAIL, EASY, LABEL = "f", "f beyond θ + m = π", "easy margin", "the label's column of the mask"
-OF_TARGET = {  # each is tried, in this order
+QUESTION_OF = {  # the deviations that change f, in the order in which they are tried, and the question each answers
     "margin-ignored": F,
     "margin-in-degrees": F,
     "sign-of-margin-flipped": F,
@@ -39,152 +47,150 @@ OF_TARGET = {  # each is tried, in this order
 }
 
 
+class _MeasuredF(NamedTuple):
+    """f at each of the targets (T,): the candidate's and the paper's, measured in the same way."""
+
+    loss: SVXSoftmax
+    targets: FloatArray
+    candidate: Measurement
+    paper: Measurement
+
+    @property
+    def beyond(self) -> BoolArray:
+        """Where θ + m > π."""
+        return _is_beyond(self.loss, self.targets)
+
+    def evidence(self, region: BoolArray) -> str:
+        """Return, as a sentence, the f in a region that is farthest from the paper's."""
+        measured = self.candidate.usable & region
+        if not measured.any():
+            return "no target whose f could be measured"
+        f, paper = self.candidate.value, self.paper.value
+        i = int(np.argmax(np.where(measured, np.abs(f - paper), -1)))
+        where = f"(the farthest of {measured.sum()} targets)"
+        return f"f({self.targets[i]:.4g}) = {f[i]:.4f}; paper: {paper[i]:.4f} {where}"
+
+    def samples(self, index: IntArray) -> str:
+        """Return f at some of the targets, each beside the paper's."""
+        values = (self.targets[index], self.candidate.value[index], self.paper.value[index])
+        return "; ".join(f"f({c:.4g}) = {f:.4f}, paper: {right:.4f}" for c, f, right in zip(*values, strict=True))
+
+
 def ask(subject: Subject) -> tuple[list[Finding], str | None]:
-    """Return the findings about f, and the deviation that f is: "" for the paper, None for an unknown one.
+    """Return the findings about f, and the deviation that f is: "" for the paper's f, None for one without a name.
 
-    A tail that is unknown alone leaves the paper's f beside all targets of the questions about negatives.
+    If nothing but the tail has no name, and no question about negatives is asked beside a target on the tail, f counts
+    as the paper's for those questions.
     """
-    loss, c = subject.loss, _targets(subject.loss)
-    got, right = (probes.read_targets(each, c) for each in (subject, subject.like("")))
-    applying = ("", *(name for name in OF_TARGET if DEVIATIONS[name].applies(loss)))
-    matches = (n for n in applying if _same_f(loss, c, got, probes.read_targets(subject.like(n), c)))
-    base = next(matches, None) if got.resolved.any() else None
-    if base is None and _is_unknown_tail(loss, c, got, right):
-        return _with_unknown_tail(loss, c, got, right), None if _beyond(loss, negatives.TARGETS).any() else ""
-    asked = {F: True, TAIL: _angle(loss) > 0, EASY: which.has_margin(loss), LABEL: which.masks_by_margin(loss)}
-    regions = {TAIL: _beyond(loss, c), EASY: c <= 0}
-    findings = []
-    for question in (question for question, is_asked in asked.items() if is_asked):
-        region = regions.get(question, c < 2)
-        evidence = _f_evidence(c, got, right, region)
-        if question == F and base is None:
-            seen = got.resolved
-            findings.append(_unknown_f(loss, c[seen], got.value[seen], right.value[seen], evidence))
-        else:
-            findings.append(_answer(loss, question, base, evidence, bool((got.resolved & region).any())))
-    return findings, base
+    loss, targets = subject.loss, _targets(subject.loss)
+    candidate, paper = (probes.measured_f(each, targets) for each in (subject, subject.computing("")))
+    f = _MeasuredF(loss, targets, candidate, paper)
+    base = _known_f(subject, f)
+    if base is None and _only_tail_differs(f):
+        return _findings_of_unknown_tail(f), None if _is_beyond(loss, negatives.TARGETS).any() else ""
+    return _findings(f, base), base
 
 
-def _answer(loss: SVXSoftmax, question: str, base: str | None, evidence: str, seen: bool) -> Finding:
-    """Return the answer to one question about an f that is the deviation `base`."""
-    if base and OF_TARGET[base] == question:
-        return named(question, base, evidence)
-    if seen and base is not None and (base == "" or OF_TARGET[base] != F):
-        return Finding(question, _formula(loss, question), evidence, True)
-    return Finding(question, "f differs already" if seen else "no loss there has digits", evidence, None)
+# ---- what is asked ---------------------------------------------------------------------------------------------
 
 
 def _targets(loss: SVXSoftmax) -> FloatArray:
-    """Return targets in every region of f, none next to a switch."""
+    """Return targets in every region of f: above and below the easy margins' thresholds, 0 and m, and on the tail."""
     m = getattr(loss.margin, "m", 0.0)
-    angle, above = _angle(loss), m if isinstance(loss.margin, AdditiveCosine | AdditiveAngle) else 0.0
+    angle, above = _added_angle(loss), m if isinstance(loss.margin, AdditiveCosine | AdditiveAngle) else 0.0
     c = np.array([*TARGETS, *FAR_TARGETS, min(above / 2, 0.9), (-1 - np.cos(angle)) / 2])
     switches = np.array([0.0, above, -np.cos(angle)])
-    return c[(np.abs(c[:, None] - switches) > 1e-3).all(axis=1) & (np.abs(c) < 0.9999)]
+    return c[(np.abs(c[:, None] - switches) > FROM_SWITCH).all(axis=1) & (np.abs(c) < 0.9999)]
 
 
-def _angle(loss: SVXSoftmax) -> float:
-    """Return the angle that the margin adds."""
+def _questions(loss: SVXSoftmax) -> list[str]:
+    """Return the questions that have a meaning for a loss."""
+    asked = {F: True, TAIL: _added_angle(loss) > 0, EASY: which.has_margin(loss), LABEL: which.masks_by_margin(loss)}
+    return [question for question, has_meaning in asked.items() if has_meaning]
+
+
+def _added_angle(loss: SVXSoftmax) -> float:
+    """Return the angle that the margin adds, 0 for a margin that adds none."""
     return loss.margin.m if isinstance(loss.margin, AdditiveAngle) else 0.0
 
 
-def _beyond(loss: SVXSoftmax, c: FloatArray) -> BoolArray:
+def _is_beyond(loss: SVXSoftmax, c: FloatArray) -> BoolArray:
     """Return where θ + m > π."""
-    return np.asarray(c < -np.cos(_angle(loss)))
+    return np.asarray(c < -np.cos(_added_angle(loss)))
 
 
-def _same_f(loss: SVXSoftmax, c: FloatArray, got: Reading, hypothesis: Reading) -> bool:
-    """Return whether two readings of f are one.
+# ---- what is read off: which known f it is ---------------------------------------------------------------------
 
-    Where f < -1 the negatives at -1 are support vectors, and an h that is not 1 there moves the readings by log h/s,
-    all by the same. Beside a tail, which may also do that, only by what known forms of h amount to.
+
+def _known_f(subject: Subject, f: _MeasuredF) -> str | None:
+    """Return the first deviation whose f is the candidate's, "" for the paper's; None if there is none."""
+    if not f.candidate.usable.any():
+        return None
+    names = ("", *subject.applicable(QUESTION_OF))
+    return next((n for n in names if _is_same_f(f, probes.measured_f(subject.computing(n), f.targets))), None)
+
+
+def _is_same_f(f: _MeasuredF, other: Measurement) -> bool:
+    """Return whether the candidate's f is that of a known computation, which may differ from it in h.
+
+    Where f < -1, the negatives at -1 are support vectors. If the candidate's h is wrong and not 1 at c_k = -1, all f
+    measured there are off by the same, the difference of the two log h/s. On a tail, f may itself be off by the same,
+    so that only the differences that known forms of h make are allowed.
     """
-    if got.equals(hypothesis):
+    if f.candidate.equals(other):
         return True
-    low = got.resolved & (loss.margin.value(Angle.from_cosine(c)) < -1)
-    if not (which.emphasises(loss) and low.any()):
+    low = f.candidate.usable & (f.loss.margin.value(Angle.from_cosine(f.targets)) < -1)
+    if not (which.emphasises(f.loss) and low.any()):
         return False
-    off, t = (got.value - hypothesis.value)[low], loss.emphasis.t
-    known = (t - 1, 1 - t, -1, (t - 1) * (1 - 1 / loss.s))
-    for lift in known if _angle(loss) else (float(np.clip(off[0], -2, 2)),):
-        if (np.abs(off - lift) <= got.error[low] + LOOSE).all():
-            return got.equals(hypothesis, ~low) is True
+    off = (f.candidate.value - other.value)[low]
+    for lift in _lifts_at_minus_one(f.loss) if _added_angle(f.loss) else [float(np.clip(off[0], -2, 2))]:
+        if (np.abs(off - lift) <= f.candidate.error[low] + SAME).all():
+            return f.candidate.equals(other, ~low) is True
     return False
 
 
-def _f_evidence(c: FloatArray, got: Reading, right: Reading, region: BoolArray) -> str:
-    """Return the reading in a region that is farthest from the paper's."""
-    seen = got.resolved & region
-    if not seen.any():
-        return "no target with a reading"
-    i = int(np.argmax(np.where(seen, np.abs(got.value - right.value), -1)))
-    return f"f({c[i]:.4g}) = {got.value[i]:.4f}; paper: {right.value[i]:.4f} (the farthest of {seen.sum()} targets)"
+def _lifts_at_minus_one(loss: SVXSoftmax) -> list[float]:
+    """Return by how much f comes out too large where the negatives at -1 are support vectors and h is wrong.
+
+    In this order: adaptive or no h in place of fixed; fixed in place of adaptive; t + 1 for t; s missing in h.
+    """
+    t = loss.emphasis.t
+    return [t - 1, 1 - t, -1, (t - 1) * (1 - 1 / loss.s)]
 
 
-def _unknown_f(loss: SVXSoftmax, c: FloatArray, f: FloatArray, right: FloatArray, evidence: str) -> Finding:
-    """Return what one parameter would have to be for f to be what it is, or that no known formula fits."""
-    if not len(f):
-        return Finding(F, "cannot be told", "no loss has digits: all are NaN, or lost in rounding", None)
-    for formula, name, solved, meant in _solved(loss, c, f):
-        kept = solved[np.isfinite(solved)]
-        same = len(kept) > 1 and np.ptp(kept) < 1e-3 * max(1.0, abs(float(kept.mean())))
-        if same and not abs(np.median(kept) - meant) < 1e-3:  # that one is no departure, wherever the departure is
-            return Finding(F, f"{formula} with {name} = {np.median(kept):.6g}", evidence, False)
-    return Finding(F, "no known formula", _samples(c[::4], f[::4], right[::4]), False)
+def _only_tail_differs(f: _MeasuredF) -> bool:
+    """Return whether f is the paper's where θ + m <= π, and measured beyond, where it is then another."""
+    has_tail = _added_angle(f.loss) > 0
+    return has_tail and f.candidate.equals(f.paper, ~f.beyond) is True and bool((f.candidate.usable & f.beyond).any())
 
 
-def _samples(c: FloatArray, f: FloatArray, right: FloatArray) -> str:
-    """Return f at some targets, beside the paper's."""
-    return "; ".join(f"f({x:.4g}) = {v:.4f}, paper: {w:.4f}" for x, v, w in zip(c, f, right, strict=True))
+# ---- what is concluded -----------------------------------------------------------------------------------------
 
 
-def _solved(loss: SVXSoftmax, c: FloatArray, f: FloatArray) -> list[tuple[str, str, FloatArray, float]]:
-    """Return formulas with one parameter, its name, what it is at each target, and what it is meant to be, or NaN."""
-    turned, m = np.where(c > 0, np.arccos(f) - np.arccos(c), np.nan), getattr(loss.margin, "m", np.nan)
-    by_cosine, by_angle = (m if isinstance(loss.margin, kind) else np.nan for kind in (AdditiveCosine, AdditiveAngle))
-    formulas = [("c_y - m", "m", c - f, by_cosine), ("cos(θ + m)", "m", turned, by_angle)]  # below 0, θ + m may pass π
-    if isinstance(loss.margin, MultiplicativeAngle):
-        psi = loss.margin.value(Angle.from_cosine(c))
-        formulas.append(("(λ c_y + ψ)/(1 + λ)", "λ", (psi - f) / (f - c), loss.margin.annealing))
-    return formulas
+def _findings(f: _MeasuredF, base: str | None) -> list[Finding]:
+    """Return the answer to each question about an f that is the deviation `base`."""
+    regions, everywhere = {TAIL: f.beyond, EASY: f.targets <= 0}, np.ones(len(f.targets), dtype=bool)
+    findings = []
+    for question in _questions(f.loss):
+        region = regions.get(question, everywhere)
+        if question == F and base is None:
+            findings.append(_unknown_f(f, f.evidence(region)))
+        else:
+            is_measured = bool((f.candidate.usable & region).any())
+            findings.append(_answer(f.loss, question, base, f.evidence(region), is_measured))
+    return findings
 
 
-# ---- a tail that no known loss has -----------------------------------------------------------------------------
+def _answer(loss: SVXSoftmax, question: str, base: str | None, evidence: str, is_measured: bool) -> Finding:
+    """Return the answer to one question; `is_measured` says whether f is known anywhere in the question's region."""
+    if base and QUESTION_OF[base] == question:
+        return known_deviation(question, base, evidence)
+    if is_measured and base is not None and (base == "" or QUESTION_OF[base] != F):
+        return Finding(question, _paper_formula(loss, question), evidence, True)
+    return Finding(question, "f differs already" if is_measured else "rounding hides f there", evidence, None)
 
 
-def _is_unknown_tail(loss: SVXSoftmax, c: FloatArray, got: Reading, right: Reading) -> bool:
-    """Return whether f is the paper's where θ + m <= π, and that alone."""
-    beyond = _beyond(loss, c)
-    return _angle(loss) > 0 and got.equals(right, ~beyond) is True and bool((got.resolved & beyond).any())
-
-
-def _with_unknown_tail(loss: SVXSoftmax, c: FloatArray, got: Reading, right: Reading) -> list[Finding]:
-    """Return the findings about an f that is the paper's but for its tail."""
-    beyond = got.resolved & _beyond(loss, c)
-    far, order = c[beyond], np.argsort(c[beyond])[[-1, 0]]
-    lift = loss.emphasis.t - 1 if loss.emphasis.form == "fixed" else 0.0  # of the negatives at -1, if f is below
-    f = got.value[beyond]
-    f = np.where(f + lift < -1, f + lift, f)
-    region = np.asarray(~_beyond(loss, c))
-    findings = [
-        Finding(F, _formula(loss, F), _f_evidence(c, got, right, region), True),
-        Finding(TAIL, _tail(far, f), _samples(far[order], f[order], right.value[beyond][order]), False),
-        Finding(EASY, _formula(loss, EASY), _f_evidence(c, got, right, region & (c <= 0)), True),
-    ]
-    label = Finding(LABEL, _formula(loss, LABEL), _f_evidence(c, got, right, region), True)
-    return [*findings, label] if which.masks_by_margin(loss) else findings
-
-
-def _tail(c: FloatArray, f: FloatArray) -> str:
-    """Return the tail as a constant, or as one below c_y, if it is either."""
-    if np.ptp(f) < 1e-3:
-        return f"f = {np.median(f):.4g} where θ + m > π"
-    if np.ptp(c - f) < 1e-3:
-        return f"f = c_y - {np.median(c - f):.4g} where θ + m > π"
-    return "no known formula"
-
-
-def _formula(loss: SVXSoftmax, question: str) -> str:
+def _paper_formula(loss: SVXSoftmax, question: str) -> str:
     """Return what the paper's loss does, in its symbols."""
     if question in (EASY, LABEL):
         return {EASY: "none: the margin is there for all c_y", LABEL: "never a support vector"}[question]
@@ -198,3 +204,72 @@ def _formula(loss: SVXSoftmax, question: str) -> str:
         case Combined():
             return "cos(m1 θ + m2) - m3"
     return "c_y" if not which.has_margin(loss) else "the margin asked for"
+
+
+# ---- an f that no known deviation has --------------------------------------------------------------------------
+
+
+class _OneParameter(NamedTuple):
+    """A formula of f with one parameter, and what it must be for the formula to give f at each target (T,).
+
+    `meant` is the value it has in the paper's loss, NaN if that loss has another formula.
+    """
+
+    formula: str
+    name: str
+    solved: FloatArray
+    meant: float
+
+
+def _unknown_f(f: _MeasuredF, evidence: str) -> Finding:
+    """Return the formula and the parameter with which it gives f at all targets, or that there is none."""
+    measured = np.flatnonzero(f.candidate.usable)
+    if not len(measured):
+        return unanswered(F, "every loss is NaN, or rounding hides f")
+    for fit in _fits(f.loss, f.targets[measured], f.candidate.value[measured]):
+        known = fit.solved[np.isfinite(fit.solved)]
+        is_one = len(known) > 1 and np.ptp(known) < ONE_VALUE * max(1.0, abs(float(known.mean())))
+        # The value that was meant is no departure: then f departs where this parameter could not be solved for.
+        if is_one and not abs(np.median(known) - fit.meant) < ONE_VALUE:
+            return Finding(F, f"{fit.formula} with {fit.name} = {np.median(known):.6g}", evidence, False)
+    return Finding(F, "no known formula", f.samples(measured[::4]), False)
+
+
+def _fits(loss: SVXSoftmax, c: FloatArray, f: FloatArray) -> Iterator[_OneParameter]:
+    """Yield each formula with one parameter, solved for that parameter at targets c with these f."""
+    m = getattr(loss.margin, "m", np.nan)
+    yield _OneParameter("c_y - m", "m", c - f, m if isinstance(loss.margin, AdditiveCosine) else np.nan)
+    angle = np.where(c > 0, np.arccos(f) - np.arccos(c), np.nan)  # for c <= 0, θ + m may pass π
+    yield _OneParameter("cos(θ + m)", "m", angle, m if isinstance(loss.margin, AdditiveAngle) else np.nan)
+    if isinstance(loss.margin, MultiplicativeAngle):
+        psi = loss.margin.value(Angle.from_cosine(c))
+        yield _OneParameter("(λ c_y + ψ)/(1 + λ)", "λ", (psi - f) / (f - c), loss.margin.annealing)
+
+
+def _findings_of_unknown_tail(f: _MeasuredF) -> list[Finding]:
+    """Return the findings about an f that is the paper's but for its tail, which no known deviation has."""
+    tail = np.flatnonzero(f.candidate.usable & f.beyond)
+    lift = f.loss.emphasis.t - 1 if f.loss.emphasis.form == "fixed" else 0.0  # of the negatives at -1, where f < -1
+    value = f.candidate.value.copy()
+    value[tail] = np.where(value[tail] + lift < -1, value[tail] + lift, value[tail])
+    corrected = f._replace(candidate=f.candidate._replace(value=value))
+    ends = tail[np.argsort(f.targets[tail])[[-1, 0]]]
+    regions = {F: ~f.beyond, EASY: ~f.beyond & (f.targets <= 0), LABEL: ~f.beyond}
+    findings = []
+    for question in _questions(f.loss):
+        if question == TAIL:
+            formula = _tail_formula(f.targets[tail], value[tail])
+            findings.append(Finding(TAIL, formula, corrected.samples(ends), False))
+        else:
+            evidence = f.evidence(regions[question])
+            findings.append(Finding(question, _paper_formula(f.loss, question), evidence, True))
+    return findings
+
+
+def _tail_formula(c: FloatArray, f: FloatArray) -> str:
+    """Return a tail as a constant, or as c_y less a constant, if it is either at all targets c."""
+    if np.ptp(f) < ONE_VALUE:
+        return f"f = {np.median(f):.4g} where θ + m > π"
+    if np.ptp(c - f) < ONE_VALUE:
+        return f"f = c_y - {np.median(c - f):.4g} where θ + m > π"
+    return "no known formula"

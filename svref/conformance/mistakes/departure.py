@@ -1,12 +1,12 @@
-"""Where a wrong candidate departs first, in the order in which a loss is computed.
+"""The first step at which a wrong candidate departs from the right loss, in the order of computation.
 
-Three sources, the best first: quantities on the way that the candidate returns by name; those of the loss that the
-diagnosis says it computes; and the outputs themselves.
+The candidate's steps come from one of three places. The best are the steps that it returns by name. Next are those
+of the loss that it was found to compute. If there is neither, only its outputs are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,33 +15,33 @@ from numpy.typing import NDArray
 
 from svref.arrays import BoolArray, FloatArray
 from svref.conformance.candidates.call import GRADIENTS, STAGES
-from svref.conformance.mistakes.explanations import Diagnosis
+from svref.conformance.mistakes.explanations import Explanation
+from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.trial import Trial
-from svref.engine import kernels
 from svref.judging import condition
+from svref.judging.figures import figures
 from svref.judging.formats import format_of
-from svref.step import Step
+from svref.reference import Step
 
 ORDER = (*STAGES, "loss", *GRADIENTS["cosine"], *GRADIENTS["head"])
-Values = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Departure:
-    """The first quantity that is not what it should be.
+    """The first number that is not what it should be.
 
     Parameters
     ----------
     stage : str
-        "cosines", "margin_cosine", "mask", "relative_logits", "loss" or a gradient.
+        One of `ORDER`: "cosines", "margin_cosine", "mask", "relative_logits", "loss" or a gradient.
     case : str
         The case's id.
     index : tuple of int
         The element.
     target_cosine : float
-        The row's c_y; NaN in gradients by weights, which have no row.
+        c_y of the row; NaN in gradients by weights, which have no row.
     got, expected : float
-        The value, of the candidate or of the loss it was found to compute, and the right one.
+        The number that the candidate returned, or that the loss it was found to compute has there; and the right one.
     """
 
     stage: str
@@ -52,43 +52,51 @@ class Departure:
     expected: float
 
 
-def first_departure(trials: Sequence[Trial], diagnosis: Sequence[Diagnosis]) -> Departure | None:
-    """Return where the failing cases depart first; None if nothing fails."""
-    found = [d for t in trials if t.failed for d in [_departure(t, diagnosis)] if d is not None]
-    return min(found, key=lambda d: ORDER.index(d.stage), default=None)
+def first_departure(trials: Sequence[Trial], explanations: Sequence[Explanation]) -> Departure | None:
+    """Return the earliest departure of all failing cases; None if nothing fails."""
+    complete = bool(explanations) and explanations[0].diagnosis.complete
+    hypothesis = explanations[0].hypothesis if complete else None
+    departures = [_departure(trial, hypothesis) for trial in trials if trial.failed]
+    return min((d for d in departures if d is not None), key=lambda d: ORDER.index(d.stage), default=None)
 
 
-def _departure(trial: Trial, diagnosis: Sequence[Diagnosis]) -> Departure | None:
-    step = trial.step()
-    returned = {} if trial.answer is None else dict(trial.answer.stages)
-    found = diagnosis[0].hypothesis if diagnosis and diagnosis[0].complete else None
-    if not returned and found is not None and found.loss is not None:
-        returned = _on_the_way(trial.step(found.loss(trial)))
-    right, widths = _on_the_way(step), _widths(step, trial)
+def _departure(trial: Trial, hypothesis: Hypothesis | None) -> Departure | None:
+    """Return the first departure of one case."""
+    right = trial.step()
+    returned, expected, widths = _returned_stages(trial, hypothesis), _stages(right), _widths(right, trial)
     for name in STAGES:
         if name in returned:
-            wrong = _wrong(np.asarray(returned[name], np.float64), right[name].astype(np.float64), widths[name])
+            got, exact = returned[name].astype(np.float64), expected[name].astype(np.float64)
+            wrong = _wrong(got, exact, widths[name])
             if wrong.any():
-                return _at(name, trial, step, wrong, returned[name], right[name])
-    return _of_outputs(trial, step)
-
-
-def _of_outputs(trial: Trial, step: Step) -> Departure | None:
+                return _departure_at(name, trial, right, wrong, got, exact)
     for quantity in trial.judgement.quantities:
         if quantity.wrong.any():
-            return _at(quantity.name, trial, step, quantity.wrong, quantity.got, quantity.expected)
+            return _departure_at(quantity.name, trial, right, quantity.wrong, quantity.got, quantity.expected)
     return None
 
 
-def _at(name: str, trial: Trial, step: Step, wrong: BoolArray, got: NDArray[Any], expected: NDArray[Any]) -> Departure:
+def _returned_stages(trial: Trial, hypothesis: Hypothesis | None) -> dict[str, NDArray[Any]]:
+    """Return the candidate's steps, or those of the loss that it was found to compute; {} if there are neither."""
+    returned = {} if trial.answer is None else trial.answer.stages
+    loss = None if hypothesis is None else hypothesis.computation.loss(trial)
+    if returned or loss is None:
+        return {name: np.asarray(values) for name, values in returned.items()}
+    return _stages(trial.step(loss))
+
+
+def _departure_at(
+    name: str, trial: Trial, right: Step, wrong: BoolArray, got: FloatArray, expected: FloatArray
+) -> Departure:
+    """Return the departure at the first wrong element of a step or an output."""
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    of_row = index and name != "grad_weights"
-    cosine = float(step.angle.cosine[index[0]]) if of_row else float("nan")
+    has_row = bool(index) and name != "grad_weights"
+    cosine = float(right.angle.cosine[index[0]]) if has_row else float("nan")
     return Departure(name, trial.id, index, cosine, float(got[index]), float(expected[index]))
 
 
-def _on_the_way(step: Step) -> dict[str, NDArray[Any]]:
-    """Return the quantities of a step by the names of `STAGES`."""
+def _stages(step: Step) -> dict[str, NDArray[Any]]:
+    """Return the steps of a loss by the names of `STAGES`."""
     return {
         "cosines": step.cosines,
         "margin_cosine": step.margin_cosine,
@@ -98,24 +106,27 @@ def _on_the_way(step: Step) -> dict[str, NDArray[Any]]:
 
 
 def _widths(step: Step, trial: Trial) -> dict[str, FloatArray]:
-    """Return how far rounding may carry each quantity on the way; a mask may differ where it is undecided."""
+    """Return how far rounding may carry each step of the loss.
+
+    A mask may differ where rounding decides it, and in the label's column, which no loss reads. The relative logits
+    are compared in the other elements.
+    """
     u = 8 * format_of(trial.compute).unit_roundoff
-    fs = step.margin.figures(step.angle, u / 8).value
+    fs = figures(step.margin, step.angle, u / 8).value
     near, _ = condition.undecided(step, trial.compute)
     reach = np.sqrt(trial.arrays[0].shape[-1]) if trial.level == "head" else 0.0
     widest = step.s * step.emphasis.t * (2 + np.abs(step.margin_cosine) + fs)
-    own = np.zeros_like(step.cosines, dtype=np.float64)
-    own[kernels.own_entries(step.labels, slice(0, step.cosines.shape[1]))] = (
-        np.inf
-    )  # a label's column may hold anything
+    unread = np.zeros_like(step.cosines, dtype=np.float64)
+    unread[step.own] = np.inf
     return {
         "cosines": np.full(step.cosines.shape, u * (1 + reach)),
         "margin_cosine": u * (1 + reach + fs),
-        "mask": np.where(near, 1.0, 0.5) + own,
-        "relative_logits": np.where(near, np.inf, (u * (1 + reach) * widest)[:, None]) + own,
+        "mask": np.where(near, 1.0, 0.5) + unread,
+        "relative_logits": np.where(near, np.inf, (u * (1 + reach) * widest)[:, None]) + unread,
     }
 
 
-def _wrong(got: FloatArray, right: FloatArray, width: FloatArray) -> BoolArray:
+def _wrong(got: FloatArray, expected: FloatArray, width: FloatArray) -> BoolArray:
+    """Return where a number is farther from the right one than its width; NaN is wrong, equal infinities are right."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(~((np.abs(got - right) <= width) | (got == right)))
+        return np.asarray(~((np.abs(got - expected) <= width) | (got == expected)))

@@ -1,14 +1,14 @@
-"""Which mistake is it? Every hypothesis is held against every case, the passing ones too."""
+"""Which known mistake explains the failures? Every hypothesis is tried on every case, also on those that pass."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
-
-from svref.conformance.mistakes.guesses import losing, narrowed, pairs, singles
+from svref.conformance.mistakes.computations import forget_results
+from svref.conformance.mistakes.guesses import losing, narrowed_changes, pairs, singles
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import DOWNCAST
 from svref.conformance.trial import Trial
@@ -19,20 +19,20 @@ from svref.variants import Variant
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A deviation that explains failures.
+    """A known mistake that explains failures.
 
     Parameters
     ----------
     name, formula, effect : str
-        The deviation, or a pair "one with another".
+        The mistake, or a pair of them as "one with another".
     seen : tuple of str
         Where it was seen in public.
     matched, failing : int
-        How many of the failing cases it explains.
+        How many of the failing cases it explains, and how many there are.
     contradicted : int
-        How many passing cases are not what it says.
+        How many passing cases would fail if the candidate made this mistake.
     dialects : tuple of str
-        Public code that computes it on purpose, by the names of `DIALECTS`.
+        Public code that computes the same on purpose, by the names of `DIALECTS`.
     """
 
     name: str
@@ -43,7 +43,6 @@ class Diagnosis:
     failing: int
     contradicted: int = 0
     dialects: tuple[str, ...] = ()
-    hypothesis: Hypothesis | None = field(repr=False, compare=False, default=None)
 
     @property
     def complete(self) -> bool:
@@ -51,71 +50,97 @@ class Diagnosis:
         return self.matched == self.failing and not self.contradicted
 
 
-def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Diagnosis, ...]:
+class Explanation(NamedTuple):
+    """A hypothesis that explains failures, and what a report says of it."""
+
+    hypothesis: Hypothesis
+    diagnosis: Diagnosis
+
+
+def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Explanation, ...]:
     """Return the hypotheses that explain every failing case and contradict no passing one, best first.
 
-    Single ones come before pairs, and those before what also loses numbers: each is tried only if none before
-    explains all. If none does, the one that explains most, and more than half, is returned alone, incomplete.
+    Single mistakes are tried first, then pairs, then any with lost numbers; each group only if nothing before it
+    explains all. If nothing does, the single mistake that explains most is returned, if that is more than half.
     """
     failing = [t for t in trials if t.failed]
     passing = [t for t in trials if not t.failed]
     if not failing:
         return ()
     known = list(singles(entry))
-    for hypotheses in (known, pairs(), losing(known), losing(narrowed())):
-        found = [h for h in hypotheses if _complete(h, failing, passing)]
-        if found:
-            return tuple(_diagnosis(h, len(failing), 0, failing, entry) for h in found)
-    return _closest(known, failing, passing, entry)
+    try:
+        for hypotheses in (known, pairs(), losing(known), losing(narrowed_changes())):
+            complete = [h for h in hypotheses if _explains_all(h, failing, passing)]
+            if complete:
+                return tuple(_explanation(h, len(failing), 0, failing, entry) for h in complete)
+        return _closest(known, failing, passing, entry)
+    finally:
+        forget_results()
 
 
-def _complete(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:
-    """Return whether a hypothesis explains all; most are refuted by the first case."""
-    if not all(hypothesis.explains(t) for t in failing) or any(hypothesis.contradicted(t) for t in passing):
-        return False
-    if not hypothesis.may_tell(failing):
-        return False
-    return hypothesis.base is None or hypothesis.base.matters(failing)
+def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:
+    """Return whether a hypothesis explains all failing cases and contradicts no passing one.
+
+    The first failing case refutes nearly every hypothesis.
+    """
+    return (
+        all(hypothesis.explains(trial) for trial in failing)
+        and not any(hypothesis.contradicted(trial) for trial in passing)
+        and hypothesis.computation.supported(failing)
+    )
 
 
 def _closest(
     known: Sequence[Hypothesis], failing: Sequence[Trial], passing: Sequence[Trial], entry: Variant | None
-) -> tuple[Diagnosis, ...]:
-    """Return the hypothesis that explains most failing cases, if those are more than half of them.
+) -> tuple[Explanation, ...]:
+    """Return the single mistake that explains most failing cases, if it explains more than half of them.
 
-    None that contradicts more cases than it explains, and no number format, which excuses any small error.
+    Number formats are left out, as they excuse any small error. A mistake that contradicts more cases than it
+    explains is not returned.
     """
-    known = [h for h in known if not h.name.startswith(DOWNCAST)]
-    matched = [sum(h.explains(trial) for trial in failing) if h.may_tell(failing) else 0 for h in known]
-    best = int(np.argmax(matched))
-    against = sum(known[best].contradicted(trial) for trial in passing)
-    if 2 * matched[best] <= len(failing) or against > matched[best]:
+    counts = [(_explained_if_most(h, failing), h) for h in known if not h.name.startswith(DOWNCAST)]
+    matched, best = max(counts, key=lambda pair: pair[0])
+    contradicted = sum(best.contradicted(trial) for trial in passing) if matched else 0
+    if not matched or contradicted > matched:
         return ()
-    return (_diagnosis(known[best], matched[best], against, failing, entry),)
+    return (_explanation(best, matched, contradicted, failing, entry),)
 
 
-def _diagnosis(
-    h: Hypothesis, matched: int, contradicted: int, failing: Sequence[Trial], entry: Variant | None
-) -> Diagnosis:
-    dialects = _dialects(h, failing, entry)
-    return Diagnosis(h.name, h.formula, h.effect, h.seen, matched, len(failing), contradicted, dialects, h)
+def _explained_if_most(hypothesis: Hypothesis, failing: Sequence[Trial]) -> int:
+    """Return how many failing cases a hypothesis explains; 0 as soon as they cannot be more than half."""
+    if not hypothesis.computation.supported(failing):
+        return 0
+    missed = 0
+    for trial in failing:
+        missed += not hypothesis.explains(trial)
+        if 2 * missed >= len(failing):
+            return 0
+    return len(failing) - missed
+
+
+def _explanation(
+    hypothesis: Hypothesis, matched: int, contradicted: int, failing: Sequence[Trial], entry: Variant | None
+) -> Explanation:
+    h, dialects = hypothesis, _dialects(hypothesis, failing, entry)
+    diagnosis = Diagnosis(h.name, h.formula, h.effect, h.seen, matched, len(failing), contradicted, dialects)
+    return Explanation(h, diagnosis)
 
 
 def _dialects(hypothesis: Hypothesis, failing: Sequence[Trial], entry: Variant | None) -> tuple[str, ...]:
-    """Return the dialects whose loss is the hypothesis's in every failing case, or is where they count t."""
-    change = hypothesis.loss
-    if change is None or entry is None or any(not t.parameters for t in failing):
+    """Return the dialects that compute the loss of a hypothesis in every failing case."""
+    losses = [hypothesis.computation.loss(trial) for trial in failing]
+    if entry is None or None in losses or any(not trial.parameters for trial in failing):
         return ()
-    wanted = [(dict(t.parameters), change(t)) for t in failing]
+    cases = [(dict(trial.parameters), loss) for trial, loss in zip(failing, losses, strict=True)]
     names = [d.name for d in DIALECTS.values() if entry.name in d.losses]
-    return tuple(n for n in names if all(_speaks(DIALECTS[n], entry.name, p, loss) for p, loss in wanted))
+    return tuple(n for n in names if all(_computes(DIALECTS[n], entry.name, p, loss) for p, loss in cases))
 
 
-def _speaks(dialect: Dialect, variant: str, given: dict[str, float], loss: SVXSoftmax) -> bool:
-    """Return whether public code computes a loss, given the paper's parameters or taking their t for its t - 1."""
+def _computes(dialect: Dialect, variant: str, given: dict[str, float], loss: SVXSoftmax | None) -> bool:
+    """Return whether public code computes a loss: from the paper's parameters or taking t for its own t - 1."""
     if dialect.loss(variant, **given) == loss:
         return True
     meant = {name: value + (name == "t") for name, value in given.items()}
-    took = dialect.parameters(variant, meant)
-    counts_so = "t" in given and all(math.isclose(took[name], given[name]) for name in given)
-    return counts_so and dialect.loss(variant, **meant) == loss
+    taken = dialect.parameters(variant, meant)
+    counts_from_0 = "t" in given and all(math.isclose(taken[name], given[name]) for name in given)
+    return counts_from_0 and dialect.loss(variant, **meant) == loss

@@ -1,80 +1,153 @@
-"""What a wrong candidate may be computing, from the simple to the combined.
+"""Every hypothesis that is tried, from the simple to the combined.
 
-singles   every known deviation, the slips of a variant's parameters, and mistakes of some size
-pairs     another loss, computed with another mistake
-losing    any of these, and numbers that overflow or a slope that is infinite beside
+singles   every known deviation; the slips of a variant's parameters; mistakes of some size
+pairs     another loss, computed with a second mistake
+losing    any of these, and numbers that are lost besides to an overflow or to an infinite slope
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from svref.conformance.mistakes.hypothesis import (
+import numpy as np
+
+from svref.conformance.mistakes.computations import (
     Change,
-    Hypothesis,
-    change_of,
-    losing_too,
-    of_change,
-    of_deviation,
-    of_run,
-    told,
+    Computation,
+    LostNumbers,
+    NarrowerFormat,
+    OtherLoss,
+    WrongComputation,
 )
-from svref.conformance.mistakes.sizes import ANNEALED, ANY_SHARE, DOWNCAST, annealed, clamps_in_float32, fitted, narrow
-from svref.conformance.mistakes.slips import slips
+from svref.conformance.mistakes.hypothesis import Hypothesis
+from svref.conformance.mistakes.sizes import ANNEALING, DOWNCAST, annealed, clamps_in_float32, sized
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
-LOSING = (  # what loses numbers in some rows, and leaves the others alone; float64 first, which float32 refutes
+LOSING = (  # deviations that lose numbers in some rows; float64 first, as float32 loses all that float64 does and more
     "sine-of-whole-row",
     "no-max-subtraction-float64",
     "no-max-subtraction",
     "no-max-subtraction-quotient-float64",
     "no-max-subtraction-quotient",
 )
+NEUTRAL = {"m1": 1.0, "m2": 0.0, "m3": 0.0}  # values that switch a parameter off; for other margins that is a deviation
+
+Parameters = dict[str, float]
 
 
 def singles(entry: Variant | None) -> Iterator[Hypothesis]:
     """Yield every known deviation, the slips of a variant's parameters, and mistakes of some size."""
-    yield from (of_deviation(d) for d in DEVIATIONS.values() if not d.name.startswith(DOWNCAST))
+    yield from (_single(d) for d in DEVIATIONS.values() if not d.name.startswith(DOWNCAST))
     yield from () if entry is None else slips(entry)
-    yield from fitted()
+    yield from sized()
 
 
 def pairs() -> Iterator[Hypothesis]:
-    """Yield another loss computed with another mistake, the digits of float32 among them."""
+    """Yield another loss, computed with a second mistake: another change, a wrong computation, or float32."""
     changes = [d for d in DEVIATIONS.values() if d.change is not None]
     for first, second in itertools.combinations(sorted(changes, key=lambda d: d.name), 2):
-        yield replace(of_change(first.name, first, _both(first, second)), **told(first, second))
-    runs = [d for d in DEVIATIONS.values() if d.change is None and not d.name.startswith(DOWNCAST)]
-    annealing = replace(DEVIATIONS["annealing-left-on"], name=ANNEALED, formula=ANY_SHARE)
-    for first, change in [*((d, change_of(d)) for d in changes), (annealing, annealed)]:
-        for second in (*runs, *clamps_in_float32()):
-            yield replace(of_run(second, change), **told(first, second))
-    yield from narrowed()
+        yield _combined(first, second, OtherLoss(_one_after_the_other(first, second)))
+    deviations = [d for d in DEVIATIONS.values() if d.change is None and not d.name.startswith(DOWNCAST)]
+    for first, change in [*((d, _change_of(d)) for d in changes), (ANNEALING, annealed)]:
+        for second in (*deviations, *clamps_in_float32()):
+            yield _combined(first, second, WrongComputation(second, change))
+    yield from narrowed_changes()
 
 
-def narrowed() -> Iterator[Hypothesis]:
-    """Yield another loss, computed in the digits of float32."""
-    digits = DEVIATIONS[f"{DOWNCAST}-float32"]
+def narrowed_changes() -> Iterator[Hypothesis]:
+    """Yield another loss, computed in float32."""
+    float32 = DEVIATIONS[f"{DOWNCAST}-float32"]
     for first in DEVIATIONS.values():
         if first.change is not None:
-            yield replace(narrow("float32", change_of(first)), **told(first, digits))
+            yield _combined(first, float32, NarrowerFormat("float32", _change_of(first)))
 
 
 def losing(hypotheses: Iterable[Hypothesis]) -> Iterator[Hypothesis]:
-    """Yield hypotheses with numbers that are lost besides, to an overflow or to an infinite slope."""
+    """Yield each hypothesis with each of the deviations that lose numbers."""
     for hypothesis in hypotheses:
         if hypothesis.name not in LOSING:
-            yield from (losing_too(hypothesis, DEVIATIONS[name]) for name in LOSING)
+            for overflow in (DEVIATIONS[name] for name in LOSING):
+                yield _combined(hypothesis, overflow, LostNumbers(hypothesis.computation, overflow))
 
 
-def _both(first: Deviation, second: Deviation) -> Change:
+def slips(entry: Variant) -> Iterator[Hypothesis]:
+    """Yield a variant with parameters that are not those it was given: ignored, rounded, or swapped."""
+    for name, default in entry.parameters.items():
+        yield _slip(entry, f"{name}-is-its-default", f"{name} := {default:g}", _with({name: default}))
+    for name in (name for name, default in entry.parameters.items() if type(default) is float):
+        yield _slip(entry, f"{name}-in-float32", f"{name} := float32({name})", _rounded(name))
+    yield _slip(entry, "s-is-1", "s := 1", _with({"s": 1.0}))
+    if len(entry.parameters) > 1:
+        formula = ", ".join(f"{name} := {default:g}" for name, default in entry.parameters.items())
+        yield _slip(entry, "all-are-defaults", formula, _with(entry.parameters))
+    reals = [name for name, default in entry.parameters.items() if type(default) is float and name != "s"]
+    for one, other in itertools.combinations(reals, 2):
+        yield _slip(entry, f"{one}-and-{other}-swapped", f"{one} := {other}, {other} := {one}", _swapped(one, other))
+    neutral = [name for name in entry.parameters if name in NEUTRAL]
+    for names in (*itertools.combinations(neutral, 1), *itertools.combinations(neutral, 2)):
+        off = {name: NEUTRAL[name] for name in names}
+        formula = ", ".join(f"{name} := {value:g}" for name, value in off.items())
+        yield _slip(entry, f"{'-and-'.join(names)}-ignored", formula, _with(off))
+
+
+def _slip(entry: Variant, name: str, formula: str, slipped: Callable[[Parameters], Parameters]) -> Hypothesis:
+    """Return the hypothesis that the variant is computed with other parameters."""
+
     def change(trial: Trial) -> SVXSoftmax:
-        loss = change_of(first)(trial)
+        given = dict(trial.parameters)
+        if not given or entry.factory(**given) != trial.loss:
+            return trial.loss  # plain arrays have no parameters, and a dialect counts them in its own way
+        return entry.factory(**slipped(given))
+
+    effect = "A parameter is not what it was given as."
+    return Hypothesis(name, formula, effect, ("a common slip",), OtherLoss(change))
+
+
+def _with(values: Mapping[str, float]) -> Callable[[Parameters], Parameters]:
+    return lambda given: {**given, **values}
+
+
+def _rounded(name: str) -> Callable[[Parameters], Parameters]:
+    return lambda given: {**given, name: float(np.float32(given[name]))}
+
+
+def _swapped(one: str, other: str) -> Callable[[Parameters], Parameters]:
+    return lambda given: {**given, one: given[other], other: given[one]}
+
+
+def _single(deviation: Deviation) -> Hypothesis:
+    """Return the hypothesis of one entry of the registry."""
+    other_loss = deviation.change is not None
+    computation: Computation = OtherLoss(_change_of(deviation)) if other_loss else WrongComputation(deviation)
+    return Hypothesis(deviation.name, deviation.formula, deviation.effect, deviation.seen, computation)
+
+
+def _combined(first: Hypothesis | Deviation, second: Deviation, computation: Computation) -> Hypothesis:
+    """Return the hypothesis of two mistakes at once."""
+    return Hypothesis(
+        name=f"{first.name} with {second.name}",
+        formula=f"{first.formula}; {second.formula}",
+        effect=f"{first.effect} {second.effect}",
+        seen=tuple(dict.fromkeys(first.seen + second.seen)),
+        computation=computation,
+    )
+
+
+def _change_of(deviation: Deviation) -> Change:
+    """Return the change of a deviation that is another loss."""
+    change = deviation.change
+    return lambda trial: trial.loss if change is None else change(trial.loss)
+
+
+def _one_after_the_other(first: Deviation, second: Deviation) -> Change:
+    """Return the change of one deviation after that of another."""
+
+    def change(trial: Trial) -> SVXSoftmax:
+        loss = _change_of(first)(trial)
         return loss if second.change is None else second.change(loss)
 
     return change

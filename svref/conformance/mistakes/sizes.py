@@ -1,95 +1,137 @@
-"""Mistakes with a size: an annealing, an epsilon, a clamp, a number format; the size is tried, or fitted to a row."""
+"""Mistakes that have a size: an annealing, an ε, a clamp, a number format.
+
+The sizes that public code uses are tried one by one. A size that nobody uses is fitted to one row of each case.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from svref.arrays import FloatArray
-from svref.conformance.mistakes.hypothesis import Change, Hypothesis, of_change, of_loss, of_run
+from svref.conformance.mistakes.computations import (
+    Change,
+    FittedSize,
+    NarrowerFormat,
+    OtherLoss,
+    WrongComputation,
+    remembered,
+    unchanged,
+)
+from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
 from svref.deviations.backward import CLAMP, clamped
 from svref.deviations.heads import NORM_EPS, with_norm_eps
 from svref.deviations.logits import CosineRun
-from svref.deviations.normalisation import through
+from svref.deviations.normalisation import head_around
 from svref.deviations.results import with_eps
-from svref.judging.formats import FORMATS, format_of
-from svref.judging.judge import Expected
+from svref.judging.formats import FORMATS
 from svref.loss import SVXSoftmax
 from svref.margins import MultiplicativeAngle
 
-ANNEALED = "annealing-left-on(any λ)"
-ANY_SHARE = "f = (λ c_y + ψ)/(1 + λ)"
-EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)
-NORM_EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
-EDGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
-HALF = 20  # digits; formats with fewer excuse any number, so that the losses must show them
-DOWNCAST = "precision-downcast"
-TOLD = 8.0  # times the tolerance, since the row that tells a size has an error of its own
-ROUNDED = 1 / 64  # of the tolerance: rounding comes as near as that somewhere; what stays below is a smaller error
-SHOWN = 0.5  # of the elements that a narrower format does not hold; a few wrong ones are another mistake
+EPSILONS = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30)  # in a logarithm
+NORM_EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)  # in a length
+EDGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # the distance of a clamp from ±1
+DOWNCAST = "precision-downcast"  # the names of all hypotheses of a number format begin with this
+WIDER = 8.0  # times the tolerance: the row that an annealing is fitted to has an error of its own
+BISECTIONS = 60  # of a share between 0 and 1: more than a float64 has digits
+MOST_ANNEALED = 2.0**52  # a λ so large that f = c in float64, without any margin
 
 
-def fitted() -> Iterator[Hypothesis]:
-    """Yield every mistake of which the size is not known."""
-    yield _any_annealing()
+def sized() -> Iterator[Hypothesis]:
+    """Yield every mistake that has a size, in the usual sizes and in a fitted one."""
+    yield _described(ANNEALING, ANNEALING.name, FittedSize(_fitted_annealing, WIDER))
     for eps in EPSILONS:
-        yield _sized(DEVIATIONS["eps-in-log"], f"{eps:g}", f"L = -log(p_y + {eps:g})", with_eps(eps))
-    yield _any_eps()
+        yield _with_size_on_cosines(DEVIATIONS["eps-in-log"], f"{eps:g}", f"L = -log(p_y + {eps:g})", with_eps(eps))
+    yield _described(_ANY_EPS, _ANY_EPS.name, FittedSize(_fitted_eps))
     yield from _clamps("clamp-kills-gradient", "c")
     yield from _clamps("clamp-of-target-kills-gradient", "c_y")
     yield from _norms()
-    yield from (narrow(name) for name in FORMATS if name != "float64")
+    yield from (narrowed(name) for name in FORMATS if name != "float64")
+
+
+def narrowed(name: str, change: Change = unchanged) -> Hypothesis:
+    """Return the hypothesis that a loss is computed in a narrower format."""
+    about = replace(DEVIATIONS[f"{DOWNCAST}-float32"], formula=f"c := {name}(c)")
+    return _described(about, f"{DOWNCAST}-{name}", NarrowerFormat(name, change))
 
 
 def clamps_in_float32() -> Iterator[Deviation]:
-    """Yield the clamps of the registry at the number of float32 that theirs rounds to."""
+    """Yield the clamps of the registry, with the edge rounded to float32."""
     for name, of_target in (("clamp-kills-gradient", False), ("clamp-of-target-kills-gradient", True)):
         run = clamped(float(np.float32(CLAMP)), of_target)
-        yield replace(DEVIATIONS[name], name=f"{name}(1e-07 in float32)", on_cosines=run, on_head=through(run))
+        yield replace(DEVIATIONS[name], name=f"{name}(1e-07 in float32)", on_cosines=run, on_head=head_around(run))
 
 
 def _clamps(name: str, c: str) -> Iterator[Hypothesis]:
-    """Yield clamps at every usual distance from ±1, and at the number of float32 that it rounds to."""
+    """Yield clamps at every usual edge, and at the same edge rounded to float32."""
     for edge in EDGES:
         formula = f"{c} := clip({c}, -1 + {edge:g}, 1 - {edge:g}), ∂{c}/∂{c} = 0 beyond"
         for size, end in ((f"{edge:g}", 1 - edge), (f"{edge:g} in float32", float(np.float32(1 - edge)))):
-            if end != CLAMP:  # that is the registry's
-                yield _sized(DEVIATIONS[name], size, formula, clamped(end, of_target=c == "c_y"))
+            if end != CLAMP:  # the registry has that one
+                yield _with_size_on_cosines(DEVIATIONS[name], size, formula, clamped(end, of_target=c == "c_y"))
 
 
 def _norms() -> Iterator[Hypothesis]:
     """Yield lengths with every usual ε, added to the length or under the root."""
     about = DEVIATIONS["eps-in-norm"]
     for eps in NORM_EPSILONS:
-        if eps != NORM_EPS:  # that is the registry's
+        if eps != NORM_EPS:  # the registry has that one
             formula = f"x̂ = x/(|x| + {eps:g}), ŵ_k = w_k/(|w_k| + {eps:g})"
-            yield _named(replace(about, on_head=with_norm_eps(eps)), f"{eps:g}", formula)
+            yield _with_size(replace(about, formula=formula, on_head=with_norm_eps(eps)), f"{eps:g}")
         formula = f"x̂ = x/sqrt(|x|² + {eps:g}), ŵ_k = w_k/sqrt(|w_k|² + {eps:g})"
-        yield _named(replace(about, on_head=with_norm_eps(eps, under_root=True)), f"{eps:g} under the root", formula)
+        run = with_norm_eps(eps, under_root=True)
+        yield _with_size(replace(about, formula=formula, on_head=run), f"{eps:g} under the root")
 
 
-def _any_annealing() -> Hypothesis:
-    """Return the hypothesis of the annealing that one row tells; it is told in as many digits as the row has."""
-    known = of_change(ANNEALED, replace(DEVIATIONS["annealing-left-on"], formula=ANY_SHARE), annealed)
-
-    def expects(trial: Trial) -> Expected | None:
-        expected = known.expects(trial)
-        if expected is None:
-            return None
-        ways = [tuple(replace(right, tolerance=TOLD * right.tolerance) for right in way) for way in expected.ways]
-        return replace(expected, ways=tuple(ways))
-
-    return replace(known, expects=expects, fits=True)
+def _with_size_on_cosines(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
+    """Return the hypothesis of a deviation on cosines with another size."""
+    return _with_size(replace(about, formula=formula, on_cosines=run, on_head=head_around(run)), size)
 
 
+def _with_size(deviation: Deviation, size: str) -> Hypothesis:
+    """Return the hypothesis of a wrong computation, with its size in the name."""
+    return _described(deviation, f"{deviation.name}({size})", WrongComputation(deviation))
+
+
+def _described(about: Deviation, name: str, computation: FittedSize | NarrowerFormat | WrongComputation) -> Hypothesis:
+    """Return a hypothesis with the formula, the effect and the places of a deviation."""
+    return Hypothesis(name, about.formula, about.effect, about.seen, computation)
+
+
+# ---- the two sizes that are fitted ------------------------------------------------------------------------------
+
+ANNEALING = replace(DEVIATIONS["annealing-left-on"], name="annealing-left-on(any λ)", formula="f = (λ c_y + ψ)/(1 + λ)")
+_ANY_EPS = replace(DEVIATIONS["eps-in-log"], name="eps-in-log(any ε)", formula="L = -log(p_y + ε)")
+
+
+def _fitted_eps(trial: Trial) -> WrongComputation | None:
+    """Return the loss -log(p_y + ε) with the ε that fits the row whose loss is most wrong; None where no ε > 0 does."""
+    if trial.level == "head" or trial.factor is not None:
+        return None
+    right = trial.expected.ways[0][0].value
+    away = np.abs(trial.outputs["loss"] - right)
+    b = int(np.argmax(np.where(np.isfinite(away), away, -1.0)))
+    eps = float(np.exp(-trial.outputs["loss"][b]) - np.exp(-right[b]))
+    run = with_eps(eps)
+    return WrongComputation(replace(_ANY_EPS, on_cosines=run, on_head=head_around(run))) if eps > 0 else None
+
+
+def _fitted_annealing(trial: Trial) -> OtherLoss | None:
+    """Return the annealed loss that fits one row; None where no annealing does."""
+    loss = annealed(trial)
+    return None if loss == trial.loss else OtherLoss(lambda _: loss)
+
+
+@remembered
 def annealed(trial: Trial) -> SVXSoftmax:
-    """Return the loss with the annealing that one row tells; other rows must then agree with it.
+    """Return the loss with the annealing λ that fits one row; the right loss where no λ does.
 
-    f moves from ψ to c as the share λ/(1 + λ) grows from 0 to 1, and what the row lost with it.
+    f moves from ψ to c as the share λ/(1 + λ) grows from 0 to 1, and the row's loss falls with it. The share is found
+    by bisection. The row is the one whose ψ is farthest from c.
     """
     loss, margin = trial.loss, trial.loss.margin
     if not isinstance(margin, MultiplicativeAngle) or trial.level == "head" or trial.factor is not None:
@@ -97,103 +139,38 @@ def annealed(trial: Trial) -> SVXSoftmax:
     step = loss.forward(trial.arrays[0], trial.labels)
     apart = np.abs(step.margin_cosine - step.target_cosine) * (trial.cotangent != 0)
     row = _Row(trial, int(np.argmax(apart)))
-    low, high, made = 0.0, 1.0, replace(loss, margin=replace(margin, annealing=2.0**52))
-    if not row.lost_by(loss) >= row.lost >= row.lost_by(made):
+    low, high, fitted = 0.0, 1.0, replace(loss, margin=replace(margin, annealing=MOST_ANNEALED))
+    if not row.size_under(loss) >= row.size >= row.size_under(fitted):
         return loss
-    for _ in range(60):
+    for _ in range(BISECTIONS):
         share = (low + high) / 2
         if share == 1:
             break
-        made = replace(loss, margin=replace(margin, annealing=share / (1 - share)))
-        low, high = (low, share) if row.lost_by(made) < row.lost else (share, high)
-    return made
+        fitted = replace(loss, margin=replace(margin, annealing=share / (1 - share)))
+        low, high = (low, share) if row.size_under(fitted) < row.size else (share, high)
+    return fitted
 
 
 class _Row:
-    """One row of a trial and what it lost: its loss, or where that is small the gradients of its negatives.
+    """One row of a case, and one number of it that shrinks as the annealing grows.
 
-    Those keep their digits where the loss has none left.
+    The number is the row's loss if that is above 1, else the sum of its gradients by negatives: they keep their
+    digits where a small loss has lost its own.
     """
 
     def __init__(self, trial: Trial, b: int) -> None:
         rows = slice(b, b + 1)
         self.cosines, self.labels, self.cotangent = trial.arrays[0][rows], trial.labels[rows], trial.cotangent[rows]
-        self.by_loss = "grad_cosines" not in trial.outputs or trial.outputs["loss"][b] > 1
-        self.lost = self._lost({name: values[rows] for name, values in trial.outputs.items()})
+        self.is_loss = "grad_cosines" not in trial.outputs or trial.outputs["loss"][b] > 1
+        self.size = self._size({name: values[rows] for name, values in trial.outputs.items()})
 
-    def lost_by(self, loss: SVXSoftmax) -> float:
-        """Return what the row loses by a loss."""
+    def size_under(self, loss: SVXSoftmax) -> float:
+        """Return the number that another loss gives."""
         step = loss.forward(self.cosines, self.labels)
-        gradient = {} if self.by_loss else {"grad_cosines": loss.backward(step, self.cotangent).cosines}
-        return self._lost({"loss": step.loss} | gradient)
+        gradient = {} if self.is_loss else {"grad_cosines": loss.backward(step, self.cotangent).cosines}
+        return self._size({"loss": step.loss} | gradient)
 
-    def _lost(self, outputs: Mapping[str, FloatArray]) -> float:
-        if self.by_loss:
+    def _size(self, outputs: Mapping[str, FloatArray]) -> float:
+        if self.is_loss:
             return float(outputs["loss"][0])
         return float(np.abs(np.delete(outputs["grad_cosines"][0], self.labels[0])).sum())
-
-
-def _sized(about: Deviation, size: str, formula: str, run: CosineRun) -> Hypothesis:
-    """Return the hypothesis of a deviation with another size."""
-    return _named(replace(about, on_cosines=run, on_head=through(run)), size, formula)
-
-
-def _named(sized: Deviation, size: str, formula: str) -> Hypothesis:
-    return replace(of_run(sized, lambda trial: trial.loss), name=f"{sized.name}({size})", formula=formula)
-
-
-def _any_eps() -> Hypothesis:
-    """Return the hypothesis of the ε beside the probability that one row's loss tells."""
-    about = DEVIATIONS["eps-in-log"]
-
-    def expects(trial: Trial) -> Expected | None:
-        if trial.level == "head" or trial.factor is not None:
-            return None
-        away = np.abs(trial.outputs["loss"] - trial.right.ways[0][0].value)
-        b = int(np.argmax(np.where(np.isfinite(away), away, -1.0)))
-        eps = float(np.exp(-trial.outputs["loss"][b]) - np.exp(-trial.right.ways[0][0].value[b]))
-        return _sized(about, "", "", with_eps(eps)).expects(trial) if eps > 0 else None
-
-    return Hypothesis(f"{about.name}(any ε)", "L = -log(p_y + ε)", about.effect, about.seen, expects, fits=True)
-
-
-def narrow(name: str, change: Change = lambda trial: trial.loss) -> Hypothesis:
-    """Return the hypothesis that a loss is computed rightly, but for the digits of a format narrower than asked."""
-
-    def expects(trial: Trial) -> Expected | None:
-        if format_of(name).digits >= format_of(trial.compute).digits:
-            return None
-        if format_of(name).digits < HALF:
-            return of_loss(trial, change, name) if _held(trial.outputs["loss"], name).all() else trial.plain
-        whole = of_loss(trial, change, trial.compute)
-        return of_loss(trial, change, name) if whole is not None and _shows(trial, whole, name) else None
-
-    def shows(trials: Sequence[Trial]) -> bool:
-        wrong = [q.got[q.wrong] for trial in trials for q in trial.judgement.quantities]
-        if all(_held(values, name).all() for values in wrong):
-            return True
-        expected = [(trial, of_loss(trial, change, name)) for trial in trials]
-        return any(_rounded(trial, reference) for trial, reference in expected if reference is not None)
-
-    about = DEVIATIONS["precision-downcast-float32"]
-    return Hypothesis(f"{DOWNCAST}-{name}", f"c := {name}(c)", about.effect, about.seen, expects, shows=shows)
-
-
-def _rounded(trial: Trial, reference: Expected) -> bool:
-    """Return whether an error is as large as rounding makes one somewhere."""
-    return any(float(q.error[q.judged].max(initial=0.0)) > ROUNDED for q in trial.against(reference).quantities)
-
-
-def _shows(trial: Trial, whole: Expected, name: str) -> bool:
-    """Return whether the digits of a format show: in what is wrong, or in most numbers that it does not hold."""
-    quantities = trial.against(whole).quantities
-    if all(_held(q.got, name).all() for q in quantities if q.wrong.any()):
-        return True
-    unheld = [(q, q.judged & ~q.vacuous & ~_held(q.expected, name)) for q in quantities]
-    return sum(int((q.wrong & where).sum()) for q, where in unheld) >= SHOWN * sum(int(w.sum()) for _, w in unheld)
-
-
-def _held(values: np.ndarray, name: str) -> np.ndarray:
-    """Return where numbers have no more digits than a format."""
-    mantissa = np.frexp(values)[0] * 2.0 ** format_of(name).digits
-    return np.asarray(mantissa == np.rint(mantissa))

@@ -93,12 +93,12 @@ def _beside_boundary(entry: Variant, name: str, flag: str, offset: float, dtype:
 
 def _boundary(loss: SVXSoftmax, cosine: float) -> float:
     """Return the float64 next to f(c), from balls: that of the margin's code may differ between machines."""
-    from svref.exact.balls import Given, ball, precision  # packs that are there are read without python-flint
+    from svref.exact.balls import FloatCosine, ball, precision  # packs that are there are read without python-flint
     from svref.exact.cosines import FIRST_BITS
-    from svref.exact.margins import Point, held
+    from svref.exact.margins import Point, margin_in_balls
 
     with precision(FIRST_BITS):
-        return float(held(loss.margin, Point.of(Given(ball(cosine)))).value)
+        return float(margin_in_balls(loss.margin, Point.of(FloatCosine(ball(cosine)))).value)
 
 
 def wide(entry: Variant, name: str) -> Iterator[Recipe]:

@@ -9,7 +9,7 @@ from flint import arb
 from svref.arrays import FloatArray, IntArray
 from svref.exact.balls import Ball, Root, UndecidedError, ball, precision
 from svref.exact.cosines import FIRST_BITS
-from svref.exact.margins import Point, held
+from svref.exact.margins import Point, margin_in_balls
 from svref.loss import SVXSoftmax
 
 CosinesWithin = Callable[[float], Sequence[Ball]]  # the cosines that a row may have within a radius
@@ -59,8 +59,8 @@ def _holds(loss: SVXSoftmax, around: CosinesWithin, radius: float, label: int) -
         if loss.angular and not abs(c) < 1:
             return False
         at = Point(c, ((1 - c) * (1 + c)).nonnegative_part().sqrt(), lambda: Root(0, 2))
-        boundary = held(loss.emphasis.boundary or loss.margin, at).value
-        held(loss.margin, at)
+        boundary = margin_in_balls(loss.emphasis.boundary or loss.margin, at).value
+        margin_in_balls(loss.margin, at)
     except UndecidedError:
         return False
     return all(x > boundary or x < boundary for k, x in enumerate(cosines) if k != label)

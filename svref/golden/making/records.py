@@ -38,9 +38,9 @@ from svref.golden.vectors import Vector, Vectors
 from svref.head.geometry import directions
 from svref.head.shards import Shard
 from svref.judging import condition
-from svref.judging.formats import FORMATS, holds
+from svref.judging.formats import FORMATS, format_of, holds
 from svref.loss import SVXSoftmax
-from svref.step import Step, forward
+from svref.reference import Step, forward
 
 Case = dict[str, Json]
 POLICIES = ["infinity", "nan", "zero", "slope"]
@@ -112,15 +112,21 @@ def id_of(recipe: Recipe) -> str:
 
 def _inputs(recipe: Recipe) -> Case:
     """Return what a case is about, without any output."""
-    numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
     return {
         "id": id_of(recipe),
         "level": recipe.level,
         "parameters": dict(recipe.parameters),
         "flags": list(recipe.flags),
-        "dtypes": [name for name in FORMATS if holds(numbers, name).all()],
+        "dtypes": _dtypes(recipe),
         "inputs": {name: tensor(values) for name, values in recipe.inputs.items()},
     }
+
+
+def _dtypes(recipe: Recipe) -> list[str]:
+    """Return the formats that hold every finite input exactly: its digits, and no number below the smallest normal."""
+    numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
+    numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
+    return [name for name in FORMATS if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
 
 
 def _of_cosines(recipe: Recipe, dtypes: Sequence[str]) -> Case:
@@ -171,7 +177,7 @@ def _with_digest(case: Case) -> Case:
 
 def _decided(loss: SVXSoftmax, c: FloatArray, y: IntArray, mask: BoolArray) -> Step:
     """Return the step of a certified mask; next to a boundary float64 by itself may decide otherwise."""
-    return forward(*loss.parts, c, y, flipped=loss.forward(c, y).mask ^ mask)
+    return forward(loss, c, y, flipped=loss.forward(c, y).mask ^ mask)
 
 
 def _by_name(outputs: Truth | condition.Scales) -> dict[str, Any]:

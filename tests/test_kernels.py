@@ -10,6 +10,7 @@ import pytest
 import svref
 from svref.engine import kernels, tiles
 from svref.margins import Angle
+from svref.reference import sigmoid, softplus, through_pole
 
 RNG = np.random.default_rng(7)
 COSINES = RNG.uniform(-0.9, 0.9, (6, 20))
@@ -18,29 +19,29 @@ EMPTY = kernels.Mass(np.full(3, -np.inf), np.zeros(3))
 
 
 def mass_of(r: np.ndarray) -> kernels.Mass:
-    return kernels.weights(r.copy(), r.max(axis=1))[1]
+    return kernels.exponentials(r.copy(), r.max(axis=1))[1]
 
 
 def sharded(loss: svref.SVXSoftmax, cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Losses and gradient from class shards that share only the target cosines and (peak, total)."""
     edges = [0, *cuts, COSINES.shape[1]]
     angle = Angle.from_cosine(COSINES[np.arange(len(LABELS)), LABELS])
-    target = kernels.target(loss.margin, loss.emphasis, angle, COSINES.dtype)
+    target = kernels.target(loss, angle, COSINES.dtype)
     mass = kernels.Mass(np.full(len(LABELS), -np.inf), np.zeros(len(LABELS)))
     shards = []
     for start, stop in itertools.pairwise(edges):
-        own, weights = kernels.own_entries(LABELS, slice(start, stop)), np.empty((len(LABELS), stop - start))
-        part = tiles.negatives(loss.parts, COSINES[:, start:stop], target, own, weights)
+        own, weights = kernels.label_entries(LABELS, slice(start, stop)), np.empty((len(LABELS), stop - start))
+        part = tiles.negatives(loss, COSINES[:, start:stop], target, own, weights)
         mass = kernels.merge(mass, part)
         shards.append((own, weights, part))
     a = kernels.log_odds_against(mass)
-    pull = loss.s * kernels.target_error(a)
+    pull = loss.s * sigmoid(a)
     gradient = []
     for own, weights, part in shards:
-        weights *= (pull * kernels.share(part, mass))[:, None]
-        weights[own] = kernels.target_gradient(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
+        weights *= (pull * kernels.share_factor(part, mass))[:, None]
+        weights[own] = through_pole(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
         gradient.append(weights)
-    return kernels.loss(a), np.concatenate(gradient, axis=1)
+    return softplus(a), np.concatenate(gradient, axis=1)
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +88,7 @@ def test_merging_is_associative_to_rounding() -> None:
 def test_loss_and_errors_are_right_for_every_log_odds(a: float) -> None:
     x = np.array([a])
     expected = {np.inf: np.inf, -np.inf: 0.0}.get(a, np.logaddexp(0, a))
-    np.testing.assert_allclose(kernels.loss(x), expected, rtol=4e-16, atol=0)
-    np.testing.assert_allclose(kernels.target_error(x) + kernels.target_error(-x), 1, rtol=4e-16)
+    np.testing.assert_allclose(softplus(x), expected, rtol=4e-16, atol=0)
+    np.testing.assert_allclose(sigmoid(x) + sigmoid(-x), 1, rtol=4e-16)
     if a <= 0:
-        np.testing.assert_allclose(kernels.target_error(x), np.exp(a) / (1 + np.exp(a)), rtol=4e-16, atol=0)
+        np.testing.assert_allclose(sigmoid(x), np.exp(a) / (1 + np.exp(a)), rtol=4e-16, atol=0)

@@ -1,0 +1,202 @@
+"""From what a user typed to a candidate that can be called: found, imported, its signature read, guarded.
+
+Here too are the words that `check` and `diagnose` share: the variant's name, the dtype, the candidate's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from svref.conformance.candidates import adapters, answers
+from svref.conformance.candidates.call import CandidateError, Function, Level, names, signature_of
+from svref.conformance.candidates.guard import Guard, first_line, quietly
+from svref.variants import VARIANTS, Variant
+
+FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
+MOST_LISTED = 12  # .py files that an error names
+OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
+
+
+def guarded(
+    candidate: Callable[..., Any] | str,
+    entry: Variant,
+    framework: str | None,
+    device: str,
+    kind: np.dtype[Any],
+    timeout: float | None,
+) -> tuple[Guard, Level | None, bool]:
+    """Return a guard that calls the candidate, the candidate's level, and whether it takes ``ignore_index``.
+
+    The level is None for files of answers, which may answer cases of both levels.
+    """
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
+    if is_answers(candidate):
+        return Guard(answers.read(Path(str(candidate)))), None, False
+    function = load(candidate) if isinstance(candidate, str) else candidate
+    level = level_of(function, entry.parameters)
+    adapter = adapters.adapter(function, framework, level, entry.parameters, device, kind, timeout)
+    return Guard(adapter, timeout), level, names(function, "ignore_index")
+
+
+def is_answers(candidate: Callable[..., Any] | str) -> bool:
+    """Return whether a candidate is a folder or a file of answers."""
+    if not isinstance(candidate, str) or not candidate:  # Path("") would be the current folder
+        return False
+    return Path(candidate).is_dir() or candidate.endswith(".json")
+
+
+def candidate_name(candidate: Callable[..., Any] | str) -> str:
+    """Return the name of a candidate in a report: its path as typed, or the name of the function or its class."""
+    return candidate if isinstance(candidate, str) else getattr(candidate, "__name__", type(candidate).__name__)
+
+
+def variant_of(loss: object) -> Variant:
+    """Return the variant of a name; raise a ValueError that lists the names."""
+    name = str(loss).replace("_", "-")
+    if name not in VARIANTS:
+        raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
+    return VARIANTS[name]
+
+
+def dtype_of(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64 as a NumPy dtype; raise a ValueError for any other."""
+    known: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
+    if name not in known:
+        raise ValueError(f"dtype must be float32 or float64; got {name}.")
+    return known[name]
+
+
+# ---- importing a function ---------------------------------------------------------------------------------------
+
+
+def load(path: str) -> Function:
+    """Return the function at "path/file.py:name" or "package.module:name"; nothing that its import prints is shown."""
+    place, _, name = path.rpartition(":")
+    if not place:
+        place, name = path, ""
+    if not place:
+        raise CandidateError(f"a candidate is {FORMS}; got {path!r}.")
+    try:
+        with quietly():
+            module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        hint = "" if place.endswith(".py") else f"; a candidate is {FORMS}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise CandidateError(f"{place} cannot be imported: {reason}{hint}.") from error
+    function = getattr(module, name, None) if name else None
+    if not callable(function):
+        raise CandidateError(_no_function(place, name, module))
+    return function
+
+
+def _no_function(place: str, name: str, module: Any) -> str:
+    """Return the error message for a module that has no function of that name: it lists the functions there are."""
+    found = getattr(module, name, None) if name else None
+    functions = ", ".join(n for n, v in vars(module).items() if inspect.isfunction(v)) or "none"
+    missing = f"{place} has no function {name!r}" if name else "a candidate is path/file.py:name"
+    what = f", it has {name} = {found!r:.60}" if found is not None else ""
+    return f"{missing}{what}; the functions of {place} are: {functions}."
+
+
+def _module(name: str) -> Any:
+    """Import a module by its dotted name, also from the current folder, as `python -m` does."""
+    _search_first(Path.cwd())
+    return importlib.import_module(name)
+
+
+def _module_of_file(path: Path) -> Any:
+    """Import a file. It may import its neighbours, at once and in later calls."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; {_files_beside(path)}")
+    name = f"svref_candidate_{path.stem}"  # a file may be called torch.py; its stem alone would hide the library
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    _search_first(path.parent.resolve())
+    sys.modules[name] = module  # dataclasses and pickles look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+def _files_beside(path: Path) -> str:
+    """Return a sentence that lists the Python files in the folder where a file is missing."""
+    folder = path.parent.resolve()
+    if not folder.is_dir():
+        return f"there is no folder {path.parent}"
+    files = sorted(file.name for file in folder.glob("*.py"))
+    more = f" and {len(files) - MOST_LISTED} more" if len(files) > MOST_LISTED else ""
+    return f"the .py files of {folder} are: {', '.join(files[:MOST_LISTED]) or 'none'}{more}"
+
+
+def _search_first(folder: Path) -> None:
+    """Put a folder at the head of the places where Python looks for modules."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+# ---- reading a signature ----------------------------------------------------------------------------------------
+
+
+def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
+    """Return "head" if the first two parameters are called embeddings and weights, else "cosine".
+
+    Raises a CandidateError if the function cannot be called with the parameters of the variant as keywords.
+    """
+    if inspect.isclass(function):
+        raise CandidateError(
+            f"{function.__name__} is a class; a candidate is an instance of it, or a function around one: "
+            f"def loss(cosines, labels, *, {', '.join(parameters)}): ..."
+        )
+    level: Level = "head" if _positional(function)[:2] == ["embeddings", "weights"] else "cosine"
+    missing = [name for name in parameters if not _takes(function, name)]
+    arrays = [name for name in _required(function) if name not in (*parameters, *OPTIONAL)]
+    if level == "cosine" and len(arrays) > 2 and not missing:
+        raise CandidateError(
+            f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
+        )
+    if missing:
+        raise CandidateError(_missing_keywords(function, level, missing, parameters))
+    return level
+
+
+def _missing_keywords(function: Function, level: Level, missing: list[str], parameters: Mapping[str, float]) -> str:
+    """Return the error message for a function that lacks keywords: it shows how the function would be called."""
+    wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
+    arrays = "embeddings, weights" if level == "head" else "cosines"
+    owner = "" if inspect.isroutine(function) else f" {OWNER}"
+    return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted}).{owner}"
+
+
+def _takes(function: Function, keyword: str) -> bool:
+    """Return whether a function takes a keyword, by name or by ``**``."""
+    parameters = signature_of(function)
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = keyword in parameters and parameters[keyword].kind in by_name
+    return named or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def _positional(function: Function) -> list[str]:
+    """Return the names of the positional parameters."""
+    return [name for name, parameter in signature_of(function).items() if parameter.kind in POSITIONAL]
+
+
+def _required(function: Function) -> list[str]:
+    """Return the names of the positional parameters that have no default."""
+    parameters = signature_of(function)
+    return [name for name in _positional(function) if parameters[name].default is inspect.Parameter.empty]

@@ -1,0 +1,193 @@
+"""What a check found, as data: counts, wrong elements, the name of the mistake, and the verdict on all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from svref.conformance.candidates.guard import Mishap
+from svref.conformance.checking.controls import CallFinding
+from svref.conformance.mistakes.departure import Departure
+from svref.conformance.mistakes.explanations import Diagnosis
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One wrong element of an output.
+
+    Parameters
+    ----------
+    case : str
+        The case's id; empty for plain arrays.
+    loss : str
+        The right loss with its parameters, as one would type it.
+    quantity : {"loss", "grad_cosines", "grad_embeddings", "grad_weights"}
+        Which output.
+    index : tuple of int
+        The element.
+    got, expected : float
+        The candidate's value and the right one.
+    error : float
+        Their distance in units of the tolerance; infinite for NaN, infinity and a wrong dtype.
+    gap : float
+        The least |c_k - f| of the row's negatives. Where it is large, no rounding of a mask decision excuses the error.
+    note : str
+        What is wrong with the whole output, for example its dtype; "" if nothing is.
+    """
+
+    case: str
+    loss: str
+    quantity: str
+    index: tuple[int, ...]
+    got: float
+    expected: float
+    error: float
+    gap: float
+    note: str = ""
+
+    def __str__(self) -> str:
+        element = f"{self.quantity}{bracketed(self.index)} = {but_should_be(self.got, self.expected)}   [{self.loss}]"
+        distance = f"error {in_tolerances(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
+        return f"{element}\n  {self.note or distance}"
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many elements of one output are right and wrong, over all cases.
+
+    Parameters
+    ----------
+    quantity : str
+        Which output.
+    passed, failed : int
+        Right elements, without the vacuous ones; and wrong elements.
+    vacuous : int
+        Elements within a tolerance that is as large as their right value: anything near 0 would pass there.
+    undefined : mapping of str to int
+        At poles the gradient is undefined and not judged. How many elements are there infinite, zero, finite, NaN.
+    worst : float
+        The largest error, in units of the tolerance.
+    """
+
+    quantity: str
+    passed: int
+    failed: int
+    vacuous: int
+    undefined: Mapping[str, int]
+    worst: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found: all that a `Report` holds.
+
+    Parameters
+    ----------
+    header : mapping
+        Versions, vectors and their digest, candidate, loss, dialect, framework, dtype, number of cases.
+    counts : tuple of Count
+        One for each output.
+    failures : tuple of Failure
+        Every wrong element, worst first.
+    diagnosis : tuple of Diagnosis
+        The known mistakes that explain all failures, best first; or the one that explains most; or none.
+    departure : Departure or None
+        The first step of the loss that is wrong, in the order of computation.
+    findings : tuple of CallFinding
+        What calling again showed: hidden state, rows that influence each other, ignored rows that count.
+    mishaps : tuple of Mishap
+        Cases without an answer: the candidate raised, hung, declined, or returned no numbers.
+    blind : tuple of str
+        Negative controls that passed: outputs spoiled on purpose and not found wrong.
+    undecided, branches, skipped : int
+        Decisions within rounding of their boundary; rows that took the other branch than exact numbers would; rows
+        with too many such decisions, which are not judged.
+    missing : tuple of str
+        Outputs that no answer has.
+    lacking : mapping of str to int
+        Outputs that some answers do not have, and in how many cases; these cases are unsupported.
+    refused, invalid : int
+        How many of the inputs that must raise did raise, and how many there are.
+    remarks : mapping of str to int
+        What else the candidate does, and in how many cases.
+    cases : mapping of str to str
+        The verdict of each case.
+    reproduce : str
+        The command that judges the worst case alone; "" where nothing fails or the candidate has no path.
+    """
+
+    header: Mapping[str, Any]
+    counts: tuple[Count, ...]
+    failures: tuple[Failure, ...]
+    diagnosis: tuple[Diagnosis, ...] = ()
+    departure: Departure | None = None
+    findings: tuple[CallFinding, ...] = ()
+    mishaps: tuple[Mishap, ...] = ()
+    blind: tuple[str, ...] = ()
+    undecided: int = 0
+    branches: int = 0
+    skipped: int = 0
+    missing: tuple[str, ...] = ()
+    lacking: Mapping[str, int] = field(default_factory=dict)
+    refused: int = 0
+    invalid: int = 0
+    remarks: Mapping[str, int] = field(default_factory=dict)
+    cases: Mapping[str, str] = field(default_factory=dict)
+    reproduce: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """PASS, PASS-BRANCH, FAIL, FAIL-AS(deviation), VACUOUS, UNSUPPORTED or ERROR."""
+        if self.failures or self.findings:
+            return f"FAIL-AS({self.explanation})" if self.explanation else "FAIL"
+        if any(mishap.kind != "unsupported" for mishap in self.mishaps):
+            return "ERROR"
+        if not self.counts and not self.mishaps and self.invalid:
+            return "PASS"  # only inputs that must raise were asked
+        if self.missing or not self.counts:
+            return "UNSUPPORTED"
+        if not any(count.passed for count in self.counts):
+            return "VACUOUS"
+        if self.blind:
+            return "ERROR"
+        return "PASS-BRANCH" if self.branches else "PASS"
+
+    @property
+    def explanation(self) -> str:
+        """The name of the mistake or the finding that explains every failure; "" if none does."""
+        complete = [d.name for d in self.diagnosis if d.complete]
+        return (complete or self._explaining_findings or [""])[0]
+
+    @property
+    def _explaining_findings(self) -> list[str]:
+        """The findings that may explain: all if no element is wrong, else hidden state alone."""
+        return [f.name for f in self.findings if not self.failures or f.name == "hidden-state"]
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was judged and nothing is wrong: PASS or PASS-BRANCH."""
+        return self.verdict in ("PASS", "PASS-BRANCH")
+
+
+# ---- numbers as the report writes them --------------------------------------------------------------------------
+
+
+def bracketed(index: tuple[int, ...]) -> str:
+    """Return an index as "[1, 2]"; "" for a scalar."""
+    return f"[{', '.join(map(str, index))}]" if index else ""
+
+
+def but_should_be(got: float, expected: float) -> str:
+    """Return "got, but should be expected", in enough digits that the two numbers look different."""
+    few = [f"{value:.9g}" for value in (got, expected)]
+    got_text, expected_text = few if few[0] != few[1] else (repr(float(value)) for value in (got, expected))
+    return f"{got_text}, but should be {expected_text}"
+
+
+def in_tolerances(error: float) -> str:
+    """Return an error, in units of the tolerance, in three digits."""
+    if not math.isfinite(error):
+        return "infinitely many units"
+    return f"{error:,.3g}" if error < 1000 else f"{error:,.0f}" if error < 1e9 else f"{error:.1e}"

@@ -1,0 +1,210 @@
+"""How far rounding may carry each margin: the figures that tolerances are made of.
+
+Three questions are asked of a margin. `figures`: how large are the errors of f and of its derivatives, in units of
+the unit roundoff u, in the formulations people write? `branch_gap`: how far is the cosine from a switch at which f may
+jump? `is_exact`: does every formulation get f without any rounding? The answers describe other people's code, not
+svref's own, so they stand here and not in the margins. Section 6.2 of docs/explanation/derivation.md derives them.
+
+For a margin of your own, register the three with ``figures.register`` and its kin.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from svref.arrays import BoolArray, FloatArray
+from svref.judging.formats import format_of
+from svref.margins import (
+    AdditiveAngle,
+    AdditiveCosine,
+    Angle,
+    Combined,
+    EasyMargin,
+    Margin,
+    MultiplicativeAngle,
+    NoMargin,
+    StraightThrough,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """How far rounding may carry a margin, in units of the unit roundoff u (equation 41).
+
+    Parameters
+    ----------
+    value : array, shape (B,)
+        f_s, the error of f.
+    by_cosine : array, shape (B,)
+        F', the error of df/dc.
+    by_parameter : dict of arrays, shape (B,)
+        F_m, the error of df/dm, by parameter name.
+    """
+
+    value: FloatArray
+    by_cosine: FloatArray
+    by_parameter: dict[str, FloatArray] = field(default_factory=dict)
+
+
+# ---- the errors of f and its derivatives -------------------------------------------------------------------------
+
+
+@singledispatch
+def figures(margin: Margin, angle: Angle, u: float) -> Figures:
+    """Return the figures of a margin for a computation with the unit roundoff `u`."""
+    raise TypeError(_unknown("figures", margin))
+
+
+@figures.register
+def _(margin: NoMargin, angle: Angle, u: float) -> Figures:
+    """f_s = F' = 1."""
+    one = np.ones_like(angle.cosine)
+    return Figures(one, one)
+
+
+@figures.register
+def _(margin: AdditiveCosine, angle: Angle, u: float) -> Figures:
+    """f_s = F' = F_m = 1."""
+    one = np.ones_like(angle.cosine)
+    return Figures(one, one, {"m": one})
+
+
+@figures.register
+def _(margin: AdditiveAngle, angle: Angle, u: float) -> Figures:
+    """The textbook form takes σ from the cosine; 1 in F' and 1 + m in F_m are for the tails."""
+    c, inverse, m = np.abs(angle.cosine), inverse_sine(angle, u), margin.m
+    cos_m, sin_m = abs(math.cos(m)), math.sin(m)
+    return Figures(
+        value=1 + inverse + (m if margin.tail == "linear" else 0.0),
+        by_cosine=(cos_m + c * sin_m * inverse) * (1 + inverse**2) + 1,
+        by_parameter={"m": c * sin_m + (angle.sine + inverse) * cos_m + 1 + m},
+    )
+
+
+@figures.register
+def _(margin: MultiplicativeAngle, angle: Angle, u: float) -> Figures:
+    """f_s = 1 + 4m, F' = 1 + (λ + 4m²(1 + 1/σ²))/(1 + λ): the textbook form goes through acos."""
+    m, lam = margin.m, margin.annealing
+    slope = 4 * m**2 * (1 + inverse_sine(angle, u) ** 2)
+    return Figures(np.full_like(angle.cosine, 1 + 4 * m), (lam + slope) / (1 + lam) + 1)
+
+
+@figures.register
+def _(margin: Combined, angle: Angle, u: float) -> Figures:
+    """The form through acos has an error of 1 + 1/σ in θ, magnified m1 times in φ."""
+    one = np.ones_like(angle.cosine)
+    inverse, sin_phi = (inverse_sine(angle, u), np.abs(margin.sin_phi(angle))) if margin.angular else (one, one)
+    phi_error = 1 + margin.m1 * (1 + inverse)
+    slope = margin.m1 * (margin.m1 + sin_phi * inverse) * (1 + inverse**2)
+    return Figures(phi_error + margin.m3, slope, {"m1": math.pi * phi_error, "m2": phi_error, "m3": one})
+
+
+@figures.register
+def _(margin: EasyMargin, angle: Angle, u: float) -> Figures:
+    """Those of the margin inside, which cover the plain cosine too."""
+    return figures(margin.margin, angle, u)
+
+
+@figures.register
+def _(margin: StraightThrough, angle: Angle, u: float) -> Figures:
+    """Those of the margin inside, with F' = 1."""
+    inside = figures(margin.margin, angle, u)
+    return Figures(inside.value, np.ones_like(inside.value), inside.by_parameter)
+
+
+def inverse_sine(angle: Angle, u: float) -> FloatArray:
+    """Return 1/σ, at most u^-1/2: no formulation gets a smaller sine from a rounded cosine.
+
+    At c = ±1 it is 0, because every formulation finds σ = 0 there and no error is magnified.
+    """
+    return np.where(angle.sine == 0, 0.0, 1 / np.fmax(angle.sine, np.sqrt(u)))
+
+
+# ---- the distance to a switch ------------------------------------------------------------------------------------
+
+
+@singledispatch
+def branch_gap(margin: Margin, angle: Angle) -> FloatArray:
+    """Return the distance of c to the nearest switch at which f may jump, (B,); infinite without one.
+
+    The kinks of ψ are no switches: both pieces agree there in value and slope.
+    """
+    return np.full(angle.cosine.shape, np.inf)
+
+
+@branch_gap.register
+def _(margin: AdditiveAngle, angle: Angle) -> FloatArray:
+    """The distance to c = -cos m, which is θ + m = π; the raw tail has no switch."""
+    distance = np.abs(angle.cosine + math.cos(margin.m))
+    return np.full_like(distance, np.inf) if margin.tail == "raw" else distance
+
+
+@branch_gap.register
+def _(margin: EasyMargin, angle: Angle) -> FloatArray:
+    """The distance to the threshold, or to a switch of the margin inside where that is nearer."""
+    return np.minimum(np.abs(angle.cosine - margin.above), branch_gap(margin.margin, angle))
+
+
+@branch_gap.register
+def _(margin: StraightThrough, angle: Angle) -> FloatArray:
+    """That of the margin inside."""
+    return branch_gap(margin.margin, angle)
+
+
+# ---- values without any rounding ---------------------------------------------------------------------------------
+
+
+@singledispatch
+def is_exact(margin: Margin, angle: Angle, dtype: DTypeLike) -> BoolArray:
+    """Return where f is made of numbers of few digits in `dtype`, so that every formulation gets it exactly.
+
+    False for margins of an angle: also where their f is the cosine itself, the form through acos rounds.
+    """
+    return np.zeros(angle.cosine.shape, dtype=bool)
+
+
+@is_exact.register
+def _(margin: NoMargin, angle: Angle, dtype: DTypeLike) -> BoolArray:
+    """Where c has few digits."""
+    return few_digits(angle.cosine, dtype)
+
+
+@is_exact.register
+def _(margin: AdditiveCosine, angle: Angle, dtype: DTypeLike) -> BoolArray:
+    """Where c and m have few digits."""
+    return few_digits(angle.cosine, dtype) & few_digits(margin.m, dtype)
+
+
+@is_exact.register
+def _(margin: EasyMargin, angle: Angle, dtype: DTypeLike) -> BoolArray:
+    """Where the margin is off and c has few digits, or it applies and is exact."""
+    applies = margin.applies(angle)
+    return np.where(applies, is_exact(margin.margin, angle, dtype), few_digits(angle.cosine, dtype))
+
+
+@is_exact.register
+def _(margin: StraightThrough, angle: Angle, dtype: DTypeLike) -> BoolArray:
+    """Where the margin inside is exact."""
+    return is_exact(margin.margin, angle, dtype)
+
+
+def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:
+    """Return where `values` have at most half the digits of `dtype` on either side of the binary point.
+
+    Sums and scaled copies of such numbers are exact in any order, so every formulation sees a tie between them.
+    """
+    half = 2.0 ** ((format_of(dtype).digits - 1) // 2)
+    scaled = np.asarray(values, dtype=np.float64) * half
+    return np.asarray((scaled == np.rint(scaled)) & (np.abs(scaled) < half**2))
+
+
+def _unknown(name: str, margin: object) -> str:
+    return (
+        f"svref knows no rounding {name} of {type(margin).__name__}, so results of it cannot be judged. "
+        f"Register them: @svref.judging.figures.{name}.register."
+    )

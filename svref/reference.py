@@ -1,0 +1,314 @@
+r"""The loss and its gradients, line by line as on paper: the heart of svref, for a reader.
+
+    forward                                              backward, of Σ_b g_b L_b
+    f   = margin(θ_y)                               (3)  dL/dc_y = -s q df/dc        dL/dm = -s q df/dm  (18, 21)
+    I_k = [c_k > f]                                 (5)  held constant
+    r_k = s (c_k - f) + log h_k,  k ≠ y            (10)  dL/dc_k = s p_k slope_k                          (17)
+    e^a = Σ e^{r_k}                                (11)  p_k = q e^{r_k - a}                              (16)
+    L   = log(1 + e^a)                             (14)  q = e^a / (1 + e^a) = 1 - p_y                    (15)
+                                                         dL/ds = Σ p_k r_k / s                            (19)
+                                                         dL/dt = Σ p_k dlog h_k/dt                        (20)
+
+`forward` is the left column and `backward` the right one. The margin and its derivatives stand in `svref.margins`; h,
+its slope and its derivative by t in `svref.emphasis`. The equations are those of docs/explanation/derivation.md, in
+sections 1 to 3. The head at the end leads from vectors to cosines and back.
+
+Everything is relative to the target's logit: r_k = z_k - z_y. So nothing cancels, and a converged loss of 1e-36 keeps
+all its digits. Whole arrays (B, C), float64 inside: float32 cosines are computed in float64 and rounded once, at the
+end. `svref.engine` computes the same numbers fast, and the tests hold both against `svref.exact`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.emphasis import SupportVectors
+from svref.margins import Angle, Margin
+
+
+class Loss(Protocol):
+    """What a loss is made of: a margin, an emphasis and a scale. `svref.SVXSoftmax` is one."""
+
+    @property
+    def margin(self) -> Margin:
+        """f, the target's cosine after the margin."""
+
+    @property
+    def emphasis(self) -> SupportVectors:
+        """h, the emphasis of the negatives above f."""
+
+    @property
+    def s(self) -> float:
+        """The scale of the logits."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Step:
+    """One forward pass; `SVXSoftmax.backward` takes it back.
+
+    The names of the paper (f, r, a) are float64. The public quantities below them are the same numbers in the dtype
+    of the cosines. `cosines` is the caller's array, not a copy: leave it alone until the backward pass is done.
+
+    Parameters
+    ----------
+    margin, emphasis, s : Margin, SupportVectors, float
+        The parts of the loss that made the step.
+    cosines : array, shape (B, C)
+        As given.
+    labels : array of intp, shape (B,)
+        Class indices; 0 in ignored rows.
+    counted : array of bool, shape (B,), or None
+        The rows that count; None is all of them.
+    angle : Angle
+        The targets' cosines and sines, float64.
+    f : array of float64, shape (B,)
+        The target's cosine after the margin.
+    boundary : array of float64, shape (B,)
+        What a negative must exceed to be a support vector: f, unless the emphasis names another margin.
+    mask : array of bool, shape (B, C)
+        I, the support vectors; False in the label's column.
+    r : array of float64, shape (B, C)
+        The relative logits, with -inf in the label's column.
+    a : array of float64, shape (B,)
+        The log-odds against the target; -inf where C = 1.
+    """
+
+    margin: Margin
+    emphasis: SupportVectors
+    s: float
+    cosines: FloatArray = field(repr=False)
+    labels: IntArray = field(repr=False)
+    counted: BoolArray | None = field(repr=False)
+    angle: Angle = field(repr=False)
+    f: FloatArray = field(repr=False)
+    boundary: FloatArray = field(repr=False)
+    mask: BoolArray = field(repr=False)
+    r: FloatArray = field(repr=False)
+    a: FloatArray = field(repr=False)
+
+    @property
+    def own(self) -> tuple[IntArray, IntArray]:
+        """The entries (b, y_b) of the label columns, as an index into arrays (B, C)."""
+        return np.arange(len(self.labels)), self.labels
+
+    @property
+    def target_cosine(self) -> FloatArray:
+        """The target's cosine, c_y, shape (B,)."""
+        return self.in_dtype(self.angle.cosine)
+
+    @property
+    def margin_cosine(self) -> FloatArray:
+        """The target's cosine after the margin, f, shape (B,)."""
+        return self.in_dtype(self.f)
+
+    @cached_property
+    def log_h(self) -> FloatArray:
+        """The logarithm of the emphasis, log h, shape (B, C); 0 in the label's column."""
+        return self.in_dtype(self.emphasis.log_h(self.cosines.astype(np.float64), self.mask, self.s))
+
+    @cached_property
+    def relative_logits(self) -> FloatArray:
+        """The logits relative to the target's, r, shape (B, C); -inf in the label's column."""
+        return self.in_dtype(self.r)
+
+    @property
+    def log_odds_against(self) -> FloatArray:
+        """The log-odds against the target, a, shape (B,); -inf where C = 1."""
+        return self.in_dtype(self.a)
+
+    @property
+    def loss(self) -> FloatArray:
+        """The losses, L = log(1 + exp a), shape (B,); 0 in ignored rows."""
+        losses = softplus(self.a)
+        return self.in_dtype(losses if self.counted is None else np.where(self.counted, losses, 0.0))
+
+    @cached_property
+    def probabilities(self) -> FloatArray:
+        """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column."""
+        p = sigmoid(self.a)[:, None] * shares(self)
+        p[self.own] = sigmoid(-self.a)
+        return self.in_dtype(p)
+
+    @np.errstate(under="ignore")
+    def in_dtype(self, values: FloatArray) -> FloatArray:
+        """Return float64 `values` in the dtype of the cosines, without a negative zero."""
+        return np.asarray(values.astype(self.cosines.dtype) + self.cosines.dtype.type(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The backward pass of one step, in the dtype of the cosines.
+
+    Parameters
+    ----------
+    cosines : array, shape (B, C)
+        dL/dc.
+    s, t : array, shape (B,)
+        Each row's derivative by the scale, and by the strength of the emphasis.
+    margin : dict of arrays, shape (B,)
+        Each row's derivative by each real parameter of the margin; empty for none and A.
+    """
+
+    cosines: FloatArray
+    s: FloatArray
+    t: FloatArray
+    margin: dict[str, FloatArray]
+
+
+@np.errstate(under="ignore")
+def forward(
+    loss: Loss,
+    cosines: FloatArray,
+    labels: IntArray,
+    counted: BoolArray | None = None,
+    *,
+    angle: Angle | None = None,
+    flipped: BoolArray | None = None,
+) -> Step:
+    """Return every quantity of the forward pass: the left column of the table.
+
+    Parameters
+    ----------
+    loss : Loss
+        The margin, the emphasis and the scale.
+    cosines : array of float32 or float64, shape (B, C)
+        Valid cosines; `SVXSoftmax.forward` checks what users pass.
+    labels : array of intp, shape (B,)
+        Class indices.
+    counted : array of bool, shape (B,), optional
+        The rows that count; None is all of them.
+    angle : Angle, optional
+        The targets' angles, where the caller measured them on vectors; None takes them from the cosines.
+    flipped : array of bool, shape (B, C), optional
+        Mask decisions to turn over, for judges of decisions that lie within rounding of their boundary.
+    """
+    c, own = cosines.astype(np.float64), (np.arange(len(labels)), labels)
+    angle = angle or Angle.from_cosine(c[own])
+    f = loss.margin.value(angle)
+    boundary = f if loss.emphasis.boundary is None else loss.emphasis.boundary.value(angle)
+    mask = loss.emphasis.mask(c, boundary)
+    mask ^= False if flipped is None else flipped
+    mask[own] = False
+    r = loss.s * (c - f[:, None]) + loss.emphasis.log_h(c, mask, loss.s)
+    r[own] = -np.inf
+    return Step(
+        margin=loss.margin, emphasis=loss.emphasis, s=loss.s, cosines=cosines, labels=labels, counted=counted,
+        angle=angle, f=f, boundary=boundary, mask=mask, r=r, a=log_sum_exp(r),
+    )  # fmt: skip
+
+
+@np.errstate(under="ignore")
+def backward(step: Step, g: FloatArray) -> Gradients:
+    """Return the gradients of Σ_b g_b L_b: the right column of the table.
+
+    Each row's error g q multiplies the shares e^{r_k - a} = p_k / q last, because a share keeps its digits where p_k
+    underflows.
+
+    Parameters
+    ----------
+    step : Step
+        What `forward` returned.
+    g : array of float64, shape (B,)
+        The cotangent: the derivative of the final number by each row's loss.
+    """
+    s, c, share = step.s, step.cosines.astype(np.float64), shares(step)
+    error = g * sigmoid(step.a)
+    by_cosines = s * error[:, None] * (share * step.emphasis.slope(step.mask))
+    by_cosines[step.own] = by_target(step, g, step.margin.by_cosine(step.angle))
+    by_s = error * np.sum(share * finite_or_zero(step.r) / s, axis=1)
+    by_t = error * np.sum(share * step.emphasis.log_h_by_t(c, step.mask, s), axis=1)
+    by_margin = {name: by_target(step, g, df) for name, df in step.margin.by_parameter(step.angle).items()}
+    return Gradients(
+        cosines=step.in_dtype(by_cosines),
+        s=step.in_dtype(by_s),
+        t=step.in_dtype(by_t),
+        margin={name: step.in_dtype(d) for name, d in by_margin.items()},
+    )
+
+
+def by_target(step: Step, g: FloatArray, df: FloatArray) -> FloatArray:
+    """Return -s q g df, the derivative by what acts through f alone: c_y, θ_y or a margin's parameter (18, 21, 38)."""
+    dead = (g == 0) | (step.a == -np.inf)
+    return through_pole(-step.s * sigmoid(step.a) * g, df, dead)
+
+
+def through_pole(pull: FloatArray, df: FloatArray, dead: BoolArray) -> FloatArray:
+    """Return pull · df; at a pole of df the signed infinity, also where the pull underflows to 0.
+
+    The true q is positive however small it is. Only in `dead` rows the result is 0: a cotangent of 0, or no negatives.
+    """
+    pole = np.isinf(df)
+    finite = pull * np.where(pole, 0.0, df)
+    return np.where(dead, 0.0, np.where(pole, np.copysign(1.0, pull) * df, finite))
+
+
+@np.errstate(under="ignore")
+def shares(step: Step) -> FloatArray:
+    """Return e^{r_k - a} = p_k / q, (B, C): each negative's share of the error; 0 in the label's column."""
+    return np.exp(step.r - finite_or_zero(step.a)[:, None])
+
+
+# ---- functions of the log-odds: exp never overflows, and nothing cancels -----------------------------------------
+
+
+def log_sum_exp(r: FloatArray) -> FloatArray:
+    """Return a = log Σ_k e^{r_k} of each row (equation 11), the largest taken out; -inf where all are."""
+    peak = finite_or_zero(r.max(axis=1))
+    with np.errstate(divide="ignore"):
+        return peak + np.log(np.exp(r - peak[:, None]).sum(axis=1))
+
+
+@np.errstate(under="ignore")
+def softplus(a: FloatArray) -> FloatArray:
+    """Return L = log(1 + e^a) = max(a, 0) + log1p(e^-|a|) (equation 14): two terms of one sign."""
+    return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+
+
+@np.errstate(under="ignore")
+def sigmoid(a: FloatArray) -> FloatArray:
+    """Return q = e^a / (1 + e^a) (equation 15), for a > 0 as 1/(1 + e^-a); p_y is the same function of -a."""
+    e = np.exp(-np.abs(a))
+    return np.where(a > 0, 1.0, e) / (1 + e)
+
+
+def finite_or_zero(values: FloatArray) -> FloatArray:
+    """Return `values` with 0 for -inf, so that -inf - (-inf) is -inf and 0 · (-inf) is 0 in the sums above."""
+    return np.where(values == -np.inf, values.dtype.type(0), values)
+
+
+# ---- the plain head: from vectors to cosines, and back -----------------------------------------------------------
+
+
+def unit_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return v/|v| of each row, and the lengths |v|, (rows, 1)."""
+    length = np.sqrt(np.sum(rows * rows, axis=1, keepdims=True))
+    return rows / length, length
+
+
+def through_unit_rows(by_unit: FloatArray, unit: FloatArray, length: FloatArray) -> FloatArray:
+    """Return dL/dv = (G - <G, v̂> v̂)/|v| from G = dL/dv̂ (equation 36): no part of it changes the length."""
+    return (by_unit - np.sum(by_unit * unit, axis=1, keepdims=True) * unit) / length
+
+
+def cosines_of(embeddings: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return c_bk = <x̂_b, ŵ_k>, (B, C) (equation 2)."""
+    return np.clip(unit_rows(embeddings)[0] @ unit_rows(weights)[0].T, -1, 1)
+
+
+def through_cosines(
+    by_cosines: FloatArray, embeddings: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return dL/dx (B, D) and dL/dw (C, D) from dL/dc (B, C) (equation 37).
+
+    The textbook's way, for angles well inside (0, π): the cosine of two almost parallel vectors no longer knows their
+    angle, and there df/dc is infinite. `svref.head` measures the angle on the vectors.
+    """
+    (x, x_length), (w, w_length) = unit_rows(embeddings), unit_rows(weights)
+    by_x = through_unit_rows(by_cosines @ w, x, x_length)
+    by_w = through_unit_rows(by_cosines.T @ x, w, w_length)
+    return by_x, by_w
