@@ -40,7 +40,16 @@ FOLDERS: dict[str, Layers] = {
     "engine": (("threads",), ("kernels",), ("tiles",)),
     "head": (("geometry",), ("shards",), ("streaming",), ("distributed",)),
     "judging": (("formats",), ("figures",), ("condition",), ("judge",), ("expected",)),
-    "golden": (("notes", "files"), ("vectors",), ("expected", "listing"), ("making",), ("large",), ("commands",)),
+    "golden": (
+        ("notes",),
+        ("files",),
+        ("vectors",),
+        ("expected",),
+        ("making",),
+        ("large",),
+        ("listing",),
+        ("commands",),
+    ),
     "conformance": (("candidates",), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }
 
