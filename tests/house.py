@@ -109,7 +109,7 @@ def picture() -> Iterator[str]:
 def page() -> str:
     """Return the page with the picture as the code is now."""
     text, lines = PAGE.read_text(encoding="utf-8"), "\n".join(picture())
-    return re.sub(r"(<!-- house -->\n\n```text\n).*?(\n```)", lambda m: m[1] + lines + m[2], text, flags=re.DOTALL)
+    return re.sub(r"(<!-- house -->\n\n```text\n).+?(\n```)", lambda m: m[1] + lines + m[2], text, flags=re.DOTALL)
 
 
 def main() -> None:

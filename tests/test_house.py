@@ -15,6 +15,8 @@ import pytest
 from house import FILES, FOLDERS, HOUSE, MODULES, OLD_PATHS, PAGE, ROOT, arrows, page, wrong_imports
 
 import svref
+from svref.exact.margins import margin_in_balls
+from svref.judging.figures import figures
 from svref.margins import Margin
 
 DERIVATION = ROOT / "docs" / "explanation" / "derivation.md"
@@ -134,6 +136,15 @@ def test_every_margin_class_has_a_variant() -> None:
     wrappers = {svref.EasyMargin, svref.StraightThrough}
     used = {type(entry.factory().margin) for entry in svref.VARIANTS.values()}
     assert {cls for cls in classes(Margin) if cls.__module__.startswith("svref.")} - wrappers == used
+
+
+def test_every_margin_has_its_rounding_figures_and_its_form_in_balls() -> None:
+    for cls in Margin.__subclasses__():
+        if cls.__module__.startswith("svref."):
+            assert figures.dispatch(cls) is not figures.dispatch(object), f"register judging.figures of {cls.__name__}"
+            assert margin_in_balls.dispatch(cls) is not margin_in_balls.dispatch(object), (
+                f"exact.margins: {cls.__name__}"
+            )
 
 
 def test_classes_are_abstract_or_final() -> None:
