@@ -1,12 +1,12 @@
-"""Which negatives are support vectors, and by how much each is emphasised: four functions.
+"""Which negatives are support vectors, and by how much each is emphasised: four formulas.
 
     mask         I_k = [c_k > f]                   held constant in the backward pass
     log_h        log h_k = s (t - 1)(c_k + 1) I_k
     slope        d(c_k + log h_k / s)/dc_k = 1 + (t - 1) I_k
     log_h_by_t   dlog h_k/dt = s (c_k + 1) I_k
 
-In the fixed form of the MV-Softmax paper 1 stands for c_k + 1, and the slope is 1. Equations 5 to 8 of
-docs/explanation/derivation.md.
+The fixed form of the MV-Softmax paper has 1 in place of c_k + 1, and so the slope 1. `growth` is that factor of log h,
+c_k + 1 or 1. Equations 5 to 8 of docs/explanation/derivation.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Form = Literal["adaptive", "fixed"]
 
 @dataclass(frozen=True)
 class SupportVectors:
-    r"""The emphasis h of the negatives that beat the target's margin.
+    r"""The emphasis h of the support vectors: the negatives whose cosine exceeds f.
 
     .. math:: I_k = [c_k > f], \qquad
               h_k = e^{s (t - 1)(c_k + 1) I_k} \text{ (adaptive)}, \qquad h_k = e^{s (t - 1) I_k} \text{ (fixed)}
@@ -42,8 +42,9 @@ class SupportVectors:
         "adaptive" grows with the negative's cosine (SV-Softmax, and MV-Softmax's adaptive variant); "fixed" adds
         the same to each support vector's logit (MV-Softmax's fixed variant).
     boundary : Margin, optional
-        The margin whose value decides the mask; None is the loss's own f. `NoMargin` is the plain cosine of the
-        target, ``AdditiveCosine(m)`` inside an easy margin is the un-eased boundary of some public code.
+        The margin whose value decides the mask; None is the loss's own f. `NoMargin()` compares with the plain cosine
+        of the target. If the loss's margin is ``EasyMargin(AdditiveCosine(m))``, ``AdditiveCosine(m)`` compares with
+        c - m in every row, as some public code does.
 
     Raises
     ------
@@ -86,7 +87,7 @@ class SupportVectors:
         return s * self.growth(cosines) * mask
 
     def growth(self, cosines: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Return c_k + 1, in the fixed form 1: what log h_k has besides s (t - 1) I_k. Written to `out` if given."""
+        """Return the factor of log h_k that depends on c_k: c_k + 1, in the fixed form 1. Written to `out` if given."""
         growth = np.add(cosines, 1, out=out)
         if self.form == "fixed":
             growth[...] = 1

@@ -1,13 +1,13 @@
 r"""f(m, θ_y), the target's cosine after the margin, and its derivatives: one class a margin.
 
-Each margin is four short methods side by side: its value f, and df/dc, df/dθ, df/dm. The margins of the papers
-come first: none, additive cosine (AM), additive angle (Arc), multiplicative angle (A), combined. The two around a
-margin follow, the easy margin and the straight-through gradient of public code. Equations 22 to 35 of
-docs/explanation/derivation.md.
+Each margin is four short methods side by side, its value f and df/dc, df/dθ, df/dm, and a flag, whether it needs an
+angle. The margins of the papers come first: none, additive cosine (AM), additive angle (Arc), multiplicative angle (A),
+combined. Two wrappers around a margin follow: the easy margin and the straight-through gradient of public code.
+Equations 22 to 35 of docs/explanation/derivation.md.
 
-A margin works on B targets at once and returns float64 arrays (B,). It knows both df/dc and df/dθ, because each is
-regular where the other is not: df/dθ = -σ df/dc is finite everywhere, df/dc needs no vectors but may have a pole at
-c = ±1.
+A margin works on B targets at once and returns float64 arrays (B,). It knows both df/dc and df/dθ. df/dc is what the
+gradient by the cosines needs, but it may be infinite at c = ±1. df/dθ = -σ df/dc is finite everywhere, which the head
+uses.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Angle:
     sine : array of float64, shape (B,)
         :math:`\sin\theta \ge 0`.
     reach : array of float64, shape (B,), optional
-        How close to a switch of f (a tail, an easy margin) the cosine must be for the other side to be taken. Judges
-        use it: rounding may carry such a cosine over the switch, so both sides are right.
+        For judges. A row whose cosine is within `reach` of a switch of f (a tail, an easy margin) takes the opposite
+        side of it: rounding may carry such a cosine over the switch, so that both sides are right.
     """
 
     cosine: FloatArray
@@ -72,7 +72,7 @@ class Angle:
         return self.sine if m == 0 else self.sine * np.cos(m) + self.cosine * np.sin(m)
 
     def decide(self, condition: BoolArray, distance: FloatArray) -> BoolArray:
-        """Return which side of a switch each row takes: `condition`, or its opposite where `distance` is in reach."""
+        """Return `condition`, inverted where the cosine's `distance` to the switch is within reach."""
         return condition if self.reach is None else condition ^ (distance <= self.reach)
 
 
@@ -80,7 +80,7 @@ class Margin(ABC):
     """The margin function f(m, θ_y): the target's cosine after the margin, and its derivatives.
 
     All methods take an `Angle` of B targets and return float64 arrays (B,). A margin of your own is a frozen dataclass
-    with these five. To judge implementations of it, its rounding figures are registered in `svref.judging.figures`.
+    with these five. To judge implementations of it, register its rounding errors in `svref.judging.figures`.
     """
 
     @property
@@ -94,7 +94,7 @@ class Margin(ABC):
 
     @abstractmethod
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc; where it has a pole, the signed infinity."""
+        """Return df/dc, with the signed infinity where it is infinite."""
 
     @abstractmethod
     def by_angle(self, angle: Angle) -> FloatArray:
@@ -102,7 +102,7 @@ class Margin(ABC):
 
     @abstractmethod
     def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
-        """Return df/dm by parameter name; empty where there is no real parameter."""
+        """Return df/dm by the name of each parameter m, m1, m2, m3; empty without one."""
 
 
 # ---- margins in cosine units: equations 22 and 23 ----------------------------------------------------------------
@@ -205,8 +205,9 @@ class AdditiveAngle(Margin):
     .. math:: f(m, \theta) = \cos(\theta + m) = c \cos m - \sigma \sin m, \qquad c = \cos\theta,\ \sigma = \sin\theta
 
     Domain
-        :math:`c \in [-1, 1]`. Smooth inside; :math:`df/dc \to \pm\infty` at :math:`c = \pm 1`, while
-        :math:`df/d\theta = -\sin(\theta + m)` is finite everywhere.
+        :math:`c \in [-1, 1]`. For m > 0, :math:`df/dc` is :math:`+\infty` at c = 1. At c = -1 it is :math:`-\infty`
+        for the tail "raw", 1 for "linear" and "plain", :math:`+\infty` for "reflect". :math:`df/d\theta` is finite
+        everywhere.
 
     Parameters
     ----------
@@ -239,23 +240,23 @@ class AdditiveAngle(Margin):
     angular = True  # also at m = 0, where f is the cosine itself: df/dm needs the angle
 
     def value(self, angle: Angle) -> FloatArray:
-        """Return f = cos(θ + m), and beyond π c - m sin m, c or -2 - cos(θ + m)."""
+        """Return f = cos(θ + m); where θ + m > π, linear: c - m sin m, plain: c, reflect: -2 - cos(θ + m)."""
         c, m, f = angle.cosine, self.m, angle.cos_plus(self.m)
         return self._with_tail(angle, f, linear=c - m * np.sin(m), plain=c, reflect=-2 - f)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc = sin(θ + m)/σ = cos m + c sin m/σ, and beyond π 1, 1 or -sin(θ + m)/σ."""
+        """Return df/dc = sin(θ + m)/σ = cos m + c sin m/σ; where θ + m > π, linear, plain: 1, reflect: its negative."""
         with np.errstate(divide="ignore"):  # at σ = 0 the signed infinity, which is the limit
             steep = np.cos(self.m) + angle.cosine * np.sin(self.m) / angle.sine if self.m else np.ones_like(angle.sine)
         return self._with_tail(angle, steep, linear=1.0, plain=1.0, reflect=-steep)
 
     def by_angle(self, angle: Angle) -> FloatArray:
-        """Return df/dθ = -sin(θ + m), and beyond π -σ, -σ or sin(θ + m)."""
+        """Return df/dθ = -sin(θ + m); where θ + m > π, linear, plain: -σ, reflect: sin(θ + m)."""
         sine = angle.sin_plus(self.m)
         return self._with_tail(angle, -sine, linear=-angle.sine, plain=-angle.sine, reflect=sine)
 
     def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
-        """Return df/dm = -sin(θ + m), and beyond π -(sin m + m cos m), 0 or sin(θ + m)."""
+        """Return df/dm = -sin(θ + m); where θ + m > π, linear: -(sin m + m cos m), plain: 0, reflect: sin(θ + m)."""
         m, sine = self.m, angle.sin_plus(self.m)
         return {"m": self._with_tail(angle, -sine, linear=-(np.sin(m) + m * np.cos(m)), plain=0.0, reflect=sine)}
 
@@ -279,7 +280,7 @@ class MultiplicativeAngle(Margin):
               \qquad \theta \in \left[\tfrac{k\pi}{m}, \tfrac{(k+1)\pi}{m}\right]
 
     Domain
-        :math:`c \in [-1, 1]`; continuously differentiable in c, the kinks and both poles included:
+        :math:`c \in [-1, 1]`; continuously differentiable in c, also where two pieces meet and at both ends:
         :math:`\psi'(\pm 1) = m^2`. At :math:`\theta = \pi` the last piece, k = m - 1, holds.
 
     Parameters
@@ -287,8 +288,8 @@ class MultiplicativeAngle(Margin):
     m : int
         Multiple of the angle, from 1 to 1000.
     annealing : float
-        λ, at least 0: how much of the plain cosine is mixed in. 0 is the paper's margin; a training schedule
-        belongs outside.
+        λ, at least 0: how much of the plain cosine is mixed in. 0 is the paper's margin. To change λ over a training,
+        make a new margin for each value; there is no derivative by it.
 
     Raises
     ------
@@ -333,7 +334,7 @@ class MultiplicativeAngle(Margin):
         return {}
 
     def _piece(self, angle: Angle) -> tuple[FloatArray, FloatArray]:
-        """Return (-1)^k and k, the number of kinks cos(jπ/m), 0 < j < m, that c has passed; k = m - 1 at θ = π."""
+        """Return (-1)^k and the piece k: how many ends of pieces cos(jπ/m), 0 < j < m, are at or above c."""
         k = np.zeros_like(angle.cosine)
         for j in range(1, self.m):
             k += angle.cosine <= math.cos(j * math.pi / self.m)
@@ -343,7 +344,8 @@ class MultiplicativeAngle(Margin):
 def chebyshev(c: FloatArray, m: int) -> tuple[FloatArray, FloatArray]:
     """Return T_m(c) = cos mθ and U_{m-1}(c) = sin mθ/sin θ, without an angle (equation 29).
 
-    T_n = c T_{n-1} - σ² U_{n-2} and U_{n-1} = T_{n-1} + c U_{n-2} turn the pair by θ a step, so errors do not grow.
+    T_n = c T_{n-1} - σ² U_{n-2} and U_{n-1} = T_{n-1} + c U_{n-2}. Each step turns the pair by θ, so rounding errors of
+    the steps add up and are not magnified.
     """
     cos, sin_over_sine = c, np.ones_like(c)
     sine_squared = (1 - c) * (1 + c)
@@ -420,7 +422,7 @@ class Combined(Margin):
         return -self.m1 * self.sin_phi(angle)
 
     def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
-        """Return df/dm1 = -θ sin φ, df/dm2 = -sin φ, df/dm3 = -1; the first two are 0 where c is no cosine."""
+        """Return df/dm1 = -θ sin φ, df/dm2 = -sin φ, df/dm3 = -1; the first two are 0 where abs c > 1."""
         exists = np.abs(angle.cosine) <= 1
         sine, theta = np.where(exists, self.sin_phi(angle), 0.0), np.where(exists, angle.theta, 0.0)
         return {"m1": -theta * sine, "m2": -sine, "m3": -np.ones_like(sine)}
@@ -470,7 +472,7 @@ class EasyMargin(Margin):
         If `margin` is not a margin or `above` not a real number.
 
     Equals
-        `margin` for ``above < -1``, `NoMargin` for ``above >= 1``.
+        For cosines in [-1, 1]: `margin` for ``above < -1``, `NoMargin` for ``above >= 1``.
 
     References
     ----------

@@ -1,21 +1,23 @@
 r"""The loss and its gradients, line by line as on paper: the heart of svref, for a reader.
 
-    forward                                              backward, of Σ_b g_b L_b
-    f   = margin(θ_y)                               (3)  dL/dc_y = -s q df/dc        dL/dm = -s q df/dm  (18, 21)
-    I_k = [c_k > f]                                 (5)  held constant
-    r_k = s (c_k - f) + log h_k,  k ≠ y            (10)  dL/dc_k = s p_k slope_k                          (17)
-    e^a = Σ e^{r_k}                                (11)  p_k = q e^{r_k - a}                              (16)
-    L   = log(1 + e^a)                             (14)  q = e^a / (1 + e^a) = 1 - p_y                    (15)
-                                                         dL/ds = Σ p_k r_k / s                            (19)
-                                                         dL/dt = Σ p_k dlog h_k/dt                        (20)
+    forward, read downwards                            backward of Σ_b g_b L_b, read upwards
+    f = margin(θ_y)                              (3)   dL/dc_y = -s q df/dc,  dL/dm = -s q df/dm      (18, 21)
+    I_k = [c_k > f]                              (5)   held constant
+    log h_k = s (t - 1)(c_k + 1) I_k             (6)   slope_k = 1 + (t - 1) I_k,  dlog h_k/dt          (7, 8)
+    r_k = s (c_k - f) + log h_k,  k ≠ y         (10)   dL/dc_k = s p_k slope_k                            (17)
+                                                       dL/ds = Σ p_k r_k / s,  dL/dt = Σ p_k dlog h_k/dt  (19, 20)
+    e^a = Σ e^{r_k},  k ≠ y                     (11)   p_k = q e^{r_k - a}                                (16)
+    L = log(1 + e^a)                        (13, 14)   q = e^a / (1 + e^a) = 1 - p_y                      (15)
 
-`forward` is the left column and `backward` the right one. The margin and its derivatives stand in `svref.margins`; h,
-its slope and its derivative by t in `svref.emphasis`. The equations are those of docs/explanation/derivation.md, in
-sections 1 to 3. The head at the end leads from vectors to cosines and back.
+`forward` is the left column and `backward` the right one; there each row's derivatives are multiplied by its g. The
+margins and their derivatives stand in `svref.margins`; I, log h, slope and dlog h/dt in `svref.emphasis`. The equations
+are those of docs/explanation/derivation.md: sections 1 to 3, and section 5 for the head at the end, which leads from
+vectors to cosines and back.
 
-Everything is relative to the target's logit: r_k = z_k - z_y. So nothing cancels, and a converged loss of 1e-36 keeps
-all its digits. Whole arrays (B, C), float64 inside: float32 cosines are computed in float64 and rounded once, at the
-end. `svref.engine` computes the same numbers fast, and the tests hold both against `svref.exact`.
+Everything is relative to the target's logit: r_k = z_k - z_y. So no leading digits are lost to cancellation, and a loss
+of 1e-36 is still right to about 14 digits. Arrays are whole, (B, C), and float64 inside: what follows from float32
+cosines is computed in float64 and rounded once, at the end. `svref.engine` computes the same numbers fast, and the
+tests hold both against `svref.exact`.
 """
 
 from __future__ import annotations
@@ -49,10 +51,10 @@ class Loss(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Step:
-    """One forward pass; `SVXSoftmax.backward` takes it back.
+    """The quantities of one forward pass, which `SVXSoftmax.backward` needs.
 
-    The names of the paper (f, r, a) are float64. The public quantities below them are the same numbers in the dtype
-    of the cosines. `cosines` is the caller's array, not a copy: leave it alone until the backward pass is done.
+    f, r and a, the names of the derivation, are float64. The properties with long names are the same numbers in the
+    dtype of the cosines. `cosines` is the caller's array, not a copy: leave it alone until the backward pass is done.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ class Step:
 
     @cached_property
     def probabilities(self) -> FloatArray:
-        """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column."""
+        """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column; those of class 0 if ignored."""
         p = sigmoid(self.a)[:, None] * shares(self)
         p[self.own] = sigmoid(-self.a)
         return self.in_dtype(p)
@@ -142,16 +144,16 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The backward pass of one step, in the dtype of the cosines.
+    """The backward pass of one step: each row's derivatives times its cotangent g, in the dtype of the cosines.
 
     Parameters
     ----------
     cosines : array, shape (B, C)
-        dL/dc.
+        g dL/dc.
     s, t : array, shape (B,)
-        Each row's derivative by the scale, and by the strength of the emphasis.
+        g dL/ds by the scale, and g dL/dt by the strength of the emphasis.
     margin : dict of arrays, shape (B,)
-        Each row's derivative by each real parameter of the margin; empty for none and A.
+        g dL/dm by each parameter m, m1, m2, m3 of the margin; empty for `NoMargin` and `MultiplicativeAngle`.
     """
 
     cosines: FloatArray
@@ -185,7 +187,7 @@ def forward(
     angle : Angle, optional
         The targets' angles, where the caller measured them on vectors; None takes them from the cosines.
     flipped : array of bool, shape (B, C), optional
-        Mask decisions to turn over, for judges of decisions that lie within rounding of their boundary.
+        Entries of the mask to invert. Judges use it: within rounding of the boundary both decisions are right.
     """
     c, own = cosines.astype(np.float64), (np.arange(len(labels)), labels)
     angle = angle or Angle.from_cosine(c[own])
@@ -194,7 +196,8 @@ def forward(
     mask = loss.emphasis.mask(c, boundary)
     mask ^= False if flipped is None else flipped
     mask[own] = False
-    r = loss.s * (c - f[:, None]) + loss.emphasis.log_h(c, mask, loss.s)
+    log_h = loss.emphasis.log_h(c, mask, loss.s)
+    r = loss.s * (c - f[:, None]) + log_h
     r[own] = -np.inf
     return Step(
         margin=loss.margin, emphasis=loss.emphasis, s=loss.s, cosines=cosines, labels=labels, counted=counted,
@@ -204,25 +207,24 @@ def forward(
 
 @np.errstate(under="ignore")
 def backward(step: Step, g: FloatArray) -> Gradients:
-    """Return the gradients of Σ_b g_b L_b: the right column of the table.
+    """Return the gradients of Σ_b g_b L_b: the right column of the table, upwards.
 
-    Each row's error g q multiplies the shares e^{r_k - a} = p_k / q last, because a share keeps its digits where p_k
-    underflows.
+    p_k stands as q times the share e^{r_k - a}, which keeps its digits where p_k underflows.
 
     Parameters
     ----------
     step : Step
         What `forward` returned.
     g : array of float64, shape (B,)
-        The cotangent: the derivative of the final number by each row's loss.
+        The cotangent: the derivative of the final number by each row's loss; 0 in ignored rows.
     """
-    s, c, share = step.s, step.cosines.astype(np.float64), shares(step)
-    error = g * sigmoid(step.a)
-    by_cosines = s * error[:, None] * (share * step.emphasis.slope(step.mask))
-    by_cosines[step.own] = by_target(step, g, step.margin.by_cosine(step.angle))
-    by_s = error * np.sum(share * finite_or_zero(step.r) / s, axis=1)
-    by_t = error * np.sum(share * step.emphasis.log_h_by_t(c, step.mask, s), axis=1)
-    by_margin = {name: by_target(step, g, df) for name, df in step.margin.by_parameter(step.angle).items()}
+    s, c = step.s, step.cosines.astype(np.float64)
+    g_q, share = g * sigmoid(step.a), shares(step)  # (15, 16)
+    by_s = g_q * np.sum(share * finite_or_zero(step.r) / s, axis=1)  # (19)
+    by_t = g_q * np.sum(share * step.emphasis.log_h_by_t(c, step.mask, s), axis=1)  # (20)
+    by_cosines = s * g_q[:, None] * (share * step.emphasis.slope(step.mask))  # (17)
+    by_cosines[step.own] = through_f(step, g, step.margin.by_cosine(step.angle))  # (18)
+    by_margin = {name: through_f(step, g, df) for name, df in step.margin.by_parameter(step.angle).items()}  # (21)
     return Gradients(
         cosines=step.in_dtype(by_cosines),
         s=step.in_dtype(by_s),
@@ -231,20 +233,21 @@ def backward(step: Step, g: FloatArray) -> Gradients:
     )
 
 
-def by_target(step: Step, g: FloatArray, df: FloatArray) -> FloatArray:
-    """Return -s q g df, the derivative by what acts through f alone: c_y, θ_y or a margin's parameter (18, 21, 38)."""
+def through_f(step: Step, g: FloatArray, df: FloatArray) -> FloatArray:
+    """Return -s q g df/dx for an x that acts through f alone: c_y (18), a parameter of the margin (21), θ_y (38)."""
     dead = (g == 0) | (step.a == -np.inf)
-    return through_pole(-step.s * sigmoid(step.a) * g, df, dead)
+    return times_slope(-step.s * sigmoid(step.a) * g, df, dead)
 
 
-def through_pole(pull: FloatArray, df: FloatArray, dead: BoolArray) -> FloatArray:
-    """Return pull · df; at a pole of df the signed infinity, also where the pull underflows to 0.
+def times_slope(factor: FloatArray, slope: FloatArray, dead: BoolArray) -> FloatArray:
+    """Return factor · slope, and where the slope is infinite the infinity with the sign of the product.
 
-    The true q is positive however small it is. Only in `dead` rows the result is 0: a cotangent of 0, or no negatives.
+    The true factor is not 0, however small its q is; where it underflows, the zero keeps its sign. In `dead` rows the
+    result is 0 even at an infinite slope: the cotangent is 0, or there are no negatives.
     """
-    pole = np.isinf(df)
-    finite = pull * np.where(pole, 0.0, df)
-    return np.where(dead, 0.0, np.where(pole, np.copysign(1.0, pull) * df, finite))
+    pole = np.isinf(slope)
+    finite = factor * np.where(pole, 0.0, slope)
+    return np.where(dead, 0.0, np.where(pole, np.copysign(1.0, factor) * slope, finite))
 
 
 @np.errstate(under="ignore")
@@ -257,7 +260,7 @@ def shares(step: Step) -> FloatArray:
 
 
 def log_sum_exp(r: FloatArray) -> FloatArray:
-    """Return a = log Σ_k e^{r_k} of each row (equation 11), the largest taken out; -inf where all are."""
+    """Return a = log Σ_k e^{r_k} of each row (equation 11); the largest r_k is subtracted first. -inf if all are."""
     peak = finite_or_zero(r.max(axis=1))
     with np.errstate(divide="ignore"):
         return peak + np.log(np.exp(r - peak[:, None]).sum(axis=1))
@@ -265,7 +268,7 @@ def log_sum_exp(r: FloatArray) -> FloatArray:
 
 @np.errstate(under="ignore")
 def softplus(a: FloatArray) -> FloatArray:
-    """Return L = log(1 + e^a) = max(a, 0) + log1p(e^-|a|) (equation 14): two terms of one sign."""
+    """Return L = log(1 + e^a) = max(a, 0) + log1p(e^-|a|) (equation 14); both terms are positive."""
     return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
 
 
@@ -277,7 +280,7 @@ def sigmoid(a: FloatArray) -> FloatArray:
 
 
 def finite_or_zero(values: FloatArray) -> FloatArray:
-    """Return `values` with 0 for -inf, so that -inf - (-inf) is -inf and 0 · (-inf) is 0 in the sums above."""
+    """Return `values` with 0 in place of -inf, for where -inf would be subtracted from -inf or multiplied by 0."""
     return np.where(values == -np.inf, values.dtype.type(0), values)
 
 
@@ -291,12 +294,12 @@ def unit_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def through_unit_rows(by_unit: FloatArray, unit: FloatArray, length: FloatArray) -> FloatArray:
-    """Return dL/dv = (G - <G, v̂> v̂)/|v| from G = dL/dv̂ (equation 36): no part of it changes the length."""
+    """Return dL/dv = (G - <G, v̂> v̂)/|v| from G = dL/dv̂ (equation 36): the result is orthogonal to v."""
     return (by_unit - np.sum(by_unit * unit, axis=1, keepdims=True) * unit) / length
 
 
 def cosines_of(embeddings: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return c_bk = <x̂_b, ŵ_k>, (B, C) (equation 2)."""
+    """Return c_bk = <x̂_b, ŵ_k>, (B, C) (equation 2), clipped to [-1, 1], which rounding may exceed."""
     return np.clip(unit_rows(embeddings)[0] @ unit_rows(weights)[0].T, -1, 1)
 
 
@@ -305,8 +308,8 @@ def through_cosines(
 ) -> tuple[FloatArray, FloatArray]:
     """Return dL/dx (B, D) and dL/dw (C, D) from dL/dc (B, C) (equation 37).
 
-    The textbook's way, for angles well inside (0, π): the cosine of two almost parallel vectors no longer knows their
-    angle, and there df/dc is infinite. `svref.head` measures the angle on the vectors.
+    The textbook's way, for angles well inside (0, π). The cosine of two almost parallel vectors no longer knows their
+    angle, and df/dc of an angular margin may be infinite there. `svref.head` measures the angle on the vectors.
     """
     (x, x_length), (w, w_length) = unit_rows(embeddings), unit_rows(weights)
     by_x = through_unit_rows(by_cosines @ w, x, x_length)

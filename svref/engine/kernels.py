@@ -1,17 +1,17 @@
 r"""The formulas of `svref.reference` on a slice of the classes, in place.
 
-    target       f of each row                                          B numbers, float64
-    negatives    r_k = s (c_k - f) + log h_k, and their mass Σ e^{r_k}  a sum over classes: slices can be merged
-    gradient     s q slope_k e^{r_k - a}                                one multiplication by a number a row
+    target       f of each row                                       B numbers
+    negatives    r_k = s (c_k - f) + log h_k, and their sum Σ e^{r_k}    a sum over classes: slices can be merged
+    gradient     of the negatives, s q slope_k e^{r_k - a}           one number per row, and slope_k, multiply e^{r_k}
 
 A slice is a run of columns of the cosines, (B, K). What is fast here and therefore looks different:
 
-- The sum over classes is kept as two numbers a row, the mass (P, T) with Σ e^{r_k} = T e^P. The exponentials
+- The sum over classes is kept as two numbers per row, the mass (P, T) with Σ e^{r_k} = T e^P. The exponentials
   e^{r_k - P} are stored, and the gradient only multiplies them, so each negative costs one exponential.
-- P is 0 unless a row would overflow or underflow, so most rows need no shift.
-- Support vectors are found only in slices that can have one, and few of them are treated one by one.
-- Arrays (B, K) keep the dtype of the cosines, float32 or float64; one number a row is float64. A float32 mask is still
-  decided as in float64, because the boundary is rounded down.
+- P is 0 while the largest r_k of a row lies in a window in which exp is safe, so most rows need no shift.
+- Support vectors are looked for only in slices that can have one. If they are few, they are treated one by one.
+- Arrays (B, K) keep the dtype of the cosines, float32 or float64. f is computed in float64 and then rounded to it; the
+  masses are float64. A float32 mask is still decided as in float64, because the boundary is rounded down.
 
 Functions with `out` write there, and allocate where it is None. The equations are those of
 docs/explanation/derivation.md.
@@ -32,7 +32,7 @@ from svref.margins import Angle
 from svref.reference import Loss, finite_or_zero
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-WINDOW = {FLOAT32: (-64.0, 64.0), FLOAT64: (-512.0, 0.0)}  # exponents whose exp neither overflows nor underflows
+WINDOW = {FLOAT32: (-64.0, 64.0), FLOAT64: (-512.0, 0.0)}  # of the largest r_k: far from overflow and underflow of exp
 SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # a row's number below it is multiplied in two steps
 SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
 
@@ -48,7 +48,8 @@ class Target(NamedTuple):
     """What the negatives are compared with, in the dtype of the cosines, (B,).
 
     `boundary` is rounded down: a number of that dtype exceeds it if and only if it exceeds the float64 boundary.
-    `least_gap` is boundary - f: below this c_k - f no negative can be a support vector, and such slices skip the mask.
+    `least_gap` is boundary - f. If every c_k - f of a slice is below it, the slice has no support vector, and skips the
+    mask.
     """
 
     f: FloatArray
@@ -56,14 +57,15 @@ class Target(NamedTuple):
     least_gap: FloatArray
 
     def of(self, rows: slice) -> Target:
-        """Return the targets of some rows."""
+        """Return the entries of some rows."""
         return Target(self.f[rows], self.boundary[rows], self.least_gap[rows])
 
 
 class Support(NamedTuple):
     """The support vectors of a slice: where they are, and (t - 1) I_k there.
 
-    Few of them are an index and the number t - 1; many are all entries, `...`, and the array (t - 1) I.
+    If they are few: the index (rows, columns) and the number t - 1. If many: all entries, `...`, and the array
+    (t - 1) I.
     """
 
     entries: tuple[IntArray, ...] | EllipsisType
@@ -86,7 +88,8 @@ def label_entries(labels: IntArray, classes: slice) -> LabelEntries:
 def target(loss: Loss, angle: Angle, dtype: DTypeLike) -> Target:
     """Return f of each row (equation 3), and the boundary of the support vectors (equation 5).
 
-    Rounding keeps order: where c_k exceeds the boundary, the rounded c_k - f is at least the rounded boundary - f.
+    Rounding keeps order: if c_k exceeds the boundary, the rounded c_k - f is at least the rounded boundary - f. So the
+    largest rounded c_k - f of a slice says whether it can have a support vector.
     """
     value, other = loss.margin.value(angle), loss.emphasis.boundary
     f, boundary = value.astype(dtype), rounded_down(value if other is None else other.value(angle), dtype)
@@ -111,15 +114,15 @@ def support_mask(cosines: FloatArray, target: Target, own: LabelEntries, out: Bo
 
 
 def support_vectors(cosines: FloatArray, mask: BoolArray, emphasis: SupportVectors) -> Support:
-    """Return the support vectors one by one where they are few, as a factor for all entries where they are many."""
+    """Return the support vectors: their index if they are few, a factor for all entries if they are many."""
     if SPARSE * np.count_nonzero(mask) < mask.size:
         return Support(np.divmod(np.flatnonzero(mask), mask.shape[1]), emphasis.t - 1)
     lift = threads.scratch("lift", mask.shape, cosines.dtype)
     return Support(..., np.multiply(mask, emphasis.t - 1, out=lift, dtype=cosines.dtype))
 
 
-def add_log_h(gaps: FloatArray, cosines: FloatArray, support: Support, emphasis: SupportVectors) -> None:
-    """Add log h_k / s = (t - 1) I_k growth(c_k) (equation 6) to the gaps, in place."""
+def add_emphasis(gaps: FloatArray, cosines: FloatArray, support: Support, emphasis: SupportVectors) -> None:
+    """Add log h_k / s = (t - 1) I_k growth(c_k) (equation 6) to the gaps c_k - f, in place; s multiplies both later."""
     entries, lift = support
     if entries is ...:
         growth = emphasis.growth(cosines, threads.scratch("growth", gaps.shape, gaps.dtype))
@@ -143,8 +146,9 @@ def multiply_by_slope(values: FloatArray, support: Support, emphasis: SupportVec
 def exponentials(r: FloatArray, largest: FloatArray) -> tuple[FloatArray, Mass]:
     """Turn r_k into e^{r_k - P}, in place, and return it with the mass (P, T) of each row (equation 11).
 
-    `largest` is the largest r_k of each row. P is how far it lies outside the window within which exp neither
-    overflows nor underflows; so most rows have P = 0 and need no shift.
+    `largest` is the largest r_k of each row. P is how far, and to which side, it lies outside `WINDOW`; so most rows
+    have P = 0 and need no shift. The float64 window ends at 0; that of float32 ends at 64, because its small e^{r_k}
+    underflow sooner.
     """
     low, high = WINDOW[r.dtype]
     shift = np.zeros(len(largest), r.dtype)
@@ -156,7 +160,7 @@ def exponentials(r: FloatArray, largest: FloatArray) -> tuple[FloatArray, Mass]:
 
 
 def merge(first: Mass, second: Mass) -> Mass:
-    """Return the mass of two slices together (equation 12), first before second."""
+    """Return the mass of two slices together (equation 12); the order decides the last bit."""
     peak = np.maximum(first.peak, second.peak)
     shift = finite_or_zero(peak)
     return Mass(peak, first.total * np.exp(first.peak - shift) + second.total * np.exp(second.peak - shift))
@@ -172,14 +176,17 @@ def log_odds_against(mass: Mass) -> FloatArray:
 
 
 def share_factor(slice_mass: Mass, mass: Mass) -> FloatArray:
-    """Return what turns a slice's e^{r_k - P} into the shares e^{r_k - a} = p_k / q (equation 16); 0 without any."""
+    """Return the number per row that turns a slice's e^{r_k - P} into shares e^{r_k - a} = p_k / q (equation 16).
+
+    It is 0 in rows without negatives.
+    """
     some = mass.total > 0
     relative = np.exp(slice_mass.peak - finite_or_zero(mass.peak))
     return np.divide(relative, mass.total, out=np.zeros(len(some)), where=some)
 
 
 def multiply_rows(values: FloatArray, numbers: FloatArray) -> None:
-    """Multiply each row of `values` by its float64 number, in place, also by one that their dtype cannot hold.
+    """Multiply each row of `values` by its float64 number, in place, even by a number too small for their dtype.
 
     e^{r_k - P} may be as large as the window allows, and the number as small, while their product is ordinary. The
     first of two steps is by a number nearer to 1, so it underflows only where the product does.
@@ -193,6 +200,6 @@ def multiply_rows(values: FloatArray, numbers: FloatArray) -> None:
 
 
 def rounded_down(values: FloatArray, dtype: DTypeLike) -> FloatArray:
-    """Return the largest numbers of `dtype` not above `values`: a number of `dtype` exceeds both or neither."""
+    """Return the largest numbers of `dtype` not above `values`: any x of `dtype` exceeds both of them, or neither."""
     nearest = values.astype(dtype)
     return np.where(nearest > values, np.nextafter(nearest, -np.inf, dtype=dtype), nearest)

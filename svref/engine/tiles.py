@@ -16,7 +16,7 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.engine import kernels, threads
 from svref.margins import Angle
-from svref.reference import Loss, sigmoid, softplus, through_pole
+from svref.reference import Loss, sigmoid, softplus, times_slope
 
 
 @np.errstate(under="ignore")
@@ -49,7 +49,7 @@ def value_and_gradient(loss: Loss, cosines: FloatArray, labels: IntArray, g: Flo
 
     threads.run(band, len(bands))
     pull, dead = -loss.s * sigmoid(a) * g, (g == 0) | (a == -np.inf)
-    by_target = through_pole(pull, loss.margin.by_cosine(angle), dead).astype(out.dtype)
+    by_target = times_slope(pull, loss.margin.by_cosine(angle), dead).astype(out.dtype)
     out[np.arange(len(labels)), labels] = by_target + 0  # no negative zero
     return a
 
@@ -98,7 +98,7 @@ def negatives(
     if loss.emphasis.t > 1 and (largest >= target.least_gap).any():
         mask = kernels.support_mask(cosines, target, own, threads.scratch("mask", cosines.shape, np.bool_))
         support = kernels.support_vectors(cosines, mask, loss.emphasis)
-        kernels.add_log_h(r, cosines, support, loss.emphasis)
+        kernels.add_emphasis(r, cosines, support, loss.emphasis)
         largest = r.max(axis=1)
     r *= loss.s
     exponentials, mass = kernels.exponentials(r, loss.s * largest)

@@ -3,9 +3,11 @@
 Three questions are asked of a margin. `figures`: how large are the errors of f and of its derivatives, in units of
 the unit roundoff u, in the formulations people write? `branch_gap`: how far is the cosine from a switch at which f may
 jump? `is_exact`: does every formulation get f without any rounding? The answers describe other people's code, not
-svref's own, so they stand here and not in the margins. Section 6.2 of docs/explanation/derivation.md derives them.
+svref's own, so they stand here and not in the margins. Section 6.2 of docs/explanation/derivation.md derives them. As
+there, f_s is the error of f, F' that of df/dc, F_m that of df/dm, and 1/σ is `inverse_sine`.
 
-For a margin of your own, register the three with ``figures.register`` and its kin.
+A margin of your own needs ``figures.register``. If f has a switch, or is exact for numbers of few digits, it needs
+``branch_gap.register`` or ``is_exact.register`` as well.
 """
 
 from __future__ import annotations
@@ -76,7 +78,10 @@ def _(margin: AdditiveCosine, angle: Angle, u: float) -> Figures:
 
 @figures.register
 def _(margin: AdditiveAngle, angle: Angle, u: float) -> Figures:
-    """The textbook form takes σ from the cosine; 1 in F' and 1 + m in F_m are for the tails."""
+    """f_s = 1 + 1/σ, and m more for the linear tail: the textbook form takes σ from the cosine, with an error of 1/σ.
+
+    The last 1 of F' and the last 1 + m of F_m cover the tails.
+    """
     c, inverse, m = np.abs(angle.cosine), inverse_sine(angle, u), margin.m
     cos_m, sin_m = abs(math.cos(m)), math.sin(m)
     return Figures(
@@ -96,7 +101,7 @@ def _(margin: MultiplicativeAngle, angle: Angle, u: float) -> Figures:
 
 @figures.register
 def _(margin: Combined, angle: Angle, u: float) -> Figures:
-    """The form through acos has an error of 1 + 1/σ in θ, magnified m1 times in φ."""
+    """φ = m1 θ + m2 has the error 1 + m1 (1 + 1/σ): that of θ from acos, magnified m1 times, and one rounding."""
     one = np.ones_like(angle.cosine)
     inverse, sin_phi = (inverse_sine(angle, u), np.abs(margin.sin_phi(angle))) if margin.angular else (one, one)
     phi_error = 1 + margin.m1 * (1 + inverse)
@@ -106,7 +111,7 @@ def _(margin: Combined, angle: Angle, u: float) -> Figures:
 
 @figures.register
 def _(margin: EasyMargin, angle: Angle, u: float) -> Figures:
-    """Those of the margin inside, which cover the plain cosine too."""
+    """Those of the margin inside. They cover the plain cosine too, but for `Combined` with a small m1."""
     return figures(margin.margin, angle, u)
 
 
@@ -118,7 +123,7 @@ def _(margin: StraightThrough, angle: Angle, u: float) -> Figures:
 
 
 def inverse_sine(angle: Angle, u: float) -> FloatArray:
-    """Return 1/σ, at most u^-1/2: no formulation gets a smaller sine from a rounded cosine.
+    """Return 1/σ, but at most u^-1/2: no formulation gets a sine below u^1/2 from a rounded cosine.
 
     At c = ±1 it is 0, because every formulation finds σ = 0 there and no error is magnified.
     """
@@ -132,7 +137,7 @@ def inverse_sine(angle: Angle, u: float) -> FloatArray:
 def branch_gap(margin: Margin, angle: Angle) -> FloatArray:
     """Return the distance of c to the nearest switch at which f may jump, (B,); infinite without one.
 
-    The kinks of ψ are no switches: both pieces agree there in value and slope.
+    Where two pieces of ψ meet is no switch: they agree there in value and slope.
     """
     return np.full(angle.cosine.shape, np.inf)
 
@@ -146,7 +151,7 @@ def _(margin: AdditiveAngle, angle: Angle) -> FloatArray:
 
 @branch_gap.register
 def _(margin: EasyMargin, angle: Angle) -> FloatArray:
-    """The distance to the threshold, or to a switch of the margin inside where that is nearer."""
+    """The distance to the threshold, or to a switch of the margin inside if that is nearer, even where it is off."""
     return np.minimum(np.abs(angle.cosine - margin.above), branch_gap(margin.margin, angle))
 
 
@@ -161,7 +166,7 @@ def _(margin: StraightThrough, angle: Angle) -> FloatArray:
 
 @singledispatch
 def is_exact(margin: Margin, angle: Angle, dtype: DTypeLike) -> BoolArray:
-    """Return where f is made of numbers of few digits in `dtype`, so that every formulation gets it exactly.
+    """Return where f and what it is computed from fit in half the digits of `dtype`, so that no formulation rounds.
 
     False for margins of an angle: also where their f is the cosine itself, the form through acos rounds.
     """
@@ -196,7 +201,7 @@ def _(margin: StraightThrough, angle: Angle, dtype: DTypeLike) -> BoolArray:
 def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:
     """Return where `values` have at most half the digits of `dtype` on either side of the binary point.
 
-    Sums and scaled copies of such numbers are exact in any order, so every formulation sees a tie between them.
+    Sums and scaled copies of such numbers are exact in any order, so all implementations agree on whether c_k = f.
     """
     half = 2.0 ** ((format_of(dtype).digits - 1) // 2)
     scaled = np.asarray(values, dtype=np.float64) * half
@@ -204,6 +209,7 @@ def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:
 
 
 def _unknown(name: str, margin: object) -> str:
+    """Return the message about a margin for which nothing is registered."""
     return (
         f"svref knows no rounding {name} of {type(margin).__name__}, so results of it cannot be judged. "
         f"Register them: @svref.judging.figures.{name}.register."
