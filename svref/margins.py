@@ -33,7 +33,7 @@ class Angle:
 
     .. math:: c = \cos\theta, \qquad \sigma = \sin\theta = \sqrt{(1 - c)(1 + c)}
 
-    Both are kept because a rounded cosine does not know the sine near a pole: cos(1e-9) is 1 in float64. From cosines
+    Both are kept because a rounded cosine does not know the sine near c = ±1: cos(1e-9) is 1 in float64. From cosines
     the sine is computed (equation 4); the head measures it on the two vectors.
 
     Parameters
@@ -60,7 +60,7 @@ class Angle:
 
     @property
     def theta(self) -> FloatArray:
-        """The angle θ in radians, in [0, π], accurate at both poles."""
+        """The angle θ in radians, in [0, π], accurate at both ends."""
         return np.arctan2(self.sine, self.cosine)
 
     def cos_plus(self, m: float) -> FloatArray:
@@ -79,8 +79,9 @@ class Angle:
 class Margin(ABC):
     """The margin function f(m, θ_y): the target's cosine after the margin, and its derivatives.
 
-    All methods take an `Angle` of B targets and return float64 arrays (B,). A margin of your own is a frozen dataclass
-    with these five. To judge implementations of it, register its rounding errors in `svref.judging.figures`.
+    The methods take an `Angle` of B targets and return float64 arrays (B,). A margin of your own is a frozen dataclass
+    with these four and `angular`. To judge implementations of it, register its rounding errors in
+    `svref.judging.figures`.
     """
 
     @property
@@ -98,7 +99,7 @@ class Margin(ABC):
 
     @abstractmethod
     def by_angle(self, angle: Angle) -> FloatArray:
-        """Return df/dθ = -σ df/dc, finite everywhere."""
+        """Return df/dθ = -σ df/dc, or its limit where df/dc is infinite: finite everywhere."""
 
     @abstractmethod
     def by_parameter(self, angle: Angle) -> dict[str, FloatArray]:
@@ -245,7 +246,7 @@ class AdditiveAngle(Margin):
         return self._with_tail(angle, f, linear=c - m * np.sin(m), plain=c, reflect=-2 - f)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc = sin(θ + m)/σ = cos m + c sin m/σ; where θ + m > π, linear, plain: 1, reflect: its negative."""
+        """Return df/dc = sin(θ + m)/σ = cos m + c sin m/σ; where θ + m > π, linear, plain: 1, reflect: -sin(θ + m)/σ."""
         with np.errstate(divide="ignore"):  # at σ = 0 the signed infinity, which is the limit
             steep = np.cos(self.m) + angle.cosine * np.sin(self.m) / angle.sine if self.m else np.ones_like(angle.sine)
         return self._with_tail(angle, steep, linear=1.0, plain=1.0, reflect=-steep)
@@ -366,8 +367,8 @@ class Combined(Margin):
     Domain
         :math:`c \in [-1, 1]`; any finite cosine where :math:`m_1 = 1, m_2 = 0`. Beyond :math:`\varphi = \pi` the
         formula is kept as it is, so f turns back up. :math:`df/dc = m_1 \sin\varphi / \sigma` is a signed infinity
-        at :math:`c = \pm 1` unless :math:`\sin\varphi = 0` there; then it is :math:`m_1^2` at c = 1 and
-        :math:`(-1)^{m_1 + 1} m_1^2` at c = -1.
+        at :math:`c = \pm 1`, but for two limits: :math:`m_1^2` at c = 1 if :math:`m_2 = 0`, and
+        :math:`(-1)^{m_1 + 1} m_1^2` at c = -1 if :math:`m_2 = 0` and :math:`m_1` is an integer.
 
     Parameters
     ----------
@@ -410,12 +411,12 @@ class Combined(Margin):
         return self.cos_phi(angle) - self.m3
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc = m1 sin φ / σ, its limit where σ = 0."""
+        """Return df/dc = m1 sin φ / σ, its limit where σ = 0; 1 at m1 = 1, m2 = 0."""
         if not self.angular:
             return np.ones_like(angle.cosine)
-        pole = angle.sine == 0
-        sine = np.where(pole, 1.0, angle.sine)
-        return np.where(pole, self._limit(angle.cosine), self.m1 * self.sin_phi(angle) / sine)
+        at_end = angle.sine == 0
+        sine = np.where(at_end, 1.0, angle.sine)
+        return np.where(at_end, self._limit(angle.cosine), self.m1 * self.sin_phi(angle) / sine)
 
     def by_angle(self, angle: Angle) -> FloatArray:
         """Return df/dθ = -m1 sin φ."""
@@ -438,7 +439,7 @@ class Combined(Margin):
     def _limit(self, cosine: FloatArray) -> FloatArray:
         """Return df/dc at σ = 0: finite where sin φ vanishes with σ, else the signed infinity (equation 33)."""
         at_zero = self.m1**2 if self.m2 == 0 else math.inf
-        turns = math.fmod(self.m1, 2)  # exact, so that the sign of sin(m1 π + m2) is right for the smallest m2
+        turns = math.fmod(self.m1, 2)  # m1 π less whole turns of 2π; exact, so the sign is right for a tiny m2 too
         if self.m2 == 0 and turns in (0, 1):
             at_pi = self.m1**2 * (1 if turns else -1)
         else:
@@ -570,5 +571,6 @@ class StraightThrough(Margin):
 
 
 def _check_margin(margin: object) -> None:
+    """Raise a TypeError unless `margin` is a margin."""
     if not isinstance(margin, Margin):
         raise TypeError(f"margin must be a margin object such as AdditiveAngle(0.5); got {margin!r}.")

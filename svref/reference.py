@@ -3,21 +3,23 @@ r"""The loss and its gradients, line by line as on paper: the heart of svref, fo
     forward, read downwards                            backward of Σ_b g_b L_b, read upwards
     f = margin(θ_y)                              (3)   dL/dc_y = -s q df/dc,  dL/dm = -s q df/dm      (18, 21)
     I_k = [c_k > f]                              (5)   held constant
-    log h_k = s (t - 1)(c_k + 1) I_k             (6)   slope_k = 1 + (t - 1) I_k,  dlog h_k/dt          (7, 8)
+    log h_k = s (t - 1)(c_k + 1) I_k             (6)   slope_k = 1 + (t - 1) I_k                           (7)
+                                                       dlog h_k/dt = s (c_k + 1) I_k                       (8)
     r_k = s (c_k - f) + log h_k,  k ≠ y         (10)   dL/dc_k = s p_k slope_k                            (17)
                                                        dL/ds = Σ p_k r_k / s,  dL/dt = Σ p_k dlog h_k/dt  (19, 20)
-    e^a = Σ e^{r_k},  k ≠ y                     (11)   p_k = q e^{r_k - a}                                (16)
+    e^a = Σ e^{r_k},  k ≠ y                     (11)   p_k = q share_k,  share_k = e^{r_k - a}            (16)
     L = log(1 + e^a)                        (13, 14)   q = e^a / (1 + e^a) = 1 - p_y                      (15)
 
-`forward` is the left column and `backward` the right one; there each row's derivatives are multiplied by its g. The
+`forward` is the left column down to a, `Step.loss` its last line, and `backward` the right column; there each row's
+derivatives are multiplied by its g. The table shows the adaptive form of h, and f as the boundary of the mask. The
 margins and their derivatives stand in `svref.margins`; I, log h, slope and dlog h/dt in `svref.emphasis`. The equations
 are those of docs/explanation/derivation.md: sections 1 to 3, and section 5 for the head at the end, which leads from
 vectors to cosines and back.
 
-Everything is relative to the target's logit: r_k = z_k - z_y. So no leading digits are lost to cancellation, and a loss
-of 1e-36 is still right to about 14 digits. Arrays are whole, (B, C), and float64 inside: what follows from float32
-cosines is computed in float64 and rounded once, at the end. `svref.engine` computes the same numbers fast, and the
-tests hold both against `svref.exact`.
+Everything is relative to the target: r_k is a negative's logit s c_k + log h_k less the target's logit s f. So no
+leading digits are lost to cancellation, and a loss of 1e-36 is still right to about 14 digits. Arrays are whole and
+float64 inside: what follows from float32 cosines is computed in float64 and rounded once, at the end. `svref.engine`
+computes the same numbers fast, and the tests hold both against `svref.exact`.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class Loss(Protocol):
 class Step:
     """The quantities of one forward pass, which `SVXSoftmax.backward` needs.
 
-    f, r and a, the names of the derivation, are float64. The properties with long names are the same numbers in the
-    dtype of the cosines. `cosines` is the caller's array, not a copy: leave it alone until the backward pass is done.
+    The fields f, r and a are float64. The properties are the same numbers in the dtype of the cosines. `cosines` is the
+    caller's array, not a copy: leave it alone until the backward pass is done.
 
     Parameters
     ----------
@@ -131,7 +133,7 @@ class Step:
 
     @cached_property
     def probabilities(self) -> FloatArray:
-        """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column; those of class 0 if ignored."""
+        """The probabilities, p, shape (B, C), with 1/(1 + exp a) in the label's column; ignored rows, label 0."""
         p = sigmoid(self.a)[:, None] * shares(self)
         p[self.own] = sigmoid(-self.a)
         return self.in_dtype(p)
@@ -209,7 +211,8 @@ def forward(
 def backward(step: Step, g: FloatArray) -> Gradients:
     """Return the gradients of Σ_b g_b L_b: the right column of the table, upwards.
 
-    p_k stands as q times the share e^{r_k - a}, which keeps its digits where p_k underflows.
+    The sums are over shares and are multiplied by g q last: a share is an ordinary number where p_k = q share_k
+    underflows.
 
     Parameters
     ----------
@@ -223,8 +226,9 @@ def backward(step: Step, g: FloatArray) -> Gradients:
     by_s = g_q * np.sum(share * finite_or_zero(step.r) / s, axis=1)  # (19)
     by_t = g_q * np.sum(share * step.emphasis.log_h_by_t(c, step.mask, s), axis=1)  # (20)
     by_cosines = s * g_q[:, None] * (share * step.emphasis.slope(step.mask))  # (17)
-    by_cosines[step.own] = through_f(step, g, step.margin.by_cosine(step.angle))  # (18)
-    by_margin = {name: through_f(step, g, df) for name, df in step.margin.by_parameter(step.angle).items()}  # (21)
+    dead = (g == 0) | (step.a == -np.inf)  # a cotangent of 0, or no negatives
+    by_cosines[step.own] = times_df(-s * g_q, step.margin.by_cosine(step.angle), dead)  # (18)
+    by_margin = {n: times_df(-s * g_q, df, dead) for n, df in step.margin.by_parameter(step.angle).items()}  # (21)
     return Gradients(
         cosines=step.in_dtype(by_cosines),
         s=step.in_dtype(by_s),
@@ -233,21 +237,15 @@ def backward(step: Step, g: FloatArray) -> Gradients:
     )
 
 
-def through_f(step: Step, g: FloatArray, df: FloatArray) -> FloatArray:
-    """Return -s q g df/dx for an x that acts through f alone: c_y (18), a parameter of the margin (21), θ_y (38)."""
-    dead = (g == 0) | (step.a == -np.inf)
-    return times_slope(-step.s * sigmoid(step.a) * g, df, dead)
-
-
-def times_slope(factor: FloatArray, slope: FloatArray, dead: BoolArray) -> FloatArray:
-    """Return factor · slope, and where the slope is infinite the infinity with the sign of the product.
+def times_df(factor: FloatArray, df: FloatArray, dead: BoolArray) -> FloatArray:
+    """Return factor · df, with factor = -s q g; where df is infinite, the infinity with the sign of the product.
 
     The true factor is not 0, however small its q is; where it underflows, the zero keeps its sign. In `dead` rows the
-    result is 0 even at an infinite slope: the cotangent is 0, or there are no negatives.
+    result is 0, even where df is infinite.
     """
-    pole = np.isinf(slope)
-    finite = factor * np.where(pole, 0.0, slope)
-    return np.where(dead, 0.0, np.where(pole, np.copysign(1.0, factor) * slope, finite))
+    infinite = np.isinf(df)
+    finite = factor * np.where(infinite, 0.0, df)
+    return np.where(dead, 0.0, np.where(infinite, np.copysign(1.0, factor) * df, finite))
 
 
 @np.errstate(under="ignore")
@@ -256,7 +254,7 @@ def shares(step: Step) -> FloatArray:
     return np.exp(step.r - finite_or_zero(step.a)[:, None])
 
 
-# ---- functions of the log-odds: exp never overflows, and nothing cancels -----------------------------------------
+# ---- sums of exponentials without overflow -----------------------------------------------------------------------
 
 
 def log_sum_exp(r: FloatArray) -> FloatArray:
@@ -268,7 +266,7 @@ def log_sum_exp(r: FloatArray) -> FloatArray:
 
 @np.errstate(under="ignore")
 def softplus(a: FloatArray) -> FloatArray:
-    """Return L = log(1 + e^a) = max(a, 0) + log1p(e^-|a|) (equation 14); both terms are positive."""
+    """Return L = log(1 + e^a) = max(a, 0) + log1p(e^-|a|) (equation 14); neither term is negative."""
     return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
 
 
@@ -294,7 +292,7 @@ def unit_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def through_unit_rows(by_unit: FloatArray, unit: FloatArray, length: FloatArray) -> FloatArray:
-    """Return dL/dv = (G - <G, v̂> v̂)/|v| from G = dL/dv̂ (equation 36): the result is orthogonal to v."""
+    """Return dL/dv = (d - <d, v̂> v̂)/|v| from d = dL/dv̂, by the quotient rule; the result is orthogonal to v."""
     return (by_unit - np.sum(by_unit * unit, axis=1, keepdims=True) * unit) / length
 
 
@@ -306,7 +304,7 @@ def cosines_of(embeddings: FloatArray, weights: FloatArray) -> FloatArray:
 def through_cosines(
     by_cosines: FloatArray, embeddings: FloatArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return dL/dx (B, D) and dL/dw (C, D) from dL/dc (B, C) (equation 37).
+    """Return dL/dx (B, D) and dL/dw (C, D) from dL/dc (B, C) (equation 37, over all columns).
 
     The textbook's way, for angles well inside (0, π). The cosine of two almost parallel vectors no longer knows their
     angle, and df/dc of an angular margin may be infinite there. `svref.head` measures the angle on the vectors.

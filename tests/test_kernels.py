@@ -10,7 +10,7 @@ import pytest
 import svref
 from svref.engine import kernels, tiles
 from svref.margins import Angle
-from svref.reference import sigmoid, softplus, times_slope
+from svref.reference import sigmoid, softplus, times_df
 
 RNG = np.random.default_rng(7)
 COSINES = RNG.uniform(-0.9, 0.9, (6, 20))
@@ -39,7 +39,7 @@ def sharded(loss: svref.SVXSoftmax, cuts: list[int]) -> tuple[np.ndarray, np.nda
     gradient = []
     for own, weights, part in shards:
         weights *= (pull * kernels.share_factor(part, mass))[:, None]
-        weights[own] = times_slope(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
+        weights[own] = times_df(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
         gradient.append(weights)
     return softplus(a), np.concatenate(gradient, axis=1)
 

@@ -242,3 +242,9 @@ def test_figures_are_positive_finite_and_one_per_parameter(margin: Margin) -> No
         assert figure.shape == (5,)
         assert np.isfinite(figure).all()
         assert (figure > 0).all()
+
+
+def test_an_easy_margin_that_is_off_has_at_least_the_figures_of_the_plain_cosine() -> None:
+    found = figures(EasyMargin(Combined(m1=0.1)), Angle.from_cosine([-0.3, 0.3]), 2.0**-53)
+    assert (found.by_cosine >= 1).all()
+    assert (found.value >= 1).all()

@@ -8,7 +8,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.deviations.kinds import changed_result
 from svref.deviations.logits import CosineRun, Result, right_logits, right_result
 from svref.loss import SVXSoftmax
-from svref.reference import times_slope
+from svref.reference import times_df
 
 CLAMP = 1 - 1e-7
 
@@ -25,7 +25,7 @@ def one_hot_not_subtracted(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: Floa
     """A hand-written backward returns p in place of p - onehot: the target is pushed away like a negative."""
     losses, gradient = right_result(loss, c, y, g)
     step, by_z = loss.forward(c, y), g * np.exp(-losses)
-    gradient[step.own] = times_slope(by_z, right_logits(step).slope[step.own], by_z == 0)
+    gradient[step.own] = times_df(by_z, right_logits(step).slope[step.own], by_z == 0)
     return losses, gradient
 
 

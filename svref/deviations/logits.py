@@ -24,7 +24,7 @@ import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax
-from svref.reference import Step, finite_or_zero, log_sum_exp, sigmoid, softplus, times_slope
+from svref.reference import Step, finite_or_zero, log_sum_exp, sigmoid, softplus, times_df
 
 
 class Logits(NamedTuple):
@@ -94,6 +94,6 @@ def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)
         dead = (g == 0)[:, None] | (c.shape[1] == 1)
-        return losses, times_slope(by_z * g[:, None], slope, dead) + 0.0
+        return losses, times_df(by_z * g[:, None], slope, dead) + 0.0
 
     return run

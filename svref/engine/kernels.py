@@ -1,19 +1,22 @@
 r"""The formulas of `svref.reference` on a slice of the classes, in place.
 
-    target       f of each row                                       B numbers
-    negatives    r_k = s (c_k - f) + log h_k, and their sum Σ e^{r_k}    a sum over classes: slices can be merged
-    gradient     of the negatives, s q slope_k e^{r_k - a}           one number per row, and slope_k, multiply e^{r_k}
+    f                                                          `target`
+    r_k = s (c_k - f) + log h_k                                `gaps`, `support_mask`, `add_emphasis`
+    Σ e^{r_k}, over a slice                                    `exponentials`; slices are joined by `merge`
+    dL/dc_k = (s q g) slope_k e^{r_k - a}                      `multiply_by_slope`, `share_factor`, `multiply_rows`
 
 A slice is a run of columns of the cosines, (B, K). What is fast here and therefore looks different:
 
-- The sum over classes is kept as two numbers per row, the mass (P, T) with Σ e^{r_k} = T e^P. The exponentials
-  e^{r_k - P} are stored, and the gradient only multiplies them, so each negative costs one exponential.
-- P is 0 while the largest r_k of a row lies in a window in which exp is safe, so most rows need no shift.
+- The sum over classes is kept as two numbers per row, the mass (P, T) with Σ e^{r_k} = T e^P. slope_k e^{r_k - P} is
+  stored, and the gradient multiplies it by one number per row, so each negative costs one exponential.
+- P is 0, and no row needs a shift, while the largest r_k of a row lies in a window in which exp is safe: in float64 if
+  every negative is below the target, in float32 for nearly all rows.
 - Support vectors are looked for only in slices that can have one. If they are few, they are treated one by one.
 - Arrays (B, K) keep the dtype of the cosines, float32 or float64. f is computed in float64 and then rounded to it; the
   masses are float64. A float32 mask is still decided as in float64, because the boundary is rounded down.
 
-Functions with `out` write there, and allocate where it is None. The equations are those of
+Functions with `out` write there, and allocate where it is None. Others use the scratch memory of their thread, which
+the next slice overwrites. The equations are those of
 docs/explanation/derivation.md.
 """
 
@@ -146,9 +149,8 @@ def multiply_by_slope(values: FloatArray, support: Support, emphasis: SupportVec
 def exponentials(r: FloatArray, largest: FloatArray) -> tuple[FloatArray, Mass]:
     """Turn r_k into e^{r_k - P}, in place, and return it with the mass (P, T) of each row (equation 11).
 
-    `largest` is the largest r_k of each row. P is how far, and to which side, it lies outside `WINDOW`; so most rows
-    have P = 0 and need no shift. The float64 window ends at 0; that of float32 ends at 64, because its small e^{r_k}
-    underflow sooner.
+    `largest` is the largest r_k of each row. P is how far, and to which side, it lies outside `WINDOW`. The float64
+    window ends at 0; that of float32 ends at 64, because its small e^{r_k} underflow sooner.
     """
     low, high = WINDOW[r.dtype]
     shift = np.zeros(len(largest), r.dtype)
@@ -188,8 +190,8 @@ def share_factor(slice_mass: Mass, mass: Mass) -> FloatArray:
 def multiply_rows(values: FloatArray, numbers: FloatArray) -> None:
     """Multiply each row of `values` by its float64 number, in place, even by a number too small for their dtype.
 
-    e^{r_k - P} may be as large as the window allows, and the number as small, while their product is ordinary. The
-    first of two steps is by a number nearer to 1, so it underflows only where the product does.
+    In float32 e^{r_k - P} may be as large as e^64, and the number below the smallest float32, while their product is
+    ordinary. Then it is multiplied in two steps, the first by a number nearer to 1.
     """
     small = np.abs(numbers) < SMALL[values.dtype]
     if small.any():

@@ -16,7 +16,7 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.engine import kernels, threads
 from svref.margins import Angle
-from svref.reference import Loss, sigmoid, softplus, times_slope
+from svref.reference import Loss, sigmoid, softplus, times_df
 
 
 @np.errstate(under="ignore")
@@ -49,7 +49,7 @@ def value_and_gradient(loss: Loss, cosines: FloatArray, labels: IntArray, g: Flo
 
     threads.run(band, len(bands))
     pull, dead = -loss.s * sigmoid(a) * g, (g == 0) | (a == -np.inf)
-    by_target = times_slope(pull, loss.margin.by_cosine(angle), dead).astype(out.dtype)
+    by_target = times_df(pull, loss.margin.by_cosine(angle), dead).astype(out.dtype)
     out[np.arange(len(labels)), labels] = by_target + 0  # no negative zero
     return a
 

@@ -36,7 +36,7 @@ from svref.head.geometry import (
 )
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.reference import Step, forward, sigmoid, times_slope
+from svref.reference import Step, forward, sigmoid, times_df
 
 
 class Kept(NamedTuple):
@@ -199,7 +199,7 @@ class Shard:
 
     def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
         """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
-        by_angle = times_slope(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
+        by_angle = times_df(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
         by_x[self._here] -= by_angle * self.pairs.at_embedding
         classes, which = np.unique(self.labels[self._here], return_inverse=True)
         towards = np.zeros((len(classes), by_w.shape[1]))

@@ -36,7 +36,7 @@ from svref.margins import (
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """How far rounding may carry a margin, in units of the unit roundoff u (equation 41).
+    """How far rounding may carry a margin, in units of the unit roundoff u (section 6.2 of the derivation).
 
     Parameters
     ----------
@@ -111,13 +111,14 @@ def _(margin: Combined, angle: Angle, u: float) -> Figures:
 
 @figures.register
 def _(margin: EasyMargin, angle: Angle, u: float) -> Figures:
-    """Those of the margin inside. They cover the plain cosine too, but for `Combined` with a small m1."""
-    return figures(margin.margin, angle, u)
+    """The figures of the margin inside, and at least 1, that of the plain cosine where the margin is off."""
+    inside = figures(margin.margin, angle, u)
+    return Figures(np.maximum(inside.value, 1), np.maximum(inside.by_cosine, 1), inside.by_parameter)
 
 
 @figures.register
 def _(margin: StraightThrough, angle: Angle, u: float) -> Figures:
-    """Those of the margin inside, with F' = 1."""
+    """The figures of the margin inside, with F' = 1."""
     inside = figures(margin.margin, angle, u)
     return Figures(inside.value, np.ones_like(inside.value), inside.by_parameter)
 
@@ -157,7 +158,7 @@ def _(margin: EasyMargin, angle: Angle) -> FloatArray:
 
 @branch_gap.register
 def _(margin: StraightThrough, angle: Angle) -> FloatArray:
-    """That of the margin inside."""
+    """The distance to a switch of the margin inside."""
     return branch_gap(margin.margin, angle)
 
 
@@ -175,31 +176,31 @@ def is_exact(margin: Margin, angle: Angle, dtype: DTypeLike) -> BoolArray:
 
 @is_exact.register
 def _(margin: NoMargin, angle: Angle, dtype: DTypeLike) -> BoolArray:
-    """Where c has few digits."""
+    """True where c has few digits."""
     return few_digits(angle.cosine, dtype)
 
 
 @is_exact.register
 def _(margin: AdditiveCosine, angle: Angle, dtype: DTypeLike) -> BoolArray:
-    """Where c and m have few digits."""
+    """True where c and m have few digits, so that f = c - m is exact."""
     return few_digits(angle.cosine, dtype) & few_digits(margin.m, dtype)
 
 
 @is_exact.register
 def _(margin: EasyMargin, angle: Angle, dtype: DTypeLike) -> BoolArray:
-    """Where the margin is off and c has few digits, or it applies and is exact."""
+    """True where the margin is off and c has few digits, or where it applies and is exact."""
     applies = margin.applies(angle)
     return np.where(applies, is_exact(margin.margin, angle, dtype), few_digits(angle.cosine, dtype))
 
 
 @is_exact.register
 def _(margin: StraightThrough, angle: Angle, dtype: DTypeLike) -> BoolArray:
-    """Where the margin inside is exact."""
+    """True where the margin inside is exact."""
     return is_exact(margin.margin, angle, dtype)
 
 
 def few_digits(values: FloatArray | float, dtype: DTypeLike) -> BoolArray:
-    """Return where `values` have at most half the digits of `dtype` on either side of the binary point.
+    """Return where `values` have at most half the binary digits of `dtype` on either side of the binary point.
 
     Sums and scaled copies of such numbers are exact in any order, so all implementations agree on whether c_k = f.
     """
