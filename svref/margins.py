@@ -246,7 +246,7 @@ class AdditiveAngle(Margin):
         return self._with_tail(angle, f, linear=c - m * np.sin(m), plain=c, reflect=-2 - f)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc = sin(θ + m)/σ = cos m + c sin m/σ; where θ + m > π, linear, plain: 1, reflect: -sin(θ + m)/σ."""
+        """Return df/dc = cos m + c sin m/σ = sin(θ + m)/σ; where θ + m > π, linear, plain: 1, reflect: its opposite."""
         with np.errstate(divide="ignore"):  # at σ = 0 the signed infinity, which is the limit
             steep = np.cos(self.m) + angle.cosine * np.sin(self.m) / angle.sine if self.m else np.ones_like(angle.sine)
         return self._with_tail(angle, steep, linear=1.0, plain=1.0, reflect=-steep)
