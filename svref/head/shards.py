@@ -63,7 +63,7 @@ class Shard:
     rows : Directions
         The directions of the embeddings; `Shard.of` finds them.
     pairs : Pairs
-        The angles and tangents of the embeddings whose class is in this shard, in their order; `Shard.of` measures them.
+        The angles and tangents of the embeddings whose class is in this shard, in order; `Shard.of` measures them.
     """
 
     loss: SVXSoftmax
@@ -228,18 +228,18 @@ def positions(labels: ArrayLike, classes: Sequence[int] | IntArray) -> IntArray:
     >>> positions([7, 2, 5], range(4, 8)), positions([7, 2, 5], [5, 9, 7])
     (array([ 3, -1,  1]), array([ 2, -1,  0]))
     """
-    of_shard, y = np.asarray(classes), np.asarray(labels)
-    if of_shard.size == 0:
+    shard, y = np.asarray(classes), np.asarray(labels)
+    if shard.size == 0:
         return np.full(y.shape, -1, dtype=np.intp)
-    for name, array in (("classes", of_shard), ("labels", y)):
+    for name, array in (("classes", shard), ("labels", y)):
         if array.dtype.kind not in "iu" or array.ndim != 1:
             raise TypeError(f"{name} must be integers, one axis; got dtype {array.dtype} and shape {array.shape}.")
-    order = np.argsort(of_shard, kind="stable")
-    again = np.flatnonzero(np.diff(of_shard[order]) == 0)
+    order = np.argsort(shard, kind="stable")
+    again = np.flatnonzero(np.diff(shard[order]) == 0)
     if again.size:
-        raise ValueError(f"classes must be distinct: a shard holds a class once; got {of_shard[order[again[0]]]} twice.")
-    at = np.minimum(np.searchsorted(of_shard, y, sorter=order), len(of_shard) - 1)
-    return np.where(of_shard[order[at]] == y, order[at], -1)
+        raise ValueError(f"classes must be distinct: a shard holds a class once; got {shard[order[again[0]]]} twice.")
+    at = np.minimum(np.searchsorted(shard, y, sorter=order), len(shard) - 1)
+    return np.where(shard[order[at]] == y, order[at], -1)
 
 
 def within(labels: IntArray, classes: slice) -> IntArray:
