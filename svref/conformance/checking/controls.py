@@ -57,8 +57,8 @@ CONTROLS: Mapping[str, Spoil] = {
 def unnoticed_controls(trials: Sequence[Trial]) -> list[str]:
     """Return the controls that pass though they should fail, each as "control in output".
 
-    A control passes if the output, spoiled in any one of the cases, is not judged wrong there. An output is spoiled in
-    an element that passed and is neither vacuous nor expected to be 0; outputs without such an element are left out.
+    A control fails, as it should, if there is a case in which the spoiled output is judged wrong. The element that is
+    spoiled is one that passed and is neither vacuous nor expected to be 0; an output without one is left out.
     """
     right = [trial for trial in trials if not trial.failed]
     quantities = [q for trial in right for q in trial.judgement.quantities]

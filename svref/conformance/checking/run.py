@@ -1,4 +1,4 @@
-"""The run of a check: every case is asked and judged; then the candidate is called again, to find hidden state."""
+"""The run of a check: every case is asked and judged; then the candidate is called again, with more questions."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def boundary(subject: Subject, base: str | None, got: Sweep, right: Sweep, near:
     """Return which boundary decides the mask: the one that has both the pattern and the steps of the candidate.
 
     `base` is the name that `target.ask` gives the candidate's f: that of a deviation, "" for the paper's f, or None for
-    an unknown one. `right` is the sweep of what that deviation, or the paper, computes.
-    `near` marks the levels too close to a boundary to count.
+    an unknown one. `right` is the sweep of what that deviation, or the paper, computes. `near` marks the levels too
+    close to a boundary to count.
     """
     compared = got.clear & ~near
     if not (got.lifted & compared).any():
