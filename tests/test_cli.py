@@ -79,7 +79,7 @@ def test_explain_reads_golden_vectors_by_their_ids() -> None:
         (("check", str(EXAMPLES), "--loss", "softmax"), f"svref: {EXAMPLES} holds no answers: it has no *.json"),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--strict", "--no-invalid"),
-            "svref: strict judges the inputs that must raise, so that they must be asked; got invalid=False.",
+            "svref: strict judges the inputs that must raise, but invalid=False leaves them out; give one of the two.",
         ),
         (("check", RIGHT, "--loss", "sv-am"), "svref: loss must be one of softmax, am-softmax"),
         (

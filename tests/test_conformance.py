@@ -323,7 +323,7 @@ def test_a_failure_names_element_values_tolerance_gap_and_reproduction() -> None
     assert failure.loss == f"sv_am_softmax({', '.join(f'{k}={v:g}' for k, v in found.parameters.items())})"
     assert str(failure).startswith(f"{failure.quantity}[{', '.join(map(str, failure.index))}] = ")
     assert "but should be" in str(failure)
-    assert "of tolerance; nearest mask decision" in str(failure)
+    assert "times the tolerance; nearest mask decision" in str(failure)
     assert report.reproduce.endswith(f"--loss sv-am-softmax --dtype float32 --case {failure.case}")
 
 

@@ -33,8 +33,8 @@ def test_a_control_that_passes_makes_the_run_an_error(control: str) -> None:
         report = check(sv_am, NAME)
     named = tuple(f"{control} in {output}" for output in ("loss", "grad_cosines"))
     assert (report.verdict, report.blind, report.ok) == ("ERROR", named, False)
-    assert f"ERROR  the check cannot see this candidate: it passed with {control} in loss" in str(report)
-    with pytest.raises(AssertionError, match="cannot see this candidate"):
+    assert f"see mistakes of this candidate: outputs spoiled on purpose passed, {control} in loss" in str(report)
+    with pytest.raises(AssertionError, match="cannot see mistakes of this candidate"):
         report.raise_if_wrong()
 
 
@@ -259,7 +259,7 @@ def test_ignored_rows_with_a_loss_a_gradient_or_an_effect_on_others_are_named() 
     def others(losses: np.ndarray, gradient: np.ndarray, ignored: np.ndarray) -> None:
         losses[~ignored] *= 1 + ignored.any()
 
-    assert "the loss of a row with the ignored label is 1, should be 0" in of_ignored(loss).findings[0].text
+    assert "the loss of a row with the ignored label is 1, but should be 0" in of_ignored(loss).findings[0].text
     assert "the gradient of a row with the ignored label is not 0" in of_ignored(slope).findings[0].text
     assert "a batch with an ignored row gives loss[" in of_ignored(others).findings[0].text
 
@@ -319,7 +319,7 @@ def test_invalid_inputs_are_left_unasked_on_request() -> None:
     report = check(native, NAME, invalid=False)
     assert (report.verdict, report.invalid, report.refused) == ("PASS", 0, 0)
     assert max(labels_seen) < 0
-    with pytest.raises(ValueError, match="strict judges the inputs that must raise, so that they must be asked"):
+    with pytest.raises(ValueError, match="strict judges the inputs that must raise, but invalid=False leaves them out"):
         check(native, NAME, invalid=False, strict=True)
     with pytest.raises(ValueError, match="has no case"):
         check(native, NAME, invalid=False, case=INVALID)

@@ -103,7 +103,7 @@ def counts() -> str:
     elements += sum(2 * len(case["expected"]["cosines"]["data"]) for case in judged)
     heads = len(cases) - len(judged) - len(errors)
     return (
-        rf"PASS  sv-am-softmax  {len(judged)} cases, {elements} elements, 0 wrong, worst 0\.\d\d of tolerance, "
+        rf"PASS  sv-am-softmax  {len(judged)} cases, {elements} elements, 0 wrong, worst 0\.\d\d times the tolerance, "
         rf"\d+ vacuous, {len(errors)} error cases skipped, {heads} head cases skipped"
     )
 

@@ -140,7 +140,7 @@ Count judge_pack(const string& directory) {
 int main(int argc, char** argv) try {
     if (argc != 2) return std::fputs("usage: sv_am PACK, e.g. sv_am svref/golden/vectors/core\n", stderr), 2;
     const Count n = judge_pack(argv[1]);
-    std::printf("%s  sv-am-softmax  %zu cases, %zu elements, %zu wrong, worst %.2f of tolerance, %zu vacuous, "
+    std::printf("%s  sv-am-softmax  %zu cases, %zu elements, %zu wrong, worst %.2f times the tolerance, %zu vacuous, "
                 "%zu error cases skipped, %zu head cases skipped\n",
                 n.wrong ? "FAIL" : "PASS", n.cases, n.elements, n.wrong, n.worst, n.vacuous, n.errors, n.heads);
     return n.wrong ? 1 : 0;

@@ -111,7 +111,7 @@ function judgePack(directory) {
 function verdict(n) {
   return (
     `${n.wrong ? "FAIL" : "PASS"}  sv-am-softmax  ${n.cases} cases, ${n.elements} elements, ${n.wrong} wrong, ` +
-    `worst ${n.worst.toFixed(2)} of tolerance, ${n.vacuous} vacuous, ` +
+    `worst ${n.worst.toFixed(2)} times the tolerance, ${n.vacuous} vacuous, ` +
     `${n.errors} error cases skipped, ${n.heads} head cases skipped`
   );
 }

@@ -74,7 +74,8 @@ class Dialect:
     to_code : function
         Takes a variant and its parameters as the paper counts them; returns them as this code counts them.
     besides : tuple of str
-        Names of deviations of this code that no loss of svref has: at c = ±1, in its number format, in its head.
+        Names of further deviations of this code that no SVXSoftmax describes, so that `losses` cannot have them: at
+        c = ±1, in its number format, in its head.
 
     Examples
     --------
@@ -98,9 +99,9 @@ class Dialect:
         """Return the loss this code computes when asked for a variant.
 
         The parameters are the variant's, as the paper counts them (t = 1 is off, angles are in radians), with its
-        defaults. A deviation changes nothing where they switch off what it is about: the emphasis at t = 1, the margin
-        at m = 0. The losses and the gradient by the cosines are the code's all the same, but the derivatives by that
-        t or m are the paper's.
+        defaults. t = 1 switches the emphasis off, and m = 0 the margin. A deviation in what is switched off changes
+        nothing. The losses and the gradient by the cosines are then still those of the code, but the derivatives by
+        that t or m are those of the paper's loss.
 
         Raises
         ------
@@ -171,7 +172,7 @@ _ALL = (
             ("sine-of-whole-row", "precision-downcast-float32")),
     Dialect("cavaface-easy", "SVXSoftmax(easy_margin=True): an easy margin, which its mask ignores, and t - 1 for t.",
             (_CAVAFACE,), {"sv-softmax": _PAPER, **_SV_EASY}, t_less_one),
-    Dialect("insightface", "ArcFace has the paper's value and, its angles being under no_grad, the slope of no margin.",
+    Dialect("insightface", "ArcFace adds its margin under no_grad: the paper's value, but the slope of no margin.",
             (_INSIGHTFACE,), {"am-softmax": _PAPER, "arc-softmax": ("straight-through-angle",)},
             besides=("loss-capped", "negatives-filtered")),
     Dialect("insightface-before-no-grad", "Before commit 657ae30e: beyond π the margin of ArcFace is m sin m.",

@@ -17,7 +17,9 @@ from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
 from svref.reference import Step
 
-DIRTY = 0.4  # an example: in the code the threshold is an option, which is off by default
+FILTERED_ABOVE = (
+    0.4  # a cosine, as an example: in the code the threshold is an option, and by default nothing is filtered
+)
 
 
 def _with_emphasis(loss: SVXSoftmax, emphasis: SupportVectors) -> SVXSoftmax:
@@ -45,7 +47,7 @@ def label_in_mask(step: Step) -> Logits:
 
 @changed_loss("I_k = [c_k > c_y]", "a public SVSoftmax layer, whose margin is off in the mask")
 def mask_on_plain_cosine(loss: SVXSoftmax) -> SVXSoftmax:
-    """Negatives between f and c_y are not emphasised, although they violate the margin."""
+    """Negatives between f and c_y are not emphasised, although the target does not beat them by the margin."""
     return _with_emphasis(loss, replace(loss.emphasis, boundary=NoMargin())) if which.masks_by_margin(loss) else loss
 
 
@@ -113,7 +115,7 @@ def t_ignored(loss: SVXSoftmax) -> SVXSoftmax:
     "cavalleria/cavaface:head/metrics.py and others after the MV-Softmax paper, if given the SV paper's t",
 )
 def t_offset(loss: SVXSoftmax) -> SVXSoftmax:
-    """Code that calls t - 1 its t is given t: the logit of each support vector is s (1 + c_k) too large."""
+    """The code expects t - 1 and is given t, so that the logit of each support vector is s (1 + c_k) too large."""
     return _with_emphasis(loss, replace(loss.emphasis, t=loss.emphasis.t + 1))
 
 
@@ -189,10 +191,10 @@ def negatives_zeroed(step: Step) -> Logits:
 
 
 @changed_logits(
-    f"z_k = 0 where c_k > {DIRTY}, k ≠ y",
+    f"z_k = 0 where c_k > {FILTERED_ABOVE}, k ≠ y",
     "deepinsight/insightface:arcface_torch/losses.py (interclass_filtering)",
     applies=which.always,
 )
 def negatives_filtered(step: Step) -> Logits:
     """Negatives above a threshold are taken for wrong labels. Their logits become 0, but should leave the sum."""
-    return _with_zero_logits(step, step.cosines > DIRTY)
+    return _with_zero_logits(step, step.cosines > FILTERED_ABOVE)

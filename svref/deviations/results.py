@@ -57,7 +57,10 @@ def _entropy_with_eps(z: FloatArray, own: Own) -> Result:
 
 
 def _may_overflow(dtype: str) -> Applies:
-    """Return the question whether a loss has logits so large that exp overflows in a dtype."""
+    """Return a function that tells of a loss whether its logits may be so large that exp overflows in a dtype.
+
+    It is always True of a loss without angles, since its cosines, and with them its logits, have no bound.
+    """
     return lambda loss: not loss.angular or _largest_logit(loss) > OVERFLOW[dtype]
 
 

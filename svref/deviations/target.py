@@ -230,7 +230,7 @@ def logits_are_angles(step: Step) -> Logits:
 
 @changed_loss("df/dc := 1, the value of f kept", "deepinsight/insightface:arcface_torch/losses.py")
 def straight_through_angle(loss: SVXSoftmax) -> SVXSoftmax:
-    """The margin is added where gradients are off.
+    """The margin is added in code that autograd does not record.
 
     Losses are right, but the target's gradient lacks the factor sin(θ+m)/sin θ.
     """

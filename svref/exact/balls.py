@@ -54,9 +54,9 @@ def fraction(value: float) -> Rational:
 
 @dataclass(frozen=True)
 class Root:
-    """A real number whose square is rational, by its sign (-1, 0, 1) and its square.
+    """A real number whose square is rational, such as -√(2/3), held exactly: its sign (-1, 0, 1) and its square.
 
-    Every cosine is one: a float is rational, and <x, w>/(|x||w|) has the rational square <x, w>²/(|x|²|w|²).
+    Every cosine is such a number: a float is rational, and <x, w>/(|x||w|) has the square <x, w>²/(|x|²|w|²).
     """
 
     sign: int
@@ -117,35 +117,35 @@ class FloatCosine:
 
 @dataclass(frozen=True)
 class VectorCosine:
-    """The cosine between two integer vectors: dot/√norms, with norms the product of their squared lengths."""
+    """The cosine between two vectors x, w of integers: dot/√squares, with dot = <x, w> and squares = |x|²|w|²."""
 
     dot: Integer
-    norms: Integer
+    squares: Integer
 
     @property
-    def lengths(self) -> Ball:
-        """The product of both lengths, √norms; a ball of radius 0 if it is an integer."""
-        whole, rest = self.norms.sqrtrem()
-        return arb(whole) if rest == 0 else arb(self.norms).sqrt()
+    def product_of_lengths(self) -> Ball:
+        """|x||w| = √squares; a ball of radius 0 if it is an integer."""
+        whole, rest = self.squares.sqrtrem()
+        return arb(whole) if rest == 0 else arb(self.squares).sqrt()
 
     @property
     def ball(self) -> Ball:
         """The cosine, exactly ±1 for parallel vectors."""
-        return arb(self.dot) / self.lengths
+        return arb(self.dot) / self.product_of_lengths
 
     @property
     def sine(self) -> Ball:
-        """√(norms - dot²)/√norms: the difference is one of integers, so nothing is lost for near-parallel vectors."""
-        return arb(self.norms - self.dot * self.dot).sqrt() / self.lengths
+        """√(squares - dot²)/√squares: integers are subtracted exactly, so near-parallel vectors lose no digits."""
+        return arb(self.squares - self.dot * self.dot).sqrt() / self.product_of_lengths
 
     @property
     def is_parallel(self) -> bool:
         """Whether the vectors are parallel or opposite."""
-        return bool(self.dot * self.dot == self.norms)
+        return bool(self.dot * self.dot == self.squares)
 
     def root(self) -> Root:
         """Return the cosine exactly."""
-        return Root(int(self.dot > 0) - int(self.dot < 0), fmpq(self.dot * self.dot, self.norms))
+        return Root(int(self.dot > 0) - int(self.dot < 0), fmpq(self.dot * self.dot, self.squares))
 
 
 def integers(row: list[float]) -> tuple[list[Integer], int]:

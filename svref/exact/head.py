@@ -253,7 +253,7 @@ def _factor(by_cosine: Number, cosine: VectorCosine) -> Number:
     """Return dL/dc / (|x||w|); 0 for a parallel pair, whose tangent is 0 while dL/dc may be infinite."""
     if cosine.is_parallel:
         return ZERO
-    lengths: Ball = cosine.lengths
+    lengths: Ball = cosine.product_of_lengths
     if isinstance(by_cosine, LimitAndRest):
         return LimitAndRest(by_cosine.limit / lengths, by_cosine.rest / lengths)
     return by_cosine / lengths

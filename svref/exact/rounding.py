@@ -211,10 +211,11 @@ def _ends(number: Number) -> tuple[float, float]:
 
 
 def _enlarged(limit: Ball, rest: Ball) -> Ball:
-    """Return `rest`, or a number that rounds the same beside `limit` where `rest` is too small to be added exactly.
+    """Return `rest`, or in place of a tiny one a larger number with which limit + rest rounds to the same float.
 
-    The limit and all floats and midpoints are multiples of some 2^b. So limit + rest is next to the limit, on the side
-    of rest's sign, for every |rest| < 2^b: half of 2^b will do.
+    A tiny rest could not be added to the limit exactly. The limit, all floats and all midpoints of floats are multiples
+    of some 2^b. So no float and no midpoint lies between the limit and limit + rest if |rest| < 2^b. Any two such rests
+    of one sign round to the same float, and 2^(b-1) stands for all those that are smaller.
     """
     if limit == 0 or not (rest > 0 or rest < 0):
         return rest

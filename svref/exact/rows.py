@@ -145,9 +145,11 @@ def _relative_logits(loss: SVXSoftmax, label: int, decisions: Decisions, by_t: l
 
 
 class _ClassWeights:
-    """The weights exp(s (d_k - d_top)) of a row's classes: exactly 1 in the dominant group, and those of the others.
+    """The weights w_k = exp(s (d_k - d_top)) of a row's classes.
 
-    The outputs are right with any class as the top. With one whose d is the greatest float, no weight is large.
+    The top is a class whose d, as a float, is greatest. Any class would do, as the softmax does not depend on the
+    choice; but with this one no weight is large. The dominant group is made of the classes whose d is proven equal to
+    the top's. Their weights are exactly 1, and G is their number. R is the sum of the other weights.
     """
 
     def __init__(self, cosines: Sequence[Cosine], d: list[Ball], mask: list[bool], s: Ball, label: int) -> None:

@@ -70,15 +70,16 @@ def _certified_output(vector: Vector, name: str, compute: str) -> ExpectedOutput
 
 
 def _tolerance(vector: Vector, scale: FloatArray, compute: str) -> FloatArray:
+    """Return the tolerance of an output from its condition scale, for a cotangent of one."""
     p = vector.parameters
     return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), compute)
 
 
 def _target_entries(vector: Vector, name: str, rows: BoolArray, like: FloatArray) -> BoolArray:
-    """Return the entries of an output, of the shape of `like`, that the targets' slopes of some rows enter.
+    """Return where an output, shaped like `like`, depends on df/dc_y of the rows that are True in `rows`.
 
-    In the gradient by cosines it is the target's entry. In those of a head it is the embedding's row, and the row of
-    the target's class. The loss has none.
+    In the gradient by cosines that is the target's entry. In the gradient by embeddings it is the row of the embedding,
+    and in the gradient by weights the row of its class. The loss depends on it nowhere.
     """
     samples, labels = np.flatnonzero(rows), vector.labels
     if name == "grad_cosines":

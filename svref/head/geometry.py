@@ -11,13 +11,17 @@ from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.engine import threads
 from svref.margins import Angle
 
-SQUARES = {"float32": (2.0**-80, 2.0**80), "float64": (2.0**-800, 2.0**800)}  # squared lengths that lost nothing
+# Squared lengths in this range are accurate: no square overflowed, and one that underflowed is too small to count.
+SQUARES = {"float32": (2.0**-80, 2.0**80), "float64": (2.0**-800, 2.0**800)}
 
 _SPLITTER = 2.0**27 + 1
 
 
 class Directions(NamedTuple):
-    """Rows as unit vectors and lengths: rows = unit · length · 2^exponent."""
+    """Rows as unit vectors and lengths: rows = unit · length · 2^exponent.
+
+    The length of a row is length · 2^exponent. In a row without a direction `length` is NaN or infinite.
+    """
 
     unit: FloatArray
     length: FloatArray
@@ -36,21 +40,23 @@ class Pairs(NamedTuple):
     at_embedding: FloatArray
     at_weight: FloatArray
 
-    def at_working_precision(self, dtype: DTypeLike) -> FloatArray:
-        """Return the cosines, as `dtype` holds them, and the sines, float64, (2, B)."""
+    def rounded_cosines_and_sines(self, dtype: DTypeLike) -> FloatArray:
+        """Return the cosines, rounded to `dtype`, and the sines, which are not rounded; both float64, (2, B)."""
         return np.stack([self.angle.cosine.astype(dtype).astype(np.float64), self.angle.sine])
 
-    def of(self, rows: BoolArray) -> Pairs:
-        """Return some of the pairs."""
+    def select(self, rows: BoolArray) -> Pairs:
+        """Return the pairs where `rows` is True."""
         angle = Angle(self.angle.cosine[rows], self.angle.sine[rows])
         return Pairs(angle, self.at_embedding[rows], self.at_weight[rows])
 
 
 @np.errstate(invalid="ignore", over="ignore", under="ignore")
 def directions(rows: FloatArray, out: FloatArray | None = None) -> Directions:
-    """Return each row's direction, in `out`, and its length; the length is NaN for a row without a direction.
+    """Return each row's direction, written to `out` if that is given, and its length.
 
-    A row so long or short that its squares overflow or underflow is scaled by a power of two first.
+    The length of a row is length · 2^exponent. The exponent is 0 except for rows so long or short that their squares
+    overflow or underflow; these are first scaled by a power of two. A row without a direction has a `length` that is
+    NaN, if it is zero or holds a NaN, or infinite, if it holds an infinity.
     """
     square, exponent = row_dot(rows, rows), np.zeros(len(rows), dtype=np.intp)
     low, high = SQUARES[rows.dtype.name]
@@ -65,9 +71,9 @@ def directions(rows: FloatArray, out: FloatArray | None = None) -> Directions:
 
 
 def pair_cosines(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the cosine and the sine of each row of x with the same row of w, float64; both must be `scaled`.
+    """Return the cosine and the sine of each row of x with the same row of w, float64.
 
-    Where the two are almost parallel or opposite, the cosine is taken from the sine, which has more correct digits.
+    The rows must be `scaled`; otherwise `difference_of_products` may overflow.
     """
     return _cosines(x, w, tangent(x, w)[1])
 
@@ -83,6 +89,10 @@ def measure_pairs(embeddings: FloatArray, weights: FloatArray) -> Pairs:
 
 
 def _cosines(x: FloatArray, w: FloatArray, sine: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the cosine of each row of x with the same row of w, and the sine as given.
+
+    Below 45° from parallel or opposite, the cosine is computed from the sine, which there has more correct digits.
+    """
     x_norm, w_norm = (np.sqrt(row_dot(v, v)) for v in (x, w))
     cosine = np.clip(row_dot(x, w) / (x_norm * w_norm), -1, 1)
     from_sine = np.copysign(np.sqrt((1 - sine) * (1 + sine)), cosine)
@@ -90,16 +100,20 @@ def _cosines(x: FloatArray, w: FloatArray, sine: FloatArray) -> tuple[FloatArray
 
 
 def tangent(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the unit tangent at x towards w, 0 where they are parallel, and the sine of their angle.
+    """Return the unit tangent at each row of x towards the same row of w, and the sine of their angle.
 
-    The part of w orthogonal to x is wanted, and w minus its part along x would cancel. w - (w_j/x_j) x, with j the
-    largest component of x, has the same orthogonal part and is at most 1 + √D times as long as it, so that projecting
-    this vector loses nothing at any angle (equation 39).
+    The tangent is 0 where the two are parallel or opposite. The rows must be `scaled`; otherwise the products may
+    overflow.
+
+    The tangent has the direction of the part of w orthogonal to x. Subtracting from w its part along x would cancel
+    most digits if the two are nearly parallel. So the code forms w x_j - x w_j, with j the component of x that is
+    largest in magnitude. This is x_j times w - (w_j/x_j) x, a vector with the same orthogonal part. It is at most
+    1 + √D times as long as that part, so its own orthogonal part keeps its digits at any angle (equation 39).
     """
     rows = np.arange(len(x))
     j = np.argmax(np.abs(x), axis=1)
     x_j, w_j = x[rows, j][:, None], w[rows, j][:, None]
-    difference, exponent = scaled(cross(w, x_j, x, w_j))
+    difference, exponent = scaled(difference_of_products(w, x_j, x, w_j))
     along = row_dot(x, difference) / row_dot(x, x)
     orthogonal = (difference - along[:, None] * x) * np.sign(x_j)
     length = np.sqrt(row_dot(orthogonal, orthogonal))
@@ -113,15 +127,19 @@ def row_dot(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def scaled(rows: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Return each row times a power of two, so that its largest entry lies in [0.5, 1), and the exponent taken out."""
+    """Return each row divided by a power of two, and the exponent of that power.
+
+    The entry that is largest in magnitude then lies between 0.5 and 1 in magnitude. Rows of zeros stay zeros.
+    """
     exponent = np.frexp(np.abs(rows).max(axis=1))[1]
     return np.ldexp(rows, -exponent[:, None]), exponent
 
 
 def remove_radial(by_unit: FloatArray, rows: Directions) -> FloatArray:
-    """Remove from a gradient by directions, in place, the part along each row, and return it (equation 37).
+    """Subtract from each row of a gradient, in place, its component along that row's direction (equation 37).
 
-    That part would change the length of the row, which the cosine does not depend on.
+    That component would change the length of the row, which the cosine does not depend on. Return the changed
+    gradient, `by_unit` itself.
     """
     radial = threads.scratch("radial", by_unit.shape, by_unit.dtype)
     by_unit -= np.multiply(row_dot(by_unit, rows.unit)[:, None], rows.unit, out=radial)
@@ -131,6 +149,7 @@ def remove_radial(by_unit: FloatArray, rows: Directions) -> FloatArray:
 def divide_by_length(tangential: FloatArray, rows: Directions, out: FloatArray | None = None) -> FloatArray:
     """Return the gradient by the rows from that by their directions: divided by the lengths, without a negative zero.
 
+    The result is written to `out`, or to `tangential` if there is no `out`. `tangential` is overwritten in any case.
     The first row is written last, so that a caller who marked it with NaN can tell whether all others were written.
     """
     out = tangential if out is None else out
@@ -159,8 +178,8 @@ def two_product(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     return h, ((a_high * b_high - h) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
-def cross(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
-    """Return a b - c d, correct to a few roundings of the result however much of it cancels; exactly 0 if equal."""
+def difference_of_products(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
+    """Return ab - cd to within a few roundings of the result, however much cancels; exactly 0 if ab = cd."""
     (first_high, first_low), (second_high, second_low) = two_product(a, b), two_product(c, d)
     high, carry = two_sum(first_high, -second_high)
     low, rest = two_sum(first_low, -second_low)

@@ -96,7 +96,7 @@ class Shard:
     def targets(self) -> FloatArray:
         """Return the cosine and the sine of each embedding with its class, (2, B), and 0 where that is elsewhere."""
         targets = np.zeros((2, len(self.labels)))
-        targets[:, self._here] = self.pairs.at_working_precision(self.embeddings.dtype)
+        targets[:, self._here] = self.pairs.rounded_cosines_and_sines(self.embeddings.dtype)
         return targets
 
     def step(self, flipped: BoolArray | None = None) -> Step:

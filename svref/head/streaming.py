@@ -157,14 +157,14 @@ class _Stream:
         self.chunks = threads.even(len(w), min(largest, max(256, len(w) // 8)))
         self.loss, self.x, self.w, self.y = loss, x, w, y
         self.rows, self.pairs = directions(x), measure_pairs(x, w[y])
-        self.targets = self.pairs.at_working_precision(x.dtype)
+        self.targets = self.pairs.rounded_cosines_and_sines(x.dtype)
         self.progress, self.workers, self.done = progress, workers, 0
 
     def shard(self, i: int) -> Shard:
         """Return chunk i."""
         part = self.chunks[i]
         positions = within(self.y, part)
-        return Shard(self.loss, self.x, self.w[part], positions, self.rows, self.pairs.of(positions >= 0))
+        return Shard(self.loss, self.x, self.w[part], positions, self.rows, self.pairs.select(positions >= 0))
 
     def mark(self, out: FloatArray) -> None:
         """Begin every chunk of the output with a row of NaN, which is written last."""

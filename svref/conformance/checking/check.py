@@ -79,7 +79,7 @@ def check(
     dialect : str, optional
         A key of `DIALECTS`: the candidate is then a port of that public code, and judged by what that code computes.
     case : str, optional
-        The id of the only case to judge; one whose inputs must raise is judged by that.
+        The id of the only case to judge. If its inputs must raise, the check fails unless the candidate raises.
     timeout : float, optional
         Seconds after which a call counts as hung.
     strict : bool, default False
@@ -111,7 +111,9 @@ def check(
     if reduction is not None and reduction not in FACTORS:
         raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
     if strict and not invalid:
-        raise ValueError("strict judges the inputs that must raise, so that they must be asked; got invalid=False.")
+        raise ValueError(
+            "strict judges the inputs that must raise, but invalid=False leaves them out; give one of the two."
+        )
     vectors = pack_of(pack)
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}

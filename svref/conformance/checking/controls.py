@@ -54,10 +54,11 @@ CONTROLS: Mapping[str, Spoil] = {
 }
 
 
-def blind_controls(trials: Sequence[Trial]) -> list[str]:
-    """Return the controls that pass, each as "control in output": no case shows that output to be wrong.
+def unnoticed_controls(trials: Sequence[Trial]) -> list[str]:
+    """Return the controls that pass though they should fail, each as "control in output".
 
-    Only outputs with an element that passed and says something can be spoiled; others are left out.
+    A control fails, as it should, if there is a case in which the spoiled output is judged wrong. The element that is
+    spoiled is one that passed and is neither vacuous nor expected to be 0; an output without one is left out.
     """
     right = [trial for trial in trials if not trial.failed]
     quantities = [q for trial in right for q in trial.judgement.quantities]
@@ -79,7 +80,7 @@ def _fails_if_spoiled(trial: Trial, name: str, spoil: Spoil) -> bool:
 
 
 def _spoilable(quantity: Quantity) -> NDArray[Any]:
-    """Return |expected| of each element that passed and says something, else 0. An expected 0 has no opposite."""
+    """Return |expected| of each element that passed and is not vacuous, else 0. An expected 0 has no opposite."""
     return np.where(quantity.passed, np.abs(quantity.expected), 0.0)
 
 
@@ -97,7 +98,8 @@ def _spoiled(trial: Trial, quantity: Quantity, spoil: Spoil) -> NDArray[Any]:
 def ask_again(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[CallFinding | Mishap]:
     """Ask every case again, then one row alone of the first case of each group; return the first surprise of each.
 
-    A surprise is a difference from the first answer, or a mishap that shows nothing about the answer.
+    A surprise is a difference from the first answer, or a mishap that shows nothing about the answer, as when a call
+    hangs or is declined.
     """
     questions = (("hidden-state", _again, trials), ("rows-influence-each-other", _row_alone, _first_of_groups(trials)))
     surprises: list[CallFinding | Mishap] = []
@@ -169,7 +171,9 @@ def _counted(answer: Answer, call: Call, trial: Trial) -> str:
     if trial.factor is not None:
         return ""  # the mean over fewer rows is another number
     if answer.losses[0] != 0:
-        return f"the loss of a row with the ignored label is {answer.losses[0]:.9g}, should be 0, as its gradient"
+        return (
+            f"the loss of a row with the ignored label is {answer.losses[0]:.9g}, but should be 0, as its gradient is"
+        )
     others = {
         name: np.array(values) for name, values in outputs_for_cotangent(answer, call).items() if name != "grad_weights"
     }

@@ -49,7 +49,7 @@ class Failure:
 
     def __str__(self) -> str:
         element = f"{self.quantity}{bracketed(self.index)} = {but_should_be(self.got, self.expected)}   [{self.loss}]"
-        distance = f"error {in_tolerances(self.error)} of tolerance; nearest mask decision {self.gap:.3g} away"
+        distance = f"error {in_tolerances(self.error)} the tolerance; nearest mask decision {self.gap:.3g} away"
         return f"{element}\n  {self.note or distance}"
 
 
@@ -66,7 +66,7 @@ class Count:
     vacuous : int
         Elements within a tolerance that is as large as their right value: anything near 0 would pass there.
     undefined : mapping of str to int
-        At poles the gradient is undefined and not judged. How many elements are there infinite, zero, finite, NaN.
+        At poles the gradient is undefined and not judged. How many elements there are infinite, zero, finite, NaN.
     worst : float
         The largest error, in units of the tolerance.
     """
@@ -96,11 +96,12 @@ class Outcome:
     departure : Departure or None
         The first step of the loss that is wrong, in the order of computation.
     findings : tuple of CallFinding
-        What calling again showed: hidden state, rows that influence each other, ignored rows that count.
+        What was wrong when the candidate was called again: hidden state, rows that influence each other, ignored rows
+        that count; with `strict` also invalid inputs that were accepted.
     mishaps : tuple of Mishap
         Cases without an answer: the candidate raised, hung, declined, or returned no numbers.
     blind : tuple of str
-        Negative controls that passed: outputs spoiled on purpose and not found wrong.
+        Negative controls that passed, each as "control in output": outputs spoiled on purpose and not found wrong.
     undecided, branches, skipped : int
         Decisions within rounding of their boundary; rows that took the other branch than exact numbers would; rows
         with too many such decisions, which are not judged.
@@ -187,7 +188,8 @@ def but_should_be(got: float, expected: float) -> str:
 
 
 def in_tolerances(error: float) -> str:
-    """Return an error, in units of the tolerance, in three digits."""
+    """Return an error in units of the tolerance, in three digits, as "0.131 times"."""
     if not math.isfinite(error):
-        return "infinitely many units"
-    return f"{error:,.3g}" if error < 1000 else f"{error:,.0f}" if error < 1e9 else f"{error:.1e}"
+        return "infinitely many times"
+    number = f"{error:,.3g}" if error < 1000 else f"{error:,.0f}" if error < 1e9 else f"{error:.1e}"
+    return f"{number} times"

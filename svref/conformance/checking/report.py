@@ -81,7 +81,7 @@ def report_of(
     run : Run
         What was found.
     header : mapping
-        The attribute of the report.
+        The `header` of the report: versions, candidate, loss, dtype and so on.
     command : str
         The command that repeats the check; "" where there is none.
     entry : Variant or None

@@ -1,4 +1,4 @@
-"""The run of a check: every case asked and judged, then what no single call of a case shows."""
+"""The run of a check: every case is asked and judged; then the candidate is called again, with more questions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from svref.conformance.candidates.call import (
     outputs_of,
 )
 from svref.conformance.candidates.guard import Guard, Mishap
-from svref.conformance.checking.controls import CallFinding, ask_again, ask_with_ignored_row, blind_controls
+from svref.conformance.checking.controls import CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import Dialect
 from svref.golden.expected import expect_vector
@@ -55,8 +55,8 @@ class Plan:
         The format that it computes in, which the tolerances are for.
     dialect : Dialect or None
         The public code whose loss is right; None is the paper.
-    callable : bool
-        Whether it can be asked anything besides the cases; files of answers cannot.
+    can_be_asked : bool
+        Whether it can be asked more than the cases, as a function can; files hold the answers to the cases alone.
     ignores : bool
         Whether it takes ``ignore_index``.
     """
@@ -66,7 +66,7 @@ class Plan:
     dtype: np.dtype[Any]
     compute: str
     dialect: Dialect | None = None
-    callable: bool = True
+    can_be_asked: bool = True
     ignores: bool = False
 
     def call(self, vector: Vector) -> Call:
@@ -102,9 +102,9 @@ class Run:
     trials : list of Trial
         The cases that were answered.
     mishaps : list of Mishap
-        The calls that were not.
+        The calls without an answer.
     findings : list of CallFinding
-        What calling again showed.
+        What was wrong when the candidate was called again, after all cases.
     blind : list of str
         The negative controls that passed.
     refused, invalid : int
@@ -137,14 +137,14 @@ def run(plan: Plan, vectors: Sequence[Vector], reduction: str | None, progress: 
             _try(plan, vector, reduction, result)
         if progress is not None:
             progress(i + 1, len(vectors))
-    if plan.callable and result.trials:
+    if plan.can_be_asked and result.trials:
         _call_again(plan, {v.id: plan.call(v) for v in numeric}, result)
-    result.blind += blind_controls(result.trials)
+    result.blind += unnoticed_controls(result.trials)
     return result
 
 
 def _call_again(plan: Plan, calls: dict[str, Call], result: Run) -> None:
-    """Ask what only calling again shows, and add the findings and mishaps to the result."""
+    """Call the candidate again, and add the findings and mishaps to the result."""
     surprises = ask_again(plan.guard, calls, result.trials)
     if plan.ignores:
         several_rows = (trial for trial in result.trials if len(trial.labels) > 1)
@@ -194,7 +194,7 @@ def _outputs(plan: Plan, call: Call, answer: Answer, factor: float | None) -> di
     row, and the gradients of the rows are added up with the right factors.
     """
     outputs = outputs_for_cotangent(answer, call, factor)
-    if call.level == "head" and "grad_weights" not in outputs and answer.gradients[1] is not None and plan.callable:
+    if call.level == "head" and "grad_weights" not in outputs and answer.gradients[1] is not None and plan.can_be_asked:
         total = np.zeros(answer.gradients[1].shape)
         for b, g in enumerate(call.cotangent):
             row = plan.guard(call.rows(slice(b, b + 1)))

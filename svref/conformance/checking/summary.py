@@ -41,7 +41,7 @@ def _count_line(count: Count) -> str:
     """Return how many elements of an output passed and failed."""
     return (
         f"  {count.quantity:<16}{count.passed:6,d} passed {count.failed:6,d} failed {count.vacuous:6,d} vacuous"
-        f"     worst {in_tolerances(count.worst)} of tolerance"
+        f"     worst {in_tolerances(count.worst)} the tolerance"
     )
 
 
@@ -75,13 +75,13 @@ def _remarks_on_counts(outcome: Outcome) -> Iterator[str]:
         if kinds:
             total = sum(count.undefined.values())
             which = f"{total:6d} entries of {count.quantity} at poles, or rounded to one"
-            yield f"  not judged      {which}, a policy: {kinds}"
+            yield f"  not judged      {which}, where it is undefined: {kinds}"
     vacuous = [c.quantity for c in outcome.counts if not c.passed and not c.failed]
     yield from (f"  no element of {name} says anything: its tolerance reaches its value" for name in vacuous)
 
 
 def _verdict(outcome: Outcome) -> Iterator[str]:
-    """Yield the verdict and its reason."""
+    """Yield the line of the verdict with its reason; for failures, the lines that explain them."""
     verdict = outcome.verdict
     if verdict.startswith("FAIL"):
         yield from _failing(outcome)
@@ -90,7 +90,8 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
     elif verdict == "UNSUPPORTED":
         yield f"UNSUPPORTED  {'no case was answered' if not outcome.counts else 'an output is missing in every answer'}"
     elif verdict == "ERROR" and outcome.blind:
-        yield f"ERROR  the check cannot see this candidate: it passed with {', '.join(outcome.blind)}"
+        controls = ", ".join(outcome.blind)
+        yield f"ERROR  the check cannot see mistakes of this candidate: outputs spoiled on purpose passed, {controls}"
     elif verdict == "ERROR":
         broken = [m for m in outcome.mishaps if m.kind != "unsupported"]
         yield f"ERROR  no answer in {len(broken)} of {outcome.header['cases']} cases"
@@ -99,7 +100,7 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
 
 
 def _failing(outcome: Outcome) -> Iterator[str]:
-    """Yield the mistake that explains the failures; or that none does, and which comes closest."""
+    """Yield which mistake or finding explains all failures; if none does, say so, and yield the closest mistake."""
     cases = len({f.case for f in outcome.failures})
     complete = [d for d in outcome.diagnosis if d.complete]
     if not complete and outcome.explanation:
@@ -110,7 +111,7 @@ def _failing(outcome: Outcome) -> Iterator[str]:
         yield from map(_closest, outcome.diagnosis)
         return
     first = complete[0]
-    yield f"FAIL  is  {first.name}        {first.matched} of {first.failing} failing cases, the paper explains 0"
+    yield f"FAIL  is  {first.name}        explains {first.matched} of {first.failing} failing cases"
     yield from _explanation(first)
     yield from (f"      or  {d.name}" for d in complete[1:4])
 

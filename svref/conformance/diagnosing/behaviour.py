@@ -44,11 +44,15 @@ def _why_no_losses(subject: Subject) -> str:
     return subject.ask(ordinary_rows()).error or "no loss is finite"
 
 
-# ---- what the measurements rest on: each question returns the subject with its answer, too ----------------------
+# ---- what later measurements rest on: each function returns its finding, and the subject with what was learned ---
 
 
 def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
-    """Return whether a float64 candidate computes in float32 on the way; no finding for a candidate given float32."""
+    """Return the finding on digits, and the subject with the precision that was found.
+
+    The question is whether a candidate given float64 computes in float32 on the way. There is no finding for a
+    candidate given float32.
+    """
     if subject.dtype == np.float32:
         return (), subject
     one, other = ordinary_losses(subject), subject.ask(ordinary_rows(BELOW_FLOAT32)).losses
@@ -64,9 +68,10 @@ def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
 
 
 def batch(subject: Subject) -> tuple[Finding, Subject]:
-    """Return whether a row's loss is the same alone and in a batch.
+    """Return the finding on the size of the batch, and the subject with the power of it that was found.
 
-    The subject returned undoes a mean in place of a sum, or the reverse, for all other questions.
+    The question is whether a row's loss is the same alone and in a batch. If the candidate takes a mean in place of a
+    sum, or the reverse, the subject undoes that for all later questions.
     """
     rows, together = ordinary_rows(), ordinary_losses(subject)[:4]
     first = Rows(rows.cosines[:4], rows.labels[:4])
@@ -83,9 +88,10 @@ def batch(subject: Subject) -> tuple[Finding, Subject]:
 
 
 def cap(subject: Subject) -> tuple[Finding, Subject]:
-    """Return whether something caps the losses, and the subject with the ε that does.
+    """Return the finding on a cap of the loss, and the subject with the ε that causes it.
 
-    Asked at negatives of 1, and where cosines are not bound to [-1, 1] at negatives of 16, for larger losses.
+    It is asked with negatives at 1. Losses that may take cosines beyond [-1, 1] are also asked with negatives at 16,
+    which lead to larger losses.
     """
     for largest in (1.0,) if subject.through_angle else (1.0, 16.0):
         rows = _rows_of_large_losses(largest)
@@ -130,9 +136,13 @@ def _cap_finding(ending: float, evidence: str) -> Finding:
 
 
 def scale(subject: Subject) -> tuple[Finding, Subject]:
-    """Return by how much z_k grows with c_k below f, and the subject with the s that this gives."""
+    """Return the finding on the scale, and the subject with the s that was found.
+
+    s is the slope of z_k by c_k at levels below f, where negatives are no support vectors.
+    """
     s, (target, levels) = subject.loss.s, _levels_below_f(subject)
-    # With f taken as 0, all values are off by the same, so their slope is right: that of z_k/s - c_k is s'/s - 1.
+    # f is not known here and taken as 0. This adds one number to all values, so their slope is right all the same: if
+    # the scale is s', the slope of z_k/s - c_k is s'/s - 1.
     lift = probes.measured_lift(subject, target, levels, np.zeros(1))
     usable = lift.usable[0]
     if usable.sum() < 3:
@@ -163,7 +173,11 @@ def _levels_below_f(subject: Subject) -> tuple[FloatArray, FloatArray]:
 
 
 def _is_meant_slope(subject: Subject, factor: float, uncertainty: float) -> bool:
-    """Return whether z_k/s grows by c_k, or by t c_k: so it does with an adaptive h if a wrong mask is on below f."""
+    """Return whether z_k/s has the slope 1 by c_k, or t, so that the scale is s.
+
+    The slope is t if h is adaptive and a wrong mask makes support vectors of negatives below f. That is no mistake in
+    the scale.
+    """
     emphasis = subject.loss.emphasis
     lifted = emphasis.t if emphasis.form == "adaptive" else 1.0
     return bool(min(abs(factor - 1), abs(factor - lifted)) < uncertainty)
@@ -181,7 +195,7 @@ def _other_scale(factor: float, s: float, evidence: str) -> Finding:
 
 
 def overflow(subject: Subject) -> Finding:
-    """Return whether the loss is finite at the largest logits that the domain of the cosines allows."""
+    """Return the finding on overflow: whether the loss is finite at the largest logits that valid cosines lead to."""
     loss, largest = subject.loss, np.array([1.0] if subject.through_angle else [1.0, 4.0, 16.0, 128.0])
     rows = probes.rows_of(-largest, np.repeat(largest[:, None], CLASSES - 1, axis=1))
     response, logits = subject.ask(rows), loss.s * (loss.emphasis.t * largest + loss.emphasis.t - 1)
@@ -206,7 +220,10 @@ def _overflow_finding(loss: float, z: float) -> Finding:
 
 
 def beyond_one(subject: Subject) -> Finding:
-    """Return what becomes of a target that rounding took above 1; not judged where the loss takes an angle of it."""
+    """Return the finding on a target one ulp above 1, to which rounding may carry a cosine.
+
+    A loss that is not finite there is a departure, except for margins that take the angle of c_y: those are not judged.
+    """
     above = float(np.nextafter(subject.dtype.type(1), subject.dtype.type(2)))
     response = subject.ask(probes.rows_of([above], [[0.5, 0.25, -0.25]]), size=1)
     loss, gradient = response.losses[0], response.gradient[0, 0]
@@ -220,7 +237,7 @@ def beyond_one(subject: Subject) -> Finding:
 
 
 def order(subject: Subject) -> tuple[Finding, Finding]:
-    """Return whether the order of the rows matters, and whether the order of the classes does."""
+    """Return the findings on the order of the rows and on that of the classes: whether losses depend on them."""
     rows, before = ordinary_rows(), ordinary_losses(subject)
     reversed_ = subject.ask(Rows(rows.cosines[::-1], rows.labels[::-1])).losses[::-1]
     columns = np.array([2, 0, 3, 1])
@@ -229,7 +246,7 @@ def order(subject: Subject) -> tuple[Finding, Finding]:
 
 
 def _order_finding(subject: Subject, question: str, before: FloatArray, after: FloatArray) -> Finding:
-    """Return the finding from the same losses (48,) before and after a change of the order."""
+    """Return the finding on an order, from the losses (48,) of the same rows before and after it was changed."""
     if not np.isfinite(before).any():
         return unanswered(question, _why_no_losses(subject))
     off = np.nan_to_num(np.abs(before - after), nan=np.inf, posinf=np.inf)
@@ -240,7 +257,11 @@ def _order_finding(subject: Subject, question: str, before: FloatArray, after: F
 
 
 def state(subject: Subject, at_first: FloatArray) -> Finding:
-    """Return whether the ordinary rows still have the losses (48,) that they had before all other calls."""
+    """Return the finding on state between calls.
+
+    The question is whether the ordinary rows still have the losses (48,) that they had `at_first`, before all other
+    calls.
+    """
     after = ordinary_losses(subject)
     if not np.isfinite(at_first).any():
         return unanswered(STATE, _why_no_losses(subject))

@@ -51,7 +51,10 @@ class Identification:
         return not self.departures
 
     def __str__(self) -> str:
-        """Return the header, a line for each finding, two for a departure, and the count of both kinds."""
+        """Return the header, the findings, and a last line that counts departures and open questions.
+
+        A finding has one line; a departure has a second one, with its evidence.
+        """
         head = " · ".join(value for value in self.header.values() if value)
         width = max(len(f.question) for f in self.findings)
         marks = {True: " ", False: "!", None: "?"}

@@ -39,7 +39,7 @@ NAME_OF_RATIO = {0.5: "clip-halves-at-ends", 0.0: "clamp-kills-gradient"}
 
 
 def gradient(subject: Subject) -> Finding:
-    """Return whether the gradient is that of the candidate's own losses, or which mistake would make it what it is."""
+    """Return the finding on the gradient: whether it is that of the candidate's own losses, or has a known mistake."""
     rows = _rows(subject)
     response = subject.ask(rows)
     if not response.has_gradient:
@@ -90,7 +90,9 @@ def _own(rows: Rows) -> BoolArray:
 def _mistakes(
     subject: Subject, rows: Rows, response: Response, difference: FloatArray
 ) -> Iterator[tuple[str, FloatArray]]:
-    """Yield each mistake in a gradient, with the factor (B, C) by which it multiplies the right one; first "", none.
+    """Yield known mistakes in a gradient by name, each with the factor (B, C) by which it multiplies the right one.
+
+    The first name is "", which is no mistake, with a factor of one.
 
     At the label, with q = 1 - e^-L = 1 - p_y:
 
@@ -143,9 +145,9 @@ def ends(subject: Subject, is_right: bool) -> tuple[Finding, ...]:
 
 
 def _at_poles(subject: Subject, poles: Rows, response: Response, is_right: bool) -> Finding:
-    """Return what the gradient of a target at ±1 is.
+    """Return the finding on the gradient of a target at ±1.
 
-    Where df/dc_y is infinite there, right code may return an infinity, NaN or 0: that is a policy, not a mistake.
+    Where df/dc_y is infinite there, right code may return an infinity, NaN or 0. Which of them is not judged.
     """
     got, right = _slope(subject, poles), _slope(subject.computing(""), poles)
     evidence = f"df/dc_y = {got[0]:.6g} at 1, {got[1]:.6g} at -1; paper: {right[0]:.6g}, {right[1]:.6g}"
@@ -153,8 +155,8 @@ def _at_poles(subject: Subject, poles: Rows, response: Response, is_right: bool)
         return unanswered(POLES, response.error or "f or the gradient differs already")
     if _is_close(got, right).all():
         return Finding(POLES, "the limit", evidence, True)
-    if _is_policy(subject, got, right):
-        return _clamp_beside_poles(subject) or Finding(POLES, "a policy", evidence, None)
+    if _may_be_right(subject, got, right):
+        return _clamp_beside_poles(subject) or Finding(POLES, "not the limit, but right code may do so", evidence, None)
     for name in SLOPES_AT_POLES:
         if _is_close(got, _slope(subject.computing(name), poles)).all():
             is_clamp = name == "clamp-kills-gradient"
@@ -173,11 +175,11 @@ def _is_close(got: FloatArray, other: FloatArray) -> BoolArray:
     return np.isclose(got, other, rtol=0.01, atol=0)
 
 
-def _is_policy(subject: Subject, got: FloatArray, right: FloatArray) -> bool:
+def _may_be_right(subject: Subject, got: FloatArray, right: FloatArray) -> bool:
     """Return whether all slopes that differ are what right code makes of a division by 0 in acos or a square root.
 
-    That is NaN, 0 or an infinity, but not the opposite infinity. It is a large number where the right slope is
-    infinite, too: some code keeps the square root above 0.
+    That is NaN, 0 or an infinity, but not the opposite infinity. Where the right slope is infinite, a large number
+    counts as well, because some code keeps the square root above 0.
     """
     usual = ~np.isfinite(got) | (got == 0) | (np.abs(got) > INFINITE) & np.isinf(right)
     return subject.through_angle and bool((_is_close(got, right) | usual & (got != -right)).all())
@@ -187,7 +189,10 @@ def _is_policy(subject: Subject, got: FloatArray, right: FloatArray) -> bool:
 
 
 def _clamp_beside_poles(subject: Subject) -> Finding | None:
-    """Return that the slope is 0 one ulp inside ±1 too, if it is: that is a clamp, as a policy is for ±1 alone."""
+    """Return the finding on a clamp if the slope is 0 one ulp inside ±1 too; None if it is not.
+
+    At ±1 itself right code may return 0. One ulp inside there is no division by 0, so a slope of 0 shows a clamp.
+    """
     inside = float(np.nextafter(subject.dtype.type(1), subject.dtype.type(0)))
     rows = probes.rows_of([inside, -inside], [[0.9, 0.5, 0.125]] * 2)
     got, right = _slope(subject, rows) + 0.0, _slope(subject.computing(""), rows)
@@ -210,10 +215,12 @@ def _clamp_formula(c: str, width: float) -> str:
 
 
 def _clamp_width(subject: Subject, column: int, end: float = 1.0) -> float:
-    """Return how far from `end`, 1 or -1, the gradient stays 0; 0 if it is 0 nowhere, or everywhere that is looked.
+    """Return up to which distance from `end`, 1 or -1, the gradient by a cosine is 0.
 
-    `column` 0 is the target, 1 a negative. Each of three rounds looks at 48 distances between the last one with a
-    gradient of 0 and the next, in the round before. That finds the width to one part in 2,000.
+    The cosine is the target's if `column` is 0, a negative's if it is 1. The distance is 0 if the gradient is 0 at none
+    of the distances tried, or at all of them. The first round tries 48 distances from one ulp to 0.06. Each of two
+    more rounds tries 48 between the last distance with a gradient of 0 and the one after it. That finds the width to
+    one part in 2,000.
     """
     low, high = float(np.finfo(subject.dtype).epsneg), WIDEST_CLAMP
     for _ in range(3):
@@ -234,9 +241,10 @@ def _beside(end: float, column: int, distances: FloatArray) -> Rows:
 
 
 def clamp_of_negatives(subject: Subject) -> Subject:
-    """Return the subject with the cosine that a negative at -1 is clamped to; every measurement rests on that one.
+    """Return the subject with the cosine that a negative at -1 is clamped to; all later measurements need that cosine.
 
-    A gradient of 0 next to -1 suggests a clamp. It is one if losses inside it are all the same, and another beyond.
+    A gradient of 0 next to -1 suggests a clamp. It is one if the loss with negatives at -1 is the same as with
+    negatives half the width above -1, and another with negatives twice the width above it.
     """
     width = _clamp_width(subject, 1, -1.0)
     levels = np.array([0, width / 2, 2 * width]) - 1
@@ -249,7 +257,7 @@ def clamp_of_negatives(subject: Subject) -> Subject:
 
 
 def _negative_ends(subject: Subject) -> Finding:
-    """Return what the gradient of a negative at ±1 is: the ordinary one, that next to ±1, or a share of it."""
+    """Return the finding on the gradient of a negative at ±1: as next to ±1, or a share of that, or NaN."""
     inside = 1 - NEXT_TO_END
     levels = np.array([1.0, inside, -1.0, -inside])
     rows = probes.rows_of(np.full(4, 0.9), np.stack([levels, np.full(4, 0.25), np.full(4, -0.25)], axis=1))

@@ -34,8 +34,9 @@ BESIDE_TIE = 2 * SAME  # cosine units: a boundary farther than this from f is fo
 class _Steps(NamedTuple):
     """Where the candidate's mask turns on beside each target, and the f it is compared with; arrays (T,).
 
-    at : c_k of the step, NaN where no level is lifted, or all are
-    f, error : the candidate's f, and how far from it a step may be and still be at f
+    at : c_k of the step; NaN where no level is lifted, or all are
+    f : the candidate's f
+    error : a step that is no farther than this from a boundary counts as being at that boundary
     """
 
     at: FloatArray
@@ -46,8 +47,9 @@ class _Steps(NamedTuple):
 def boundary(subject: Subject, base: str | None, got: Sweep, right: Sweep, near: BoolArray, f: FloatArray) -> Finding:
     """Return which boundary decides the mask: the one that has both the pattern and the steps of the candidate.
 
-    `base` is the deviation that f is, "" for the paper's and None for an unknown one. `right` is the reference's
-    sweep, and `near` the levels too close to a boundary to count.
+    `base` is the name that `target.ask` gives the candidate's f: that of a deviation, "" for the paper's f, or None for
+    an unknown one. `right` is the sweep of what that deviation, or the paper, computes. `near` marks the levels too
+    close to a boundary to count.
     """
     compared = got.clear & ~near
     if not (got.lifted & compared).any():
@@ -108,10 +110,10 @@ def _distance(steps: _Steps, bounds: FloatArray) -> float | None:
 
 
 def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the candidate's own f where it is measured closely, else `f`; and how far from it a step at f may be.
+    """Return the candidate's own f where it is measured closely, else `f`; and how far off a step at f may come out.
 
-    A candidate with m in float32 has an f a little beside the right one, and its mask turns on at that f. That is no
-    other boundary.
+    The candidate's own f is needed because its mask turns on there. With m in float32, for example, its f lies a little
+    beside the right one. Then its steps do too, and the boundary is still f.
     """
     own, extra = probes.measured_f(subject, targets), EXTRA[subject.precision]
     is_close = np.isfinite(own.value) & (own.error + extra < SAME)
@@ -149,7 +151,7 @@ def _step_levels(subject: Subject, got: Sweep, f: FloatArray) -> FloatArray:
 
 
 def _bracket(levels: FloatArray, lifted: BoolArray, clear: BoolArray) -> tuple[float, float] | None:
-    """Return the last clear level that is not lifted while the next is, and that next one; None if there is none."""
+    """Return the last two neighbouring clear levels of which the lower is not lifted and the upper is; None if none."""
     levels, lifted = levels[clear], lifted[clear]
     rises = np.flatnonzero(~lifted[:-1] & lifted[1:])
     return (float(levels[rises[-1]]), float(levels[rises[-1] + 1])) if len(rises) else None
@@ -179,7 +181,9 @@ def _bisected(subject: Subject, c: FloatArray, low: FloatArray, high: FloatArray
 
 
 def ties(subject: Subject, is_right: bool) -> Finding:
-    """Return whether c_k = f is a support vector, asked at c_y = 0.5 where f must be a number that no code rounds.
+    """Return the finding on ties: whether c_k = f is a support vector.
+
+    It is asked at c_y = 0.5, and answered only if f is a number there that no code rounds.
 
     `is_right` says whether f, the mask and h are the paper's; a tie says nothing if they are not.
     """
@@ -202,7 +206,7 @@ def ties(subject: Subject, is_right: bool) -> Finding:
 
 
 def _beside_tie(subject: Subject, c: FloatArray, level: FloatArray, f: FloatArray, evidence: str) -> Finding:
-    """Return where the mask turns on if it is not at the tie: so close to it that `boundary` did not see it."""
+    """Return the finding on a mask that turns on beside the tie, but too close to it for `boundary` to notice."""
     step = _bisected(subject, c, level - BESIDE_TIE, level + BESIDE_TIE, f)
     if not np.isfinite(step).all():
         return unanswered(TIES, evidence)

@@ -31,9 +31,9 @@ WRONG_H = ("t-offset", "fixed-for-adaptive", "adaptive-for-fixed", "s-missing-in
 def ask(subject: Subject, base: str | None) -> list[Finding]:
     """Return the findings about the negatives.
 
-    `base` is the deviation that the candidate's f is, "" for the paper's f, None for one without a name. The
-    reference is what that deviation computes. Beside an f without a name, it is the paper's mask and h around the f
-    that was measured.
+    `base` is the name that `target.ask` gives the candidate's f: that of a deviation, "" for the paper's f, or None for
+    an unknown f. The candidate is compared with what that deviation or the paper computes. For an unknown f it is
+    compared with the paper's mask and h around the f that was measured.
     """
     reference = subject if base is None else subject.computing(base)
     f, error = probes.measured_f(reference, TARGETS)

@@ -116,7 +116,10 @@ class Subject:
         return not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
 
     def ask(self, rows: Rows, size: int = BATCH) -> Response:
-        """Return the candidate's outputs for some rows, asked in batches of `size`; its last row fills the last one."""
+        """Return the candidate's outputs for some rows, asked in batches of `size`.
+
+        A last batch that is short is filled up with copies of the last row; their outputs are dropped.
+        """
         n, short = len(rows.labels), -len(rows.labels) % size
         index = np.minimum(np.arange(n + short), n - 1)
         c, y = rows.cosines[index].astype(self.dtype), rows.labels[index]

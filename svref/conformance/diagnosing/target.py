@@ -77,10 +77,11 @@ class _MeasuredF(NamedTuple):
 
 
 def ask(subject: Subject) -> tuple[list[Finding], str | None]:
-    """Return the findings about f, and the deviation that f is: "" for the paper's f, None for one without a name.
+    """Return the findings about f, and the name of the deviation that the candidate's f is.
 
-    If nothing but the tail has no name, and no question about negatives is asked beside a target on the tail, f counts
-    as the paper's for those questions.
+    The name is "" for the paper's f, and None for an f that is neither the paper's nor a known deviation's. If the f is
+    the paper's except on the tail, the name is "" all the same, as long as none of `negatives.TARGETS` lies on the
+    tail: the questions about negatives, which take the name, then meet the paper's f only.
     """
     loss, targets = subject.loss, _targets(subject.loss)
     candidate, paper = (probes.measured_f(each, targets) for each in (subject, subject.computing("")))
@@ -131,11 +132,12 @@ def _known_f(subject: Subject, f: _MeasuredF) -> str | None:
 
 
 def _is_same_f(f: _MeasuredF, other: Measurement) -> bool:
-    """Return whether the candidate's f is that of a known computation, which may differ from it in h.
+    """Return whether the candidate's f is that of a known computation; their h may differ.
 
-    Where f < -1, the negatives at -1 are support vectors. If the candidate's h is wrong and not 1 at c_k = -1, all f
-    measured there are off by the same, the difference of the two log h/s. On a tail, f may itself be off by the same,
-    so that only the differences that known forms of h make are allowed.
+    f is measured beside negatives at -1. Where f < -1, these are support vectors. If the two h differ at c_k = -1, all
+    f measured there differ by one number, the difference of the two log h/s. Any one number up to 2 is allowed. For a
+    margin with a tail, a wrong tail may be off by one number too. There only the numbers that known wrong forms of h
+    cause are allowed, those of `_lifts_at_minus_one`.
     """
     if f.candidate.equals(other):
         return True
@@ -150,7 +152,7 @@ def _is_same_f(f: _MeasuredF, other: Measurement) -> bool:
 
 
 def _lifts_at_minus_one(loss: SVXSoftmax) -> list[float]:
-    """Return by how much f comes out too large where the negatives at -1 are support vectors and h is wrong.
+    """Return by how much known wrong forms of h make f come out too large where negatives at -1 are support vectors.
 
     In this order: adaptive or no h in place of fixed; fixed in place of adaptive; t + 1 for t; s missing in h.
     """
@@ -168,7 +170,7 @@ def _only_tail_differs(f: _MeasuredF) -> bool:
 
 
 def _findings(f: _MeasuredF, base: str | None) -> list[Finding]:
-    """Return the answer to each question about an f that is the deviation `base`."""
+    """Return the answer to each question about f; `base` is the name that `ask` returns for it."""
     regions, everywhere = {TAIL: f.beyond, EASY: f.targets <= 0}, np.ones(len(f.targets), dtype=bool)
     findings = []
     for question in _questions(f.loss):
@@ -229,7 +231,8 @@ def _unknown_f(f: _MeasuredF, evidence: str) -> Finding:
     for fit in _fits(f.loss, f.targets[measured], f.candidate.value[measured]):
         known = fit.solved[np.isfinite(fit.solved)]
         is_one = len(known) > 1 and np.ptp(known) < ONE_VALUE * max(1.0, abs(float(known.mean())))
-        # The value that was meant is no departure: then f departs where this parameter could not be solved for.
+        # If the parameter has the value that was meant, it is not what is wrong: f departs at other targets, for which
+        # the parameter could not be solved.
         if is_one and not abs(np.median(known) - fit.meant) < ONE_VALUE:
             return Finding(F, f"{fit.formula} with {fit.name} = {np.median(known):.6g}", evidence, False)
     return Finding(F, "no known formula", f.samples(measured[::4]), False)

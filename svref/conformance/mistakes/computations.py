@@ -30,29 +30,38 @@ from svref.judging.judge import Expected, ExpectedOutput
 from svref.loss import SVXSoftmax
 
 Change = Callable[[Trial], SVXSoftmax]  # returns the loss that is computed in a case; the same one if nothing changes
-HALF = 20  # digits. Tolerances of formats below excuse nearly any number, so the losses must be numbers of the format
-ROUNDED = 1 / 64  # of the tolerance: rounding causes a larger error somewhere; if no error is, digits are not the cause
-SHOWN = 0.5  # share of the numbers that the narrower format cannot hold and that are wrong; if fewer, it is no format
-REMEMBERED = 256  # results that are kept for other hypotheses: as many as one case is asked of in a row
+# Digits between those of the 16-bit formats, 11 in float16 and 8 in bfloat16, and the 24 of float32. The tolerances of
+# a 16-bit format excuse nearly any number, so a candidate counts as computing in one only if its losses are numbers of
+# that format.
+MOST_OF_16_BITS = 20
+ROUNDED = 1 / 64  # of a format's tolerance: rounding to the format causes a larger error than this somewhere
+SHOWN = 0.5  # at least this share of the numbers that a format cannot hold is wrong if a candidate computes in it
+# Results that each `remembered` function keeps. Nearly every hypothesis is refuted by the first failing case, so many
+# hypotheses in a row ask about that one case, and several of them for the same result.
+REMEMBERED = 256
 
 
 class Computation(Protocol):
     """What a candidate computes by mistake."""
 
     def expected(self, trial: Trial) -> Expected | None:
-        """Return the outputs in a case, for losses (B,); None where the mistake changes nothing there."""
+        """Return the outputs this mistake would give, with tolerances; None if it changes nothing in this case.
+
+        There is one loss per row, also for a candidate that returns one scalar; `Trial.against` adds the rows up.
+        """
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
-        """Return the loss that is computed rightly in place of the right one; None where the mistake is no loss."""
+        """Return the other SVXSoftmax that is computed rightly; None if no SVXSoftmax describes the mistake."""
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return True if the losses alone show that a failing case is not explained: cheap, and asked first.
+        """Return True if this mistake cannot explain a failing case, as far as its losses alone show.
 
-        `may_be_lost` allows losses that are not finite.
+        This is cheap, so it is asked before `expected`. False proves nothing. With `may_be_lost`, losses of the
+        candidate that are not finite do not count against the mistake.
         """
 
     def supported(self, failing: Sequence[Trial]) -> bool:
-        """Return whether all failing cases together are evidence enough, once each is explained by itself."""
+        """Return whether the failing cases together are enough evidence, once each of them is explained by itself."""
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -60,7 +69,10 @@ _caches: list[Any] = []
 
 
 def remembered(function: _Function) -> _Function:
-    """Keep the last results of a function of a trial, for other hypotheses that ask the same."""
+    """Return the function with a memory of its last results, because several hypotheses ask for the same ones.
+
+    `forget_results` empties the memory.
+    """
     _caches.append(lru_cache(maxsize=REMEMBERED)(function))
     return _caches[-1]
 
@@ -73,21 +85,26 @@ def forget_results() -> None:
 
 @remembered
 def expected_of(computation: Computation, trial: Trial) -> Expected | None:
-    """Return `computation.expected(trial)`, which five `LostNumbers` ask of each computation."""
+    """Return `computation.expected(trial)`, and remember it.
+
+    Every computation is also the base of five hypotheses of lost numbers, one per name in `guesses.LOSING`, and each
+    of them asks for this again.
+    """
     return computation.expected(trial)
 
 
 @remembered
 def expected_of_loss(loss: SVXSoftmax, trial: Trial, compute: str) -> Expected:
-    """Return what is right for another loss in a format; many changes lead to the same loss."""
+    """Return what is right for another loss in a format; remembered, because many changes lead to the same loss."""
     return expect(loss, trial.inputs, trial.labels, trial.cotangent, compute)
 
 
 @remembered
-def values_of(deviation: Deviation, loss: SVXSoftmax, trial: Trial) -> tuple[FloatArray, ...] | None:
-    """Return the outputs of a deviation, with a loss, in a case; None where the deviation changes nothing.
+def outputs_of_deviation(deviation: Deviation, loss: SVXSoftmax, trial: Trial) -> tuple[FloatArray, ...] | None:
+    """Return the losses and gradients that a deviation makes of a loss in a case.
 
-    Many pairs of mistakes lead to the same loss and the same deviation.
+    None if the deviation does not apply to the loss, or if it needs vectors and the case has cosines. The result is
+    remembered, because many pairs of mistakes lead to the same loss and the same deviation.
     """
     if not deviation.applies(loss) or (trial.level == "cosine" and deviation.level == "head"):
         return None
@@ -100,7 +117,7 @@ def values_of(deviation: Deviation, loss: SVXSoftmax, trial: Trial) -> tuple[Flo
 
 
 def unchanged(trial: Trial) -> SVXSoftmax:
-    """Return the right loss of a case: the change that changes nothing."""
+    """Return the right loss of a case: the `change` of a mistake that leaves the loss as it is."""
     return trial.loss
 
 
@@ -117,21 +134,28 @@ class OtherLoss:
     change: Change
 
     def expected(self, trial: Trial) -> Expected | None:
-        """Return what is right for the other loss; None where it is the loss that was asked for."""
+        """Return what is right for the other loss.
+
+        None if the other loss refuses the parameters of the case, or if it is the right loss.
+        """
         loss = self.loss(trial)
         if loss is None or loss == trial.loss:
             return None
         return expected_of_loss(loss, trial, trial.compute)
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
-        """Return the other loss; None where it does not take these parameters."""
+        """Return the other loss; None if it refuses the parameters of the case."""
         try:
             return self.change(trial)
         except (ValueError, TypeError):
             return None
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return whether a row's loss is far from that of the other loss."""
+        """Return whether a row's loss is farther from that of the other loss than rounding can carry it.
+
+        True also if the other loss refuses the parameters, or is the right loss: it then explains no failure. Only
+        with `may_be_lost` may the right loss explain one, by its lost numbers.
+        """
         loss = self.loss(trial)
         if loss is None or (loss == trial.loss and not may_be_lost):
             return True
@@ -158,17 +182,20 @@ class WrongComputation:
     change: Change = unchanged
 
     def expected(self, trial: Trial) -> Expected | None:
-        """Return the outputs of the deviation with estimated tolerances; None where it changes nothing."""
+        """Return the outputs of the deviation with estimated tolerances.
+
+        None if the deviation does not apply, or if the loss refuses the parameters of the case.
+        """
         loss = OtherLoss(self.change).loss(trial)
-        values = None if loss is None else values_of(self.deviation, loss, trial)
+        values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
         return None if values is None else _with_estimated_tolerance(trial, values)
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
-        """Return None: the mistake is no loss."""
+        """Return None: no SVXSoftmax describes the deviation, whichever loss `change` returns below it."""
         return None
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return False: the losses of a deviation cost as much as its gradient."""
+        """Return False: a deviation computes losses and gradients together, so asking for the losses saves nothing."""
         return False
 
     def supported(self, failing: Sequence[Trial]) -> bool:
@@ -178,21 +205,21 @@ class WrongComputation:
 
 @dataclass(frozen=True)
 class FittedSize:
-    """A mistake of unknown size. One row of each case says how large it is; the other rows must agree.
+    """A mistake of unknown size. The size is fitted to one row of each case, and the other rows must agree with it.
 
     Parameters
     ----------
     fit : callable
-        Takes a trial and returns the computation with the size that fits one row; None where no size does.
+        Takes a trial and returns the computation with the size that fits one row; None if no size does.
     wider : float
-        The tolerances are multiplied by this, as the row that says the size has an error of its own.
+        The tolerances are multiplied by this, because the row that the size is fitted to has an error of its own.
     """
 
     fit: Callable[[Trial], Computation | None]
     wider: float = 1.0
 
     def expected(self, trial: Trial) -> Expected | None:
-        """Return the outputs of the mistake with the size that fits, in wider tolerances."""
+        """Return the outputs of the mistake with the size that fits, with wider tolerances; None if no size fits."""
         fitted = self.fit(trial)
         expected = None if fitted is None else fitted.expected(trial)
         if expected is None:
@@ -201,40 +228,51 @@ class FittedSize:
         return replace(expected, ways=tuple(ways))
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
-        """Return the loss with the size that fits, if the mistake is a loss."""
+        """Return the loss with the size that fits; None if no size fits, or if no SVXSoftmax describes the mistake."""
         fitted = self.fit(trial)
         return None if fitted is None else fitted.loss(trial)
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return whether the losses refute the mistake with the size that fits one row."""
+        """Return whether the losses refute the mistake with the size that fits one row.
+
+        False if no size fits; `expected` is then None, and the case is not explained.
+        """
         fitted = self.fit(trial)
         return fitted is not None and fitted.refuted_by_losses(trial, may_be_lost)
 
     def supported(self, failing: Sequence[Trial]) -> bool:
-        """Return whether more elements are wrong than sizes were fitted, one a case: a single one always fits."""
+        """Return whether there are more wrong elements than failing cases.
+
+        Each case has a size of its own, fitted to one of its rows. So a single wrong element per case always fits, and
+        proves nothing.
+        """
         wrong = sum(int(q.wrong.sum()) for trial in failing for q in trial.judgement.quantities)
         return wrong > len(failing)
 
 
 @dataclass(frozen=True)
 class LostNumbers:
-    """Another mistake, and numbers that are lost wherever a deviation's are not finite.
+    """Another mistake, and besides it numbers that are lost wherever those of a second deviation are not finite.
 
     Parameters
     ----------
     base : Computation
-        The other mistake. It must explain something by itself, else the lost numbers alone are the mistake.
+        The other mistake. A candidate with this mistake alone must fail at least one case; otherwise the lost numbers
+        alone are the mistake.
     overflow : Deviation
-        Where its values are not finite, the candidate may lose its numbers too.
+        The second deviation. Where its outputs are not finite, the candidate may lose its numbers too.
     """
 
     base: Computation
     overflow: Deviation
 
     def expected(self, trial: Trial) -> Expected | None:
-        """Return the outputs of the other mistake, which may be lost where the overflow's values are."""
+        """Return the outputs of the other mistake; those where the overflow's are not finite may be lost.
+
+        In a case in which the other mistake changes nothing, they are the right outputs.
+        """
         expected = expected_of(self.base, trial) or trial.expected_of_rows
-        values = values_of(self.overflow, self.base.loss(trial) or trial.loss, trial)
+        values = outputs_of_deviation(self.overflow, self.base.loss(trial) or trial.loss, trial)
         if values is None:
             return expected
         ways = [
@@ -244,15 +282,18 @@ class LostNumbers:
         return replace(expected, ways=tuple(ways))
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
-        """Return the loss of the other mistake, if it is a loss."""
+        """Return the loss of the other mistake; None if no SVXSoftmax describes it."""
         return self.base.loss(trial)
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return whether the losses that were not lost refute the other mistake."""
+        """Return whether the finite losses refute the other mistake; those that are not finite may be lost."""
         return self.base.refuted_by_losses(trial, may_be_lost=True)
 
     def supported(self, failing: Sequence[Trial]) -> bool:
-        """Return whether there is evidence for the other mistake, and it would fail some case by itself."""
+        """Return whether there is enough evidence for the other mistake, and it alone would fail one of these cases.
+
+        If it would fail none, the lost numbers alone are the mistake.
+        """
         if not self.base.supported(failing):
             return False
         expected = ((trial, expected_of(self.base, trial)) for trial in failing)
@@ -275,31 +316,43 @@ class NarrowerFormat:
     change: Change = unchanged
 
     def expected(self, trial: Trial) -> Expected | None:
-        """Return what is right in the narrower format; None where the outputs do not look like that format."""
+        """Return what is right in the narrower format; None if the outputs do not look like that format.
+
+        For a 16-bit format, whose tolerances excuse nearly any number, every loss must be a number of the format. If
+        one is not, the right outputs are returned in place of None. They neither explain a failing case nor contradict
+        a passing one.
+        """
         if not self._is_narrower(trial):
             return None
-        if self._is_coarse and not holds(trial.outputs["loss"], self.format).all():
+        if self._is_16_bit and not holds(trial.outputs["loss"], self.format).all():
             return trial.expected_of_rows
         loss = OtherLoss(self.change).loss(trial)
         if loss is None:
             return None
-        if not self._is_coarse and not self._digits_show(trial, expected_of_loss(loss, trial, trial.compute)):
+        if not self._is_16_bit and not self._digits_show(trial, expected_of_loss(loss, trial, trial.compute)):
             return None
         return expected_of_loss(loss, trial, self.format)
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
-        """Return None: the digits are the mistake, whatever the loss."""
+        """Return None: the missing digits are the mistake, and no SVXSoftmax describes them."""
         return None
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return whether a row's loss is farther from the right one than rounding in the narrower format carries it."""
+        """Return whether a row's loss is farther from that of the changed loss than the narrower format can carry it.
+
+        Always False for a 16-bit format, which carries a loss too far to refute anything; for a format that is not
+        narrower; if the changed loss refuses the parameters; and if losses may be lost.
+        """
         loss = OtherLoss(self.change).loss(trial)
-        if may_be_lost or loss is None or self._is_coarse or not self._is_narrower(trial):
+        if may_be_lost or loss is None or self._is_16_bit or not self._is_narrower(trial):
             return False
         return _losses_differ(trial, loss, self.format, may_be_lost)
 
     def supported(self, failing: Sequence[Trial]) -> bool:
-        """Return whether all wrong numbers are numbers of the format, or an error is as large as rounding makes one."""
+        """Return whether the wrong numbers show rounding to the format.
+
+        Either all of them are numbers of the format, or somewhere an error is above 1/64 of the format's tolerance.
+        """
         wrong = [q.got[q.wrong] for trial in failing for q in trial.judgement.quantities]
         if all(holds(values, self.format).all() for values in wrong):
             return True
@@ -307,14 +360,14 @@ class NarrowerFormat:
         return any(self._is_rounded(trial, loss) for trial, loss in losses if loss is not None)
 
     @property
-    def _is_coarse(self) -> bool:
-        return format_of(self.format).digits < HALF
+    def _is_16_bit(self) -> bool:
+        return format_of(self.format).digits < MOST_OF_16_BITS
 
     def _is_narrower(self, trial: Trial) -> bool:
         return format_of(self.format).digits < format_of(trial.compute).digits
 
     def _is_rounded(self, trial: Trial, loss: SVXSoftmax) -> bool:
-        """Return whether an error in a case is as large as rounding makes one somewhere."""
+        """Return whether some error in a case is above 1/64 of the format's tolerance, as rounding makes it."""
         quantities = trial.against(expected_of_loss(loss, trial, self.format)).quantities
         return any(float(q.error[q.judged].max(initial=0.0)) > ROUNDED for q in quantities)
 
@@ -351,9 +404,11 @@ def _losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bo
 
 
 def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> Expected:
-    """Return wrong values as a reference. Its tolerances are errors of logits as large as such losses must have.
+    """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
 
-    Where a value is not finite, the output must not be a number either; or be 0, as a number over infinity is.
+    The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
+    right output, and e is `_relative_error`. Where a value is not finite, the candidate's must be infinite, NaN or 0.
+    A 0 is a number divided by infinity.
     """
     relative = _relative_error(trial, values[0], trial.compute)
     outputs = []
@@ -371,26 +426,36 @@ def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> E
 
 
 def _lost_where(trial: Trial, output: ExpectedOutput, where: BoolArray) -> ExpectedOutput:
-    """Return an output that may be lost in some elements: there it may be infinite or NaN, and 0 is not judged."""
+    """Return an output that may be lost in the elements `where`: there infinity, NaN and 0 are accepted unjudged."""
     policy = output.policy | (where & _is_lost(trial, output.name))
     return replace(output, fragile=output.fragile | where, policy=policy)
 
 
 def _is_lost(trial: Trial, name: str) -> BoolArray | np.bool_:
-    """Return where the candidate's output is not finite, or 0, as a number over infinity is."""
+    """Return where the candidate's output is infinite, NaN, or 0, as a number divided by infinity is.
+
+    True if the candidate does not return that output.
+    """
     values = trial.outputs.get(name)
     return np.True_ if values is None else ~np.isfinite(values) | (values == 0)
 
 
 def _relative_error(trial: Trial, losses: FloatArray, compute: str) -> float:
-    """Return the relative error of numbers made of logits as large as such losses must have."""
+    """Return the relative error of outputs made of logits z: 8 u (1 + C/128) (1 + max |z|).
+
+    max |z| is estimated from the losses. The 8 is `condition.SLACK`, as in the tolerance of a right output.
+    """
     u = format_of(compute).unit_roundoff
     return SLACK * u * (1 + trial.expected.classes / 128) * (1 + _largest_logit(trial.loss, losses))
 
 
 def _largest_logit(loss: SVXSoftmax, losses: FloatArray) -> float:
-    """Return a bound of |z|: that of the right loss, plus the largest loss, which needs a logit of its size."""
+    """Return a bound of |z|: s (2 t + F) + max |L|, with F a bound of |f|.
+
+    The first part bounds the logits of the right loss. A wrong loss of size |L| needs a logit of that size. F is 2 m
+    for A-Softmax, whose ψ goes down to 1 - 2 m, and 2 for other margins.
+    """
     m = getattr(loss.margin, "m", 1.0)
-    f = 2 * m if isinstance(m, int) else 2.0
+    most_f = 2 * m if isinstance(m, int) else 2.0
     finite = np.abs(losses[np.isfinite(losses)])
-    return float(loss.s * (2 * loss.emphasis.t + f) + finite.max(initial=0.0))
+    return float(loss.s * (2 * loss.emphasis.t + most_f) + finite.max(initial=0.0))

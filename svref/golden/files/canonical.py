@@ -16,7 +16,7 @@ Json = Any
 NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 # RFC 8785 writes whole numbers in this range without a point. Parsers of integers may not hold them.
 LARGE_WHOLE = (2.0**53, 1e21)
-DIGITS = 3  # of a condition scale: few enough that no processor's last bits reach them
+DIGITS = 3  # significant ones of a condition scale; processors differ in the last bits of a float64, far below these
 
 
 def encoded(value: Json) -> bytes:
@@ -35,7 +35,8 @@ def _rfc8785(value: Json) -> bytes:
 def number(value: float) -> float | str:
     """Return a number as the files hold it.
 
-    NaN, infinities and whole numbers from 2^53 to 1e21 become strings, and -0.0 becomes 0.0.
+    NaN, infinities and numbers between 2^53 and 1e21 in magnitude, which are all whole, become strings; -0.0 becomes
+    0.0.
     """
     if math.isnan(value):
         return "NaN"
@@ -95,7 +96,10 @@ def mask(rows: Sequence[str]) -> BoolArray:
 
 
 def rounded_up(values: ArrayLike) -> FloatArray:
-    """Return positive numbers rounded up to three digits, which the last bits of a processor do not reach."""
+    """Return numbers, none negative, rounded up to three significant digits; infinities, NaN and 0 stay as they are.
+
+    The last bits of the numbers differ from one processor to another. The rounded numbers do not.
+    """
     array = np.asarray(values, dtype=np.float64)
     return np.array([_rounded_up(v) for v in array.ravel().tolist()]).reshape(array.shape)
 
@@ -119,10 +123,14 @@ def case_id(variant: str, group: str, identity: Json) -> str:
 
 
 def content_digest(case: Mapping[str, Json]) -> str:
-    """Return SHA-256 over the tensors and masks of a case, which is the same in any container.
+    """Return SHA-256 over the inputs, the expected outputs and the outputs of the other branches of a case.
 
-    They are taken in the order of their names. A tensor is a line with its name and shape, then its numbers as
-    big-endian binary64. A mask is a line with its name and its number of rows, then a line of 0 and 1 for each row.
+    Scales, radii, and the strings `decisive`, `poles` and `rounds_to_pole` are not in it. It is the same whichever file
+    format holds the case.
+
+    The tensors and masks are taken in the order of their names. A tensor is a line with its name and shape, then its
+    numbers as big-endian binary64. A mask is a line with its name and its number of rows, then a line of 0 and 1 for
+    each row.
     """
     digest, named = hashlib.sha256(), _tensors_and_masks(case)
     for name in sorted(named):
@@ -138,7 +146,10 @@ def content_digest(case: Mapping[str, Json]) -> str:
 
 
 def _tensors_and_masks(case: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the tensors and masks of a case by name; a branch's names hold its format, row and mask."""
+    """Return what the digest covers, the tensors and masks of a case, by name.
+
+    The names of a branch hold its format, row and mask.
+    """
     named = {f"{part}.{name}": content for part in ("inputs", "expected") for name, content in case[part].items()}
     for branch in case.get("branches", ()):
         prefix = f"branches.{branch['dtype']}.{branch['row']}.{branch['mask']}"

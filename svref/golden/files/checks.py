@@ -5,8 +5,9 @@ check_cases        the cases can be computed with: shapes fit, labels are classe
 check_published    the files are exactly those that `make` would have written around these cases
 check_complete     no case of the recipes is missing, and none was added
 
-`load` asks for the first two. `verify` also asks for the third, and `lint` for all. So a pack that another version
-of svref made, with other notes or schemas, can still be read. None of them asks whether the numbers are right.
+`load` runs the first two, `verify` the first three, and `lint` all four. So a pack that another version of svref made,
+with other notes or schemas, can still be read. None of the four tells whether the numbers are right; for that,
+`verify` and `lint` compute them again.
 """
 
 from __future__ import annotations
@@ -146,6 +147,7 @@ def _sizes(case: Mapping[str, Json], labels: FloatArray) -> dict[str, int]:
 
 
 def _check_sizes(case: Mapping[str, Json], sizes: Mapping[str, int]) -> None:
+    """Raise a ValueError unless every tensor and string of a case has the size that B, C and D require."""
     for name, required, size in _parts_and_sizes(case, sizes):
         if size != required:
             raise ValueError(f"{name} must be of size {required}; got {size}.")
@@ -223,7 +225,7 @@ def _check_canonical(pack: PackFiles) -> None:
 
 
 def _check_errata(pack: PackFiles, ids: Collection[str]) -> None:
-    """Raise unless the list of withdrawn ids is of this pack, names each once, and none of a case that is there."""
+    """Raise unless errata.json names this pack, lists no withdrawn id twice, and none of a case still in the pack."""
     errata, file = pack.json("errata.json"), pack.root / "errata.json"
     withdrawn = [entry["id"] for entry in errata["withdrawn"]]
     if errata["pack"] != pack.name:
@@ -235,7 +237,7 @@ def _check_errata(pack: PackFiles, ids: Collection[str]) -> None:
 
 
 def _check_id_and_flags(group: Json, case: Mapping[str, Json]) -> None:
-    """Raise unless the id of a case is that of its content, and its flags differ."""
+    """Raise unless a case has the id that its content leads to, and no flag twice."""
     own = canonical.identity(group["variant"], case["parameters"], case["inputs"])
     required = canonical.case_id(group["variant"], group["group"], own)
     if case["id"] != required:
@@ -288,7 +290,8 @@ class Verification:
     recomputed : bool
         Whether every number was computed again. False where python-flint is not installed; then digests were checked.
     power : tuple of str
-        The ids of the cases whose power is not what the registry of deviations of this svref gives.
+        Ids of cases, not their power: those whose list of exposed deviations, the key `power` in the file, is not what
+        this svref's deviations lead to.
     """
 
     name: str

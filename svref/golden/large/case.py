@@ -55,7 +55,8 @@ class RowReading(NamedTuple):
         names = {"loss": f"loss[{self.row}]", "projections": f"projection {self.column} of gradient[{self.row}]"}
         name = names.get(self.what, f"gradient[{self.row}, {self.column}]")
         more = f", the worst of {self.wrong:,}" if self.wrong > 1 else ""
-        return f"{name} = {self.got:.9g}, but should be {self.expected:.9g}: error {self.error:.2g} of tolerance{more}"
+        error = f"error {self.error:.2g} times the tolerance{more}"
+        return f"{name} = {self.got:.9g}, but should be {self.expected:.9g}: {error}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,12 @@
 """From recipes to the files of a pack, and from the cases of a pack back to what they should be.
 
-`make_case` takes these steps, one function each:
+`make_case` takes these steps. `_of_cosines` and `_of_head` take the second, third and fourth together.
 
-inputs        the recipe's numbers, the formats that hold them, and the id, which is a digest of them
+inputs        the recipe's numbers, the formats that hold them, and the id, which ends in a digest of them
 outputs       mask, losses and gradients, correctly rounded by `svref.exact`
 scales        the condition scale of each output, by `svref.judging.condition`, rounded up to three digits
-decisions     which rows a format may decide otherwise, their other branches, poles, and radii
-digest        over all the numbers so far
+decisions     in which rows each format surely decides as exact numbers do; other branches; poles; radii
+digest        of the inputs, the expected outputs and the outputs of the other branches, but of no scales or radii
 power         the deviations that the case exposes, found by running each of them
 
 `build` puts the cases of a pack into group files of canonical JSON, and adds the manifest.
@@ -70,7 +70,7 @@ def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
 
 
 def notes_on(flags: Iterable[str]) -> dict[str, Json]:
-    """Return the notes on some flags as the files hold them."""
+    """Return, for each of the flags, its note as a JSON object, as group files hold it."""
     return {flag: NOTES[flag]._asdict() for flag in flags}
 
 
@@ -93,7 +93,10 @@ def differences(vectors: Vectors, progress: Progress | None = None) -> Iterator[
 
 
 def make_case(recipe: Recipe) -> Case:
-    """Return the case of a recipe as JSON."""
+    """Return the case of a recipe, as a dict of what its JSON object holds.
+
+    A case whose inputs must raise has no outputs, no decisions and no power.
+    """
     case = _inputs(recipe)
     if recipe.group == "error":
         return _with_digest({**case, "result": "error", "expected": {}, "scales": {}})
@@ -123,14 +126,17 @@ def _inputs(recipe: Recipe) -> Case:
 
 
 def _dtypes(recipe: Recipe) -> list[str]:
-    """Return the formats that hold every finite input exactly: its digits, and no number below the smallest normal."""
+    """Return the names of the formats that hold every finite input exactly.
+
+    Their digits suffice for each number, and no number but 0 is below the format's smallest normal one.
+    """
     numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
     numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
     return [name for name in FORMATS if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
 
 
 def _of_cosines(recipe: Recipe, dtypes: Sequence[str]) -> Case:
-    """Return the outputs, the scales and the decisions of a case of cosines."""
+    """Return what was computed for a case of cosines: outputs, scales, decisions, other branches, radii."""
     loss, c, y, g = recipe.loss, recipe.array("cosines"), recipe.labels, recipe.array("cotangent")
     truth = exact.evaluate(loss, c, y, g)
     step = _decided(loss, c, y, truth.mask)
@@ -144,11 +150,15 @@ def _of_cosines(recipe: Recipe, dtypes: Sequence[str]) -> Case:
 
 
 def _of_head(recipe: Recipe) -> Case:
-    """Return the outputs, the scales and the decisions of a case of embeddings and weights."""
+    """Return what was computed for a case of embeddings and weights: outputs, scales, decisions, radii.
+
+    There are two differences from a case of cosines. `rounds_to_pole` marks the rows whose target's cosine may round
+    to ±1. `branches` is always empty: a row of a head with an undecided decision is not judged.
+    """
     loss, x, w, y = recipe.loss, recipe.array("embeddings"), recipe.array("weights"), recipe.labels
     g, dimensions = recipe.array("cotangent"), x.shape[1]
     truth, shard = exact.evaluate_head(loss, x, w, y, g), Shard.of(loss, x, w, y)
-    step = shard.step(shard.step().mask ^ truth.mask)
+    step = shard.step(flipped=shard.step().mask ^ truth.mask)  # flip where float64 decides otherwise than exact numbers
     by_loss, by = condition.head_scales(step, directions(x), directions(w), g, np.float64)
     outputs = {"loss": truth.loss, "embeddings": truth.embeddings, "weights": truth.weights}
     return {
@@ -162,13 +172,17 @@ def _of_head(recipe: Recipe) -> Case:
 
 
 def _result(case: Case) -> str:
-    """Return in which sense the outputs are right; see `Vector`."""
+    """Return the `result` of a case.
+
+    "undefined" if a target is at a pole, else "accept_set" if there are other branches, else "valid".
+    """
     if "1" in case["poles"]:
         return "undefined"
     return "accept_set" if case["branches"] else "valid"
 
 
 def _with_digest(case: Case) -> Case:
+    """Return a case with the digest of its numbers added."""
     return {**case, "digest": canonical.content_digest(case)}
 
 
@@ -176,7 +190,10 @@ def _with_digest(case: Case) -> Case:
 
 
 def _decided(loss: SVXSoftmax, c: FloatArray, y: IntArray, mask: BoolArray) -> Step:
-    """Return the step of a certified mask; next to a boundary float64 by itself may decide otherwise."""
+    """Return the float64 step whose mask is the certified one.
+
+    Next to a boundary float64 may decide otherwise. Those decisions, where the two masks differ, are flipped.
+    """
     return forward(loss, c, y, flipped=loss.forward(c, y).mask ^ mask)
 
 
@@ -206,7 +223,11 @@ def _scale_tensors(scales: Mapping[str, FloatArray], rows: int | slice = ALL) ->
 
 
 def _decisions(loss: SVXSoftmax, step: Step, dimensions: int = 0) -> dict[str, Json]:
-    """Return, as 0 or 1 a row, whether all decisions are sure in each format, and whether the target is at a pole."""
+    """Return `decisive` and `poles`, strings of one digit per row, and `policies` if there is a pole.
+
+    The digit in `decisive`, which has a string per format, is 1 if rounding cannot turn over any decision of the row.
+    The digit in `poles` is 1 if the target is at a pole.
+    """
     decisive = {}
     for name in FORMATS:
         near, reach = condition.undecided(step, name, dimensions)
@@ -218,7 +239,8 @@ def _decisions(loss: SVXSoftmax, step: Step, dimensions: int = 0) -> dict[str, J
 def _branches(loss: SVXSoftmax, step: Step, g: FloatArray, name: str) -> Iterator[dict[str, Json]]:
     """Yield what else is right in a format: each other way to take the mask decisions that its rounding may turn over.
 
-    Those of float64 are among those of float32, so each format lists its own.
+    Decisions that are undecided in float64 are so in float32 too. Each format has its own complete list all the same,
+    so float32's list contains float64's in every row with at most three undecided decisions.
     """
     near, _ = condition.undecided(step, name)
     for b in range(len(near)):
@@ -233,7 +255,10 @@ def _branches(loss: SVXSoftmax, step: Step, g: FloatArray, name: str) -> Iterato
 
 
 def _other_ways(near: BoolArray) -> Iterator[BoolArray]:
-    """Yield the decisions to turn over in one row, shape (1, C), for each choice of some of its undecided decisions."""
+    """Yield, for each non-empty choice among the undecided decisions of one row, which to turn over, shape (1, C).
+
+    Nothing is yielded for a row with more than three undecided decisions, which is not judged.
+    """
     columns = np.flatnonzero(near)
     if len(columns) <= condition.MOST_UNDECIDED:
         for turned in itertools.product((False, True), repeat=len(columns)):
