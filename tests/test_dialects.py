@@ -150,6 +150,10 @@ def random_cosines(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
     return cosines, labels
 
 
+def test_every_dialect_has_its_formulas_written_out() -> None:
+    assert set(OTHER) == set(DIALECTS), "write the formulas of the code in OTHER"
+
+
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("s", [4.0, 32.0])
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
@@ -276,7 +280,9 @@ def test_a_name_is_the_same_in_capitals_and_with_underscores(name: str) -> None:
 
 
 def test_an_unknown_dialect_is_an_error_that_lists_the_names() -> None:
-    with pytest.raises(ValueError, match=r"dialect must be one of xiaobocasia, .*, kprokofi; got 'facex'\.") as raised:
+    with pytest.raises(
+        ValueError, match=rf"dialect must be one of xiaobocasia, .*, {list(DIALECTS)[-1]}; got 'facex'\."
+    ) as raised:
         dialect("facex")
     assert all(name in str(raised.value) for name in DIALECTS)
 

@@ -135,7 +135,7 @@ def test_cotangents_are_signed_and_hold_a_zero_and_each_case_says_why_it_exists(
         assert len(set(g.tolist())) == len(g)
         assert v.flags
         assert all(CORE.notes[flag]["tests"] and CORE.notes[flag]["failing"] for flag in v.flags)
-    assert {flag for v in CORE for flag in v.flags} <= set(NOTES)
+    assert {flag for v in CORE for flag in v.flags} <= set(NOTES), "explain the flag in svref/golden/notes.py"
 
 
 def test_the_radius_turns_no_decision_over() -> None:

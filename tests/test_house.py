@@ -13,13 +13,18 @@ from pathlib import Path
 
 import pytest
 from house import FILES, FOLDERS, HOUSE, MODULES, OLD_PATHS, PAGE, ROOT, arrows, page, wrong_imports
+from rows import MARGINS as ROWS_MARGINS
+from rows import MORE_MARGINS
 
 import svref
 from svref.exact.margins import margin_in_balls
+from svref.explain import FORMULAS
 from svref.judging.figures import figures
 from svref.margins import Margin
 
 DERIVATION = ROOT / "docs" / "explanation" / "derivation.md"
+
+MARGINS = [cls for cls in Margin.__subclasses__() if cls.__module__.startswith("svref.")]
 
 
 def test_imports_run_from_later_rooms_to_earlier_ones() -> None:
@@ -145,6 +150,19 @@ def test_every_margin_has_its_rounding_figures_and_its_form_in_balls() -> None:
             assert margin_in_balls.dispatch(cls) is not margin_in_balls.dispatch(object), (
                 f"exact.margins: {cls.__name__}"
             )
+
+
+@pytest.mark.parametrize("cls", MARGINS, ids=lambda cls: cls.__name__)
+def test_every_margin_is_listed_explained_measured_and_derived(cls: type[Margin]) -> None:
+    name, derivation = cls.__name__, DERIVATION.read_text(encoding="utf-8")
+    assert name in svref.__all__, f"list {name} in svref/__init__.py"
+    assert f"`{name}`" in derivation.split("## 4. ")[1].split("## 5. ")[0], f"derive {name} in section 4"
+    assert f"`{name}`" in derivation.split("### 6.2 ")[1].split("### 6.3 ")[0], f"derive the figures of {name}"
+    if cls not in (svref.EasyMargin, svref.StraightThrough):
+        assert name in FORMULAS, f"write the formula of {name} in svref/explain.py"
+        assert any(isinstance(m, cls) for m in {**ROWS_MARGINS, **MORE_MARGINS}.values()), (
+            f"add {name} to tests/rows.py"
+        )
 
 
 def test_classes_are_abstract_or_final() -> None:

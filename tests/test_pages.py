@@ -139,7 +139,8 @@ def test_every_deviation_is_in_one_table() -> None:
     text = REGISTRY.read_text(encoding="utf-8")
     for name in DEVIATIONS:
         tables = [table_of(text, stage) for stage in STAGES]
-        assert sum(f"\n| `{name}` | " in table for table in tables) == 1
+        count = sum(f"\n| `{name}` | " in table for table in tables)
+        assert count == 1, f"{name} must stand in one table: python tests/test_pages.py --write"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
