@@ -54,6 +54,14 @@ def test_every_room_has_its_place() -> None:
         assert inside == {room for line in layers for room in line}
 
 
+@pytest.mark.parametrize(
+    "folder", [parts for parts in MODULES if len(parts) > 1 and MODULES[parts].name == "__init__.py"]
+)
+def test_a_folder_inside_a_room_lists_its_files(folder: tuple[str, ...]) -> None:
+    listed = re.findall(r"^(\w+)   *\S", MODULES[folder].read_text(encoding="utf-8"), re.MULTILINE)
+    assert {parts[-1] for parts in MODULES if parts[:-1] == folder} == set(listed)
+
+
 def test_the_picture_of_the_house_is_as_the_code_is() -> None:
     assert page() == PAGE.read_text(encoding="utf-8"), "run python tests/house.py --write"
 
@@ -143,13 +151,10 @@ def test_every_margin_class_has_a_variant() -> None:
     assert {cls for cls in classes(Margin) if cls.__module__.startswith("svref.")} - wrappers == used
 
 
-def test_every_margin_has_its_rounding_figures_and_its_form_in_balls() -> None:
-    for cls in Margin.__subclasses__():
-        if cls.__module__.startswith("svref."):
-            assert figures.dispatch(cls) is not figures.dispatch(object), f"register judging.figures of {cls.__name__}"
-            assert margin_in_balls.dispatch(cls) is not margin_in_balls.dispatch(object), (
-                f"exact.margins: {cls.__name__}"
-            )
+@pytest.mark.parametrize("cls", MARGINS, ids=lambda cls: cls.__name__)
+def test_every_margin_has_its_rounding_figures_and_its_form_in_balls(cls: type[Margin]) -> None:
+    assert figures.dispatch(cls) is not figures.dispatch(object), f"register judging.figures of {cls.__name__}"
+    assert margin_in_balls.dispatch(cls) is not margin_in_balls.dispatch(object), f"exact.margins: {cls.__name__}"
 
 
 @pytest.mark.parametrize("cls", MARGINS, ids=lambda cls: cls.__name__)

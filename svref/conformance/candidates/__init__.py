@@ -1,1 +1,10 @@
-"""Somebody's implementation: how it is found, called and kept from ending the run."""
+"""Somebody's implementation: how it is found, called and kept from ending the run.
+
+call         one question to a candidate, its answer, and the checks of an answer's shapes
+loading      finds a function in a file or a module, and reads its signature
+adapters     finds out which framework a function is written in, and chooses one of the next three
+arrays       functions that return their gradients: NumPy, and the namespaces of the array API
+frameworks   functions of PyTorch, JAX and TensorFlow, whose autograd gives the gradient
+answers      answers that a program in any language wrote to files
+guard        calls a candidate, which may raise, hang, print or exit, and the run goes on
+"""

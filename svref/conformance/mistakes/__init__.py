@@ -1,1 +1,9 @@
-"""Which known mistake explains the failures of a candidate, and where it departs first."""
+"""Which known mistake explains the failures of a candidate, and where it departs first.
+
+computations   what a wrong candidate may compute: five kinds
+hypothesis     a guess that it is one of them, tried on the cases
+sizes          mistakes of any size: an epsilon, a clamp, an annealing, a number format
+guesses        every hypothesis in the order in which it is tried
+explanations   those that explain all failures and contradict no pass
+departure      the first step of the loss that is wrong
+"""

@@ -1,1 +1,9 @@
-"""How packs are made: recipes of inputs, certified outputs, and the mistakes that each case exposes."""
+"""How packs are made: recipes of inputs, certified outputs, and the mistakes that each case exposes.
+
+recipes   the inputs of a case, as numbers that mean the same in every language
+groups    which rows make which mistake show
+packs     which groups a pack has, and its version
+records   from a recipe to a case, and from the cases to the files of a pack
+radius    how far inputs may move before a decision changes
+power     which mistakes a case exposes
+"""
