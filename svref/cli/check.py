@@ -12,6 +12,7 @@ import typer
 from svref.cli.tools import USAGE, bar, errors, fail, say
 from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
+from svref.conformance.checking.variations.trying import USUAL
 from svref.deviations.dialects import DIALECTS
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
@@ -54,6 +55,9 @@ def check_command(
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
     no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Pass although little was judged.")] = False,
+    variations: Annotated[int, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")] = USUAL,
+    seed: Annotated[int, typer.Option(help="Which batches these are.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
@@ -72,7 +76,8 @@ def check_command(
         result = check(
             candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
             reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
-            timeout=timeout, strict=strict, invalid=not no_invalid, progress=progress,
+            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial,
+            variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")
     if report is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -109,6 +109,10 @@ class Trial:
     def judged_with(self, outputs: Outputs) -> Judgement:
         """Return the judgement on other outputs in place of the candidate's."""
         return judge(self.expected, outputs)
+
+    def judged_by(self, expected: Expected) -> Trial:
+        """Return the trial judged by another reference, one for losses (B,), which is reduced where it must be."""
+        return replace(self, judgement=judge(self._as_returned(expected), self.outputs))
 
     def against(self, other: Expected) -> Judgement:
         """Return the judgement on the outputs by another reference, whatever the outputs' dtype.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -50,6 +51,27 @@ def expect(
         return _of_cosines(loss, arrays[0], labels, g, compute, counted)
     embeddings, weights = arrays
     return _of_head(loss, embeddings, weights, labels, g, compute)
+
+
+def certify(
+    expected: Expected, loss: SVXSoftmax, arrays: Sequence[FloatArray], labels: IntArray, g: FloatArray
+) -> Expected:
+    """Return what is right with certified numbers in place of svref's own; it needs python-flint.
+
+    Tolerances stay. Where a decision may go either way, only the first way, as exact numbers decide, is certified.
+    """
+    from svref import exact  # the core does not need python-flint
+
+    if len(arrays) == 1:
+        of_cosines = exact.evaluate(loss, arrays[0], labels, g)
+        truths = [of_cosines.loss, of_cosines.cosines]
+    else:
+        of_head = exact.evaluate_head(loss, arrays[0], arrays[1], labels, g)
+        truths = [of_head.loss, of_head.embeddings, of_head.weights]
+    first = tuple(
+        replace(output, value=truth.hi, rest=truth.lo) for output, truth in zip(expected.ways[0], truths, strict=True)
+    )
+    return replace(expected, ways=(first, *expected.ways[1:]))
 
 
 def _of_cosines(

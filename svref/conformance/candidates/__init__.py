@@ -1,5 +1,6 @@
 """Somebody's implementation: how it is found, called and kept from ending the run.
 
+layouts      how the arrays of a question lie in memory
 call         one question to a candidate, its answer, and the checks of an answer's shapes
 loading      finds a function in a file or a module, and reads its signature
 adapters     finds out which framework a function is written in, and chooses one of the next three

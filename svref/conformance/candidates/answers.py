@@ -10,7 +10,7 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class AnswersAdapter:
         By file: the name and the version of the pack that the file says it answers.
     """
 
+    layouts: ClassVar[tuple[str, ...]] = ()
     producer: str
     dtype: str
     cases: Mapping[str, Mapping[str, Any]] = field(repr=False)

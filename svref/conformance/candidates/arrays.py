@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray
 from svref.conformance.candidates.call import GRADIENTS, STAGES, Answer, Call, CandidateError, Function, Level, names
+from svref.conformance.candidates.layouts import OF_NUMPY
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ArrayAdapter:
         The module whose arrays the function takes, "numpy" for example.
     """
 
+    layouts: ClassVar[tuple[str, ...]] = tuple(OF_NUMPY)
     function: Function
     namespace: str = "numpy"
 
@@ -92,7 +94,10 @@ def losses_and_stages(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def to_numpy(values: Any) -> NDArray[Any]:
-    """Return an array of any framework as a NumPy array."""
+    """Return a copy of an array of any framework as a NumPy array.
+
+    A copy, since a candidate may write its next answer into the same memory.
+    """
     if isinstance(values, np.ma.MaskedArray):
         raise CandidateError("outputs must be plain arrays; got a masked array, which hides what it masks.")
     if hasattr(values, "detach"):
@@ -100,9 +105,9 @@ def to_numpy(values: Any) -> NDArray[Any]:
         if str(values.dtype) == "torch.bfloat16":
             raise CandidateError("NumPy has no bfloat16; return outputs in the dtype of the inputs.")
     if not hasattr(values, "__array__") and hasattr(values, "__dlpack__"):
-        return np.from_dlpack(values)
+        return np.from_dlpack(values).copy()
     try:
-        return np.asarray(values)
+        return np.array(values)
     except (TypeError, ValueError) as error:
         raise CandidateError(f"outputs must be arrays of numbers; got a {type(values).__name__}: {error}") from error
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray, IntArray
+from svref.conformance.candidates.layouts import OF_NUMPY, PLAIN
 from svref.judging.judge import Outputs
 
 Function = Callable[..., Any]
@@ -62,6 +63,8 @@ class Call:
         g, the factor of each row's loss: the gradient that is asked for is that of Σ g_b L_b.
     parameters : mapping
         The keyword arguments of the candidate: s, m, t and their like.
+    layout : str
+        How the arrays and the labels lie in memory, a key of `layouts.OF_NUMPY`.
     """
 
     id: str
@@ -69,6 +72,7 @@ class Call:
     labels: IntArray = field(repr=False)
     cotangent: FloatArray = field(repr=False)
     parameters: Mapping[str, Any]
+    layout: str = PLAIN
 
     @property
     def level(self) -> Level:
@@ -83,11 +87,12 @@ class Call:
     def rows(self, rows: slice | IntArray) -> Call:
         """Return the same question about some of the rows alone."""
         first, *rest = self.arrays
-        return Call(self.id, (first[rows], *rest), self.labels[rows], self.cotangent[rows], self.parameters)
+        return replace(self, arrays=(first[rows], *rest), labels=self.labels[rows], cotangent=self.cotangent[rows])
 
     def copies(self) -> tuple[list[FloatArray], IntArray]:
-        """Return copies of the arrays and of the labels, which the candidate may write into."""
-        return [a.copy() for a in self.arrays], self.labels.copy()
+        """Return copies of the arrays and of the labels, laid out as asked, which the candidate may write into."""
+        laid_out = OF_NUMPY[self.layout]
+        return [laid_out(a) for a in self.arrays], laid_out(self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +122,8 @@ class Answer:
 
 class Adapter(Protocol):
     """Calls candidates of one framework."""
+
+    layouts: ClassVar[tuple[str, ...]]  # the ways in memory that its arrays can be laid out in
 
     @property
     def description(self) -> str:

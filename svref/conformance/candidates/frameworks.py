@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from svref.arrays import FloatArray
 from svref.conformance.candidates.arrays import losses_and_stages, remarks_on_writes, to_numpy
 from svref.conformance.candidates.call import Answer, Call, CandidateError, ForeignError, Function, hint_of
+from svref.conformance.candidates.layouts import OF_TORCH, PLAIN
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
 
@@ -35,6 +36,7 @@ class TorchAdapter:
         Where its tensors are put, such as "cuda".
     """
 
+    layouts: ClassVar[tuple[str, ...]] = tuple(OF_TORCH)
     function: Function
     device: str = "cpu"
 
@@ -45,11 +47,11 @@ class TorchAdapter:
 
     def run(self, call: Call) -> Answer:
         """Call the function on clones: autograd refuses code that writes into the leaves themselves."""
-        torch = framework("torch")
+        torch, laid_out = framework("torch"), OF_TORCH[call.layout]
         with _settings_restored(torch):
             leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
             labels = torch.tensor(call.labels, device=self.device)
-            given = [*(leaf.clone() for leaf in leaves), labels]
+            given = [*map(laid_out, leaves), laid_out(labels)]
             losses, stages = losses_of(self.function(*given, **call.parameters), torch.Tensor, call)
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
@@ -68,6 +70,7 @@ class JaxAdapter:
         The candidate.
     """
 
+    layouts: ClassVar[tuple[str, ...]] = (PLAIN,)  # its arrays have no strides
     function: Function
 
     @property
@@ -102,6 +105,7 @@ class TensorFlowAdapter:
         Whether it is compiled by `tf.function` first; otherwise it runs eagerly.
     """
 
+    layouts: ClassVar[tuple[str, ...]] = (PLAIN,)
     function: Function
     compiled: bool = False
 

@@ -17,8 +17,10 @@ from svref.conformance.candidates.adapters import AnswersAdapter
 from svref.conformance.candidates.arrays import to_numpy
 from svref.conformance.candidates.call import Call, Level, check_outputs
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
-from svref.conformance.checking.run import FACTORS, Plan, Run, run
+from svref.conformance.checking.run import Run, run, run_variation
+from svref.conformance.checking.variations.trying import USUAL, numbers_of
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import dialect as dialect_of
 from svref.golden.files.pack import shipped
@@ -30,6 +32,7 @@ from svref.judging.judge import judge
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
+MOST_VARIATIONS = 10_000
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 
@@ -48,6 +51,9 @@ def check(
     timeout: float | None = None,
     strict: bool = False,
     invalid: bool = True,
+    partial: bool = False,
+    variations: int = USUAL,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
     """Judge an implementation of a variant on the golden vectors of that variant.
@@ -79,7 +85,8 @@ def check(
     dialect : str, optional
         A key of `DIALECTS`: the candidate is then a port of that public code, and judged by what that code computes.
     case : str, optional
-        The id of the only case to judge. If its inputs must raise, the check fails unless the candidate raises.
+        The id of the only case to judge, or of a variation, such as "sv-am-softmax-variation-0-7". If its inputs must
+        raise, the check fails unless the candidate raises.
     timeout : float, optional
         Seconds after which a call counts as hung.
     strict : bool, default False
@@ -87,8 +94,15 @@ def check(
     invalid : bool, default True
         Whether inputs that must raise are asked at all; native code may write out of bounds for a label that is no
         class.
+    partial : bool, default False
+        Whether a candidate may pass of whom less than 90 % of the elements were judged, or that lacks an output.
+    variations : int, default 24
+        How many batches unlike the cases are asked if all cases are right: with up to 300 rows and 4,200 classes,
+        numbers of full digits, other parameters, int32 and uint8 labels, and other layouts in memory.
+    seed : int, default 0
+        Which batches these are.
     progress : callable, optional
-        Called with two integers after each case: how many are done, and how many there are.
+        Called with two integers after each case and variation: how many are done, and how many there are.
 
     Returns
     -------
@@ -108,6 +122,8 @@ def check(
     """
     entry, kind = variant_of(loss), dtype_of(dtype)
     checks.check_progress(progress)
+    checks.integer_parameter("variations", variations, 0, MOST_VARIATIONS)
+    checks.integer_parameter("seed", seed, 0, 2**63)
     if reduction is not None and reduction not in FACTORS:
         raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
     if strict and not invalid:
@@ -119,15 +135,24 @@ def check(
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     right = dialect_of(dialect) if dialect else None
     plan = Plan(guard, level, kind, compute_of(compute, kind), right, not is_answers(candidate), ignores)
-    cases, left_out = cases_of(vectors, entry, plan, case, invalid)
-    result = run(plan, cases, reduction, progress)
+    variation = numbers_of(case, entry.name) if plan.can_be_asked else None
+    cases, left_out = cases_of(vectors, entry, plan, None if variation else case, invalid)
+    if variation:
+        result, cases, left_out = run_variation(plan, cases, reduction, *variation), cases[:1], 0
+    else:
+        result = run(plan, cases, reduction, progress or _ignored, seed, 0 if case else variations)
     result.remarks |= remarks
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
                "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
-               "no-invalid": not invalid}  # fmt: skip
+               "no-invalid": not invalid, "partial": partial, "variations": None if variations == USUAL else variations,
+               "seed": seed or None}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
-    return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed)
+    return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
+
+
+def _ignored(done: int, total: int) -> None:
+    """Do nothing: a check without a progress function."""
 
 
 def _header(plan: Plan, vectors: Vectors, candidate: str, loss: str, cases: int, left_out: int) -> dict[str, Any]:

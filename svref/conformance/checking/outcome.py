@@ -12,6 +12,8 @@ from svref.conformance.checking.controls import CallFinding
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
+LEAST_SHARE = 0.9  # of the elements that say something: with fewer of them judged, there is no verdict PASS
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -80,6 +82,28 @@ class Count:
 
 
 @dataclass(frozen=True)
+class Variations:
+    """What a candidate did with batches unlike the cases.
+
+    Parameters
+    ----------
+    seed, asked, passed, failed : int
+        Which batches they were, how many, and how many are right and wrong.
+    declined : mapping of str to int
+        What the candidate refuses, such as "uint8 labels: raised IndexError", and in how many batches.
+    reason : str
+        Why none was asked; "" if some were.
+    """
+
+    seed: int
+    asked: int
+    passed: int = 0
+    failed: int = 0
+    declined: Mapping[str, int] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a check found: all that a `Report` holds.
 
@@ -113,6 +137,12 @@ class Outcome:
         How many of the inputs that must raise did raise, and how many there are.
     remarks : mapping of str to int
         What else the candidate does, and in how many cases.
+    unjudged : int
+        Elements that would have said something, in cases and outputs that came with no answer.
+    variations : Variations or None
+        What the candidate did with batches unlike the cases; None where that was not asked for.
+    partial : bool
+        Whether a share of judged elements below `LEAST_SHARE`, or a missing output, is accepted.
     cases : mapping of str to str
         The verdict of each case.
     reproduce : str
@@ -135,6 +165,9 @@ class Outcome:
     refused: int = 0
     invalid: int = 0
     remarks: Mapping[str, int] = field(default_factory=dict)
+    unjudged: int = 0
+    variations: Variations | None = None
+    partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
 
@@ -147,13 +180,25 @@ class Outcome:
             return "ERROR"
         if not self.counts and not self.mishaps and self.invalid:
             return "PASS"  # only inputs that must raise were asked
-        if self.missing or not self.counts:
+        if not self.counts or (not self.partial and self.missing):
             return "UNSUPPORTED"
         if not any(count.passed for count in self.counts):
             return "VACUOUS"
+        if self.share < LEAST_SHARE and not self.partial:
+            return "UNSUPPORTED"
         if self.blind:
             return "ERROR"
         return "PASS-BRANCH" if self.branches else "PASS"
+
+    @property
+    def judged(self) -> int:
+        """How many elements said something: those that passed or failed, without the vacuous ones."""
+        return sum(count.passed + count.failed for count in self.counts)
+
+    @property
+    def share(self) -> float:
+        """Which share of the elements that say something was judged; the others came with no answer."""
+        return self.judged / (self.judged + self.unjudged) if self.judged + self.unjudged else 1.0
 
     @property
     def explanation(self) -> str:

@@ -42,7 +42,10 @@ class Report(Outcome):
 
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
-        content = {"schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, **asdict(self)}
+        content = {
+            "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "judged": self.judged, "share": self.share,
+            **asdict(self),
+        }  # fmt: skip
         return json.dumps(_for_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
@@ -72,7 +75,13 @@ def _for_json(value: Any) -> Any:
 
 
 def report_of(
-    run: Run, header: Mapping[str, Any], command: str, entry: Variant | None, strict: bool = False, printed: int = 0
+    run: Run,
+    header: Mapping[str, Any],
+    command: str,
+    entry: Variant | None,
+    strict: bool = False,
+    printed: int = 0,
+    partial: bool = False,
 ) -> Report:
     """Return the report of a run.
 
@@ -90,6 +99,8 @@ def report_of(
         Whether accepted inputs that must raise are findings.
     printed : int
         The number of characters that the candidate printed.
+    partial : bool
+        Whether a small share of judged elements is accepted.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     explained = explanations(run.trials, entry)
@@ -110,6 +121,9 @@ def report_of(
         refused=run.refused,
         invalid=run.invalid,
         remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
+        unjudged=run.unjudged,
+        variations=run.variations,
+        partial=partial,
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
     )

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from svref.conformance.candidates.guard import Mishap
-from svref.conformance.checking.outcome import Count, Outcome, bracketed, but_should_be, in_tolerances
+from svref.conformance.checking.outcome import LEAST_SHARE, Count, Outcome, bracketed, but_should_be, in_tolerances
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -18,6 +18,8 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
     """Yield the lines: what was judged, the counts and remarks, the verdict, then the details of failures."""
     yield from (_headline(outcome), "")
     yield from map(_count_line, outcome.counts)
+    yield from _share(outcome)
+    yield from _variations(outcome)
     yield from _remarks(outcome)
     yield ""
     yield from _verdict(outcome)
@@ -43,6 +45,25 @@ def _count_line(count: Count) -> str:
         f"  {count.quantity:<16}{count.passed:6,d} passed {count.failed:6,d} failed {count.vacuous:6,d} vacuous"
         f"     worst {in_tolerances(count.worst)} the tolerance"
     )
+
+
+def _share(outcome: Outcome) -> Iterator[str]:
+    """Yield how many of the elements that say something were judged; plain arrays have no others."""
+    if "vectors" in outcome.header and outcome.counts:
+        total = outcome.judged + outcome.unjudged
+        yield f"  judged          {outcome.judged:6,d} of {total:,} elements that say something, {outcome.share:.0%}"
+
+
+def _variations(outcome: Outcome) -> Iterator[str]:
+    """Yield how many batches unlike the cases are right and wrong, and which the candidate declines."""
+    found = outcome.variations
+    if found is None:
+        return
+    if found.reason:
+        yield f"  variations      not asked: {found.reason}"
+        return
+    yield f"  variations      {found.passed:6,d} passed {found.failed:6,d} failed                     seed {found.seed}"
+    yield from (f"  declined        {number:6,d} variations: {what}" for what, number in found.declined.items())
 
 
 def _remarks(outcome: Outcome) -> Iterator[str]:
@@ -88,7 +109,7 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
     elif verdict == "VACUOUS":
         yield "VACUOUS  no element says anything: all are vacuous, at poles or skipped"
     elif verdict == "UNSUPPORTED":
-        yield f"UNSUPPORTED  {'no case was answered' if not outcome.counts else 'an output is missing in every answer'}"
+        yield f"UNSUPPORTED  {_unsupported(outcome)}"
     elif verdict == "ERROR" and outcome.blind:
         controls = ", ".join(outcome.blind)
         yield f"ERROR  the check cannot see mistakes of this candidate: outputs spoiled on purpose passed, {controls}"
@@ -99,12 +120,21 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
         yield verdict
 
 
+def _unsupported(outcome: Outcome) -> str:
+    """Return why too little was judged for a verdict."""
+    if not outcome.counts:
+        return "no case was answered"
+    if outcome.missing:
+        return "an output is missing in every answer; --partial accepts that"
+    return f"{outcome.share:.0%} of the elements were judged, where {LEAST_SHARE:.0%} must be; --partial accepts less"
+
+
 def _failing(outcome: Outcome) -> Iterator[str]:
     """Yield which mistake or finding explains all failures; if none does, say so, and yield the closest mistake."""
     cases = len({f.case for f in outcome.failures})
     complete = [d for d in outcome.diagnosis if d.complete]
     if not complete and outcome.explanation:
-        yield f"FAIL  is  {outcome.explanation}        {cases} of {outcome.header['cases']} cases fail"
+        yield f"FAIL  is  {outcome.explanation}        {_failing_number(outcome, cases)}"
         return
     if not complete:
         yield f"FAIL  in {cases} of {outcome.header['cases']} cases; no known deviation explains them all"
@@ -114,6 +144,13 @@ def _failing(outcome: Outcome) -> Iterator[str]:
     yield f"FAIL  is  {first.name}        explains {first.matched} of {first.failing} failing cases"
     yield from _explanation(first)
     yield from (f"      or  {d.name}" for d in complete[1:4])
+
+
+def _failing_number(outcome: Outcome, cases: int) -> str:
+    """Return how many cases fail; how many variations, if no case does."""
+    if not cases and outcome.variations and outcome.variations.failed:
+        return f"{outcome.variations.failed} of {outcome.variations.asked} variations fail"
+    return f"{cases} of {outcome.header['cases']} cases fail"
 
 
 def _closest(diagnosis: Diagnosis) -> str:
