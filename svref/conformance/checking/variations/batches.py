@@ -171,14 +171,14 @@ def _shapes(name: str) -> Iterator[tuple[int, int, int]]:
     """Yield B, C and D of the shapes of a seed, drawn between their bounds; C or D of 0 are as large as B."""
     for i, bounds in enumerate(SHAPES):
         drawn = [
-            low + int(u * (high - low + 1)) for (low, high), u in zip(bounds, uniform(f"{name}/{i}", 3), strict=False)
+            low + int(u * (high - low + 1)) for (low, high), u in zip(bounds, uniform(f"{name}/{i}", 3).tolist(), strict=False)
         ]
         yield drawn[0], drawn[1] or drawn[0], drawn[2] or drawn[0]
 
 
 def _parameters(variant: str, name: str, number: int) -> dict[str, float]:
     """Return parameters as trainings have them: of full digits, neutral ones, weak and strong emphases among them."""
-    draws, drawn = iter(uniform(f"{name}/parameters", MOST_PARAMETERS)), dict[str, float]()
+    draws, drawn = iter(uniform(f"{name}/parameters", MOST_PARAMETERS).tolist()), dict[str, float]()
     for parameter, default in VARIANTS[variant].parameters.items():
         u = next(draws)
         drawn[parameter] = 1 + int(4 * u) if isinstance(default, int) else _value(parameter, u, number)

@@ -175,7 +175,8 @@ def _finding(
     result = asker.ask(cause.batch, name)
     if isinstance(result, Mishap):
         return replace(result, message=f"no answer {cause.features}: {result.message}")
-    known = "" if cause.is_known else _known_mistake([*trials, result], entry)
+    wrong_dtype = any(q.note for q in result.judgement.quantities)
+    known = "" if cause.is_known or wrong_dtype else _known_mistake([*trials, result], entry)
     return CallFinding(known or _name(cause), name, f"{_described(cause)}: {_worst(result)}")
 
 
@@ -203,7 +204,7 @@ def _worst(trial: Trial) -> str:
     q = max(wrong, key=lambda q: float(np.where(q.wrong, q.error, 0).max()))
     at = np.unravel_index(int(np.argmax(np.where(q.wrong, q.error, -1))), q.error.shape)
     place = f"[{', '.join(map(str, at))}]" if at else ""
-    return f"{q.name}{place} = {but_should_be(float(q.got[at]), float(q.expected[at]))}"
+    return f"{q.name}{place} = {but_should_be(float(q.got[at]), float(q.expected[at]))}{q.note and f' ({q.note})'}"
 
 
 def _certified(trial: Trial) -> Trial:
