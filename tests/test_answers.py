@@ -119,6 +119,7 @@ def test_cases_that_a_program_leaves_out_or_declines_are_unsupported_and_counted
     content["answers"] = {case: content["answers"][case] for case in kept[:-1]} | {kept[-1]: {"unsupported": "later"}}
     report = judged(tmp_path, content)
     assert report.verdict == "PASS"
+    assert 0.9 < report.share < 1
     assert {m.message for m in report.mishaps} == {"there is no answer", "later"}
     assert [report.cases[m.case] for m in report.mishaps].count("UNSUPPORTED") == len(report.mishaps)
 

@@ -15,7 +15,7 @@ from textbook import sv_am
 import svref
 from svref import golden
 from svref.conformance import Report, check
-from svref.conformance.checking import controls, run
+from svref.conformance.checking import asking, controls
 from svref.judging.judge import judge
 
 NAME = "sv-am-softmax"
@@ -42,7 +42,7 @@ def test_a_judge_that_lets_everything_pass_is_an_error_and_not_a_pass() -> None:
     def lenient(reference: Any, outputs: Any) -> Any:
         return judge(reference, {name: _right(reference, name) for name in outputs})
 
-    with mock.patch.object(run, "judge", lenient), mock.patch("svref.conformance.trial.judge", lenient):
+    with mock.patch.object(asking, "judge", lenient), mock.patch("svref.conformance.trial.judge", lenient):
         report = check(sv_am, NAME)
     assert report.verdict == "ERROR"
     assert {name.split(" in ")[0] for name in report.blind} == set(controls.CONTROLS)
@@ -313,7 +313,7 @@ def test_invalid_inputs_are_left_unasked_on_request() -> None:
     labels_seen: list[int] = []
 
     def native(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
-        labels_seen.extend(labels - cosines.shape[1])
+        labels_seen.extend(labels.astype(int) - cosines.shape[1])
         return sv_am(cosines, labels, **p)
 
     report = check(native, NAME, invalid=False)

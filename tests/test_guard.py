@@ -333,6 +333,9 @@ def test_what_a_candidate_says_it_cannot_do_is_counted_and_is_no_pass_of_that_ca
         raise NotImplementedError("s = 32 overflows here")
 
     report = judged(declines)
+    assert (report.verdict, report.partial) == ("UNSUPPORTED", False)
+    assert "of the elements were judged, where 90% must be; --partial accepts less" in str(report)
+    report = judged(declines, partial=True)
     assert report.verdict == "PASS"
     assert {m.kind for m in report.mishaps} == {"unsupported"}
     assert [report.cases[m.case] for m in report.mishaps] == ["UNSUPPORTED"] * len(report.mishaps)

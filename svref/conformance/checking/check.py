@@ -32,7 +32,7 @@ from svref.judging.judge import judge
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
-MOST_VARIATIONS = 10_000
+MOST_VARIATIONS, MOST_SEEDS = 10_000, 10**9
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 
@@ -122,14 +122,7 @@ def check(
     """
     entry, kind = variant_of(loss), dtype_of(dtype)
     checks.check_progress(progress)
-    checks.integer_parameter("variations", variations, 0, MOST_VARIATIONS)
-    checks.integer_parameter("seed", seed, 0, 2**63)
-    if reduction is not None and reduction not in FACTORS:
-        raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
-    if strict and not invalid:
-        raise ValueError(
-            "strict judges the inputs that must raise, but invalid=False leaves them out; give one of the two."
-        )
+    _check_options(reduction, strict, invalid, variations, seed)
     vectors = pack_of(pack)
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
@@ -145,10 +138,21 @@ def check(
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
                "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
-               "no-invalid": not invalid, "partial": partial, "variations": None if variations == USUAL else variations,
-               "seed": seed or None}  # fmt: skip
+               "no-invalid": not invalid, "partial": partial, "variations": variations, "seed": seed}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
     return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
+
+
+def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int, seed: int) -> None:
+    """Raise a ValueError unless the options of a check fit together and lie in their ranges."""
+    checks.integer_parameter("variations", variations, 0, MOST_VARIATIONS)
+    checks.integer_parameter("seed", seed, 0, MOST_SEEDS)
+    if reduction is not None and reduction not in FACTORS:
+        raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
+    if strict and not invalid:
+        raise ValueError(
+            "strict judges the inputs that must raise, but invalid=False leaves them out; give one of the two."
+        )
 
 
 def _ignored(done: int, total: int) -> None:
@@ -194,7 +198,7 @@ def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str
     """
     if not isinstance(candidate, str):
         return ""
-    defaults = {"pack": "core", "device": "cpu"}
+    defaults = {"pack": "core", "device": "cpu", "variations": USUAL, "seed": 0}
     words = ["svref", "check", candidate, "--loss", loss]
     for name, value in options.items():
         if isinstance(value, bool):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,6 @@ from svref.conformance.checking.outcome import Variations
 from svref.conformance.checking.variations.trying import Asker, one_variation, try_variations
 from svref.conformance.trial import Trial
 from svref.golden.vectors import Vector
-from svref.judging.judge import Expected
 
 
 @dataclass
@@ -76,6 +75,7 @@ def run(
     if plan.can_be_asked and result.trials:
         _call_again(plan, {v.id: plan.question(v).call for v in numeric}, result)
     result.blind += unnoticed_controls(result.trials)
+    result.unjudged = _unjudged(plan, numeric, result.trials)
     if variations:
         _vary(
             plan,
@@ -95,6 +95,7 @@ def _vary(
     """Ask variations, or say why not, and add what was found to the result."""
     if reason := _reason_against(plan, result):
         result.variations = Variations(seed, 0, reason=reason)
+        done(number)
         return
     asker = Asker(plan, variant, reduction, _take_any_cotangent(result.trials))
     result.variations, surprises = try_variations(asker, result.trials, seed, number, done)
@@ -149,13 +150,24 @@ def _add(surprises: Sequence[CallFinding | Mishap], result: Run) -> None:
 
 def _try(plan: Plan, vector: Vector, reduction: str, result: Run) -> None:
     """Ask and judge one case, and add the trial or the mishap to the result."""
-    question = plan.question(vector)
-    trial = asked(plan, question, reduction)
-    _enter(trial, result)
-    if isinstance(trial, Mishap):
-        result.unjudged += _telling(question.right(), ())
-    else:
-        result.unjudged += _telling(trial.expected, trial.outputs)
+    _enter(asked(plan, plan.question(vector), reduction), result)
+
+
+def _unjudged(plan: Plan, vectors: Sequence[Vector], trials: Sequence[Trial]) -> int:
+    """Return how many elements would have said something, but came with no answer.
+
+    They are those of unanswered cases, and of outputs that an answer lacks. A level of which no case was answered does
+    not count: a program may be about cosines alone.
+    """
+    answered = {trial.id: trial for trial in trials}
+    levels = {trial.level for trial in trials}
+    total = 0
+    for vector in (v for v in vectors if v.level in levels):
+        trial = answered.get(vector.id)
+        expected = trial.expected if trial else plan.question(vector).right()
+        missing = [output for output in expected.ways[0] if trial is None or output.name not in trial.outputs]
+        total += sum(int((~output.policy & (output.tolerance < np.abs(output.value))).sum()) for output in missing)
+    return total
 
 
 def _enter(trial: Trial | Mishap, result: Run) -> None:
@@ -166,12 +178,6 @@ def _enter(trial: Trial | Mishap, result: Run) -> None:
     for remark in trial.answer.remarks if trial.answer else ():
         result.remarks[remark] = result.remarks.get(remark, 0) + 1
     result.trials.append(trial)
-
-
-def _telling(expected: Expected, given: Collection[str]) -> int:
-    """Return how many elements of the outputs that are not given would have said something, had they been given."""
-    missing = [output for output in expected.ways[0] if output.name not in given]
-    return sum(int((~output.policy & (output.tolerance < np.abs(output.value))).sum()) for output in missing)
 
 
 def _try_invalid(plan: Plan, vector: Vector, result: Run) -> None:

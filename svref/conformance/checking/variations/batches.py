@@ -171,7 +171,8 @@ def _shapes(name: str) -> Iterator[tuple[int, int, int]]:
     """Yield B, C and D of the shapes of a seed, drawn between their bounds; C or D of 0 are as large as B."""
     for i, bounds in enumerate(SHAPES):
         drawn = [
-            low + int(u * (high - low + 1)) for (low, high), u in zip(bounds, uniform(f"{name}/{i}", 3).tolist(), strict=False)
+            low + int(u * (high - low + 1))
+            for (low, high), u in zip(bounds, uniform(f"{name}/{i}", 3).tolist(), strict=False)
         ]
         yield drawn[0], drawn[1] or drawn[0], drawn[2] or drawn[0]
 
