@@ -13,10 +13,9 @@ from typing import Any
 
 from svref.conformance.candidates.layouts import PLAIN
 from svref.conformance.checking.variations.batches import FEW_DIGITS, SMALL, Batch, usual_parameters
-from svref.judging.formats import FORMATS
 
 Fails = Callable[[Batch], bool]
-NEAR = 1e-3  # parameters that differ by less, relatively, are one to a reader
+NEAR = 1e-3  # of the way from a usual to a failing parameter: values that are nearer are one to a reader
 BEYOND = 3  # values past the least failing one that must fail too, if it is to be called "from there on"
 LAYOUTS = {
     "columns-first": "non-contiguous inputs (column by column)",
@@ -79,9 +78,7 @@ def _digits(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]
     if _kept(batch, fails, digits=FEW_DIGITS):
         return replace(batch, digits=FEW_DIGITS), []
     least = _least(FEW_DIGITS, batch.digits, lambda n: fails(replace(batch, digits=n)))
-    formats = [name for name, kind in FORMATS.items() if kind.digits == least - 1]
-    hint = f", which is what {formats[0]} holds: are they cast?" if formats else ""
-    return replace(batch, digits=least), [f"for inputs of more than {least - 1} significant bits{hint}"]
+    return replace(batch, digits=least), [f"for inputs of more than {least - 1} significant bits"]
 
 
 def _parameters(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
@@ -108,12 +105,13 @@ def _parameter(batch: Batch, name: str, usual: float, fails: Fails) -> tuple[Bat
     if isinstance(usual, int):
         return batch, f"for {name} = {value:g}"
     good, bad = usual, value
-    while abs(bad - good) > NEAR * max(abs(bad), abs(good)):
+    near = NEAR * abs(value - usual)
+    while abs(bad - good) > near:
         middle = (good + bad) / 2
         good, bad = (good, middle) if fails(at(middle)) else (middle, bad)
-    if abs(bad - value) <= NEAR * abs(value):
-        return at(value), f"for {name} = {value:.4g}"
-    return at(bad), f"for {name} {'above' if bad > good else 'below'} {good:.4g}"
+    if abs(bad - value) <= near:
+        return at(value), f"for {name} = {value:.3g}"
+    return at(bad), f"for {name} {'above' if bad > good else 'below'} {good:.3g}"
 
 
 def _pattern(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:

@@ -26,7 +26,7 @@ from svref.conformance.checking.variations.causes import Cause, cause_of
 from svref.conformance.mistakes.explanations import explanations
 from svref.conformance.trial import Trial
 from svref.judging.expected import certify
-from svref.judging.formats import format_of
+from svref.judging.formats import FORMATS, format_of
 from svref.variants import VARIANTS, Variant
 
 GROUP, _INFIX = "variations", "variation"
@@ -154,13 +154,13 @@ def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Tri
 def _findings(
     asker: Asker, failing: Sequence[tuple[str, Batch]], trials: Sequence[Trial], entry: Variant | None
 ) -> Iterator[CallFinding | Mishap]:
-    """Yield why the smallest failing batches fail, each reason once."""
+    """Yield why the smallest failing batches fail, each reason once; one that only adds a feature is none of its own."""
     by_size = sorted(failing, key=lambda pair: pair[1].rows * pair[1].classes)
     seen = set[str]()
     for name, batch in by_size[:MOST_EXPLAINED]:
         finding = _finding(asker, name, batch, trials, entry)
         said = finding.name if isinstance(finding, CallFinding) else finding.message
-        if said not in seen:
+        if not any(said.startswith(other) for other in seen):
             seen.add(said)
             yield finding
 
@@ -191,11 +191,14 @@ def _name(cause: Cause) -> str:
 
 
 def _described(cause: Cause) -> str:
-    """Return the batch that shows it in words."""
+    """Return the batch that shows it in words; numbers of one digit more than a format holds suggest a cast to it."""
     batch = cause.batch
     parameters = ", ".join(f"{name}={value:.6g}" for name, value in batch.parameters.items())
     dimensions = f", D = {batch.dimensions}" if batch.dimensions else ""
-    return f"with B = {batch.rows}, C = {batch.classes:,}{dimensions}, {batch.labels} labels, {parameters}"
+    cast = "".join(
+        f", inputs as if cast to {name}" for name, kind in FORMATS.items() if kind.digits == batch.digits - 1
+    )
+    return f"with B = {batch.rows}, C = {batch.classes:,}{dimensions}, {batch.labels} labels, {parameters}{cast}"
 
 
 def _worst(trial: Trial) -> str:
