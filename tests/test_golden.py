@@ -302,7 +302,7 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("make", "x", "--pack", "nothing"), "there is no pack 'nothing'; there are seed, core, paper, head, large."),
+        (("make", "x", "--pack", "nothing"), "there is no pack 'nothing'; there are seed, core, paper, batches, head, large."),
         (("verify", "--pack", "nothing"), "the packs that ship are core, paper, seed; got 'nothing'."),
         (("lint", "--pack", ".."), "the packs that ship are core, paper, seed; got '..'."),
         (("list", "--pack", ""), "the packs that ship are core, paper, seed; got ''."),

@@ -39,7 +39,7 @@ def make(
         Where ``<pack>/manifest.json`` and the rest are written. A pack of that name, also a damaged one, is replaced
         as a whole.
     packs : sequence of str
-        Of "seed", "core", "paper", "head", "large". One that is named twice is made once.
+        Of "seed", "core", "paper", "batches", "head", "large". One that is named twice is made once.
     progress : callable, optional
         Called with the number of cases done and the total of the pack.
 

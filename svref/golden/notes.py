@@ -20,6 +20,10 @@ class Note(NamedTuple):
 
 
 NOTES: dict[str, Note] = {
+    "Batch": Note(
+        "A batch as trainings have it: many rows or classes, numbers of all digits, repeated labels.",
+        "Code is wrong from some size on, for some labels, or casts its inputs.",
+    ),
     "Basic": Note(
         "Ordinary rows at two scales and two sets of parameters.",
         "The formula is another one, or a parameter is ignored, converted or swapped.",

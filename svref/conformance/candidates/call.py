@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.layouts import OF_NUMPY, PLAIN
+from svref.conformance.candidates.layouts import OF_NUMPY
+from svref.golden.making.batches import PLAIN
 from svref.judging.judge import Outputs
 
 Function = Callable[..., Any]

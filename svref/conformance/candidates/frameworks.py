@@ -19,7 +19,8 @@ import numpy as np
 from svref.arrays import FloatArray
 from svref.conformance.candidates.arrays import losses_and_stages, remarks_on_writes, to_numpy
 from svref.conformance.candidates.call import Answer, Call, CandidateError, ForeignError, Function, hint_of
-from svref.conformance.candidates.layouts import OF_TORCH, PLAIN
+from svref.conformance.candidates.layouts import OF_TORCH
+from svref.golden.making.batches import PLAIN
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
 

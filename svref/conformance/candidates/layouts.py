@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PLAIN = "plain"  # row by row, without gaps: how every case of a pack is asked
+from svref.golden.making.batches import PLAIN
 
 
 def _columns_first(array: NDArray[Any]) -> NDArray[Any]:

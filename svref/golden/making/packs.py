@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from svref.deviations.which import has_margin
+from svref.golden.making.batches import SHAPES, Batch, batches
 from svref.golden.making.groups import CORE, Group
 from svref.golden.making.recipes import GRID, Draw, Recipe, cotangent, of_rows
 from svref.loss import SVXSoftmax
@@ -16,6 +17,8 @@ from svref.variants import VARIANTS, Variant
 NOTEBOOK_LOGITS = [[2.0, 3.0, 1.0, -1.0], [-1.0, 2.1, 2.0, 6.0], [-2.0, 3.0, 4.0, -2.1]]
 NOTEBOOK_LABELS = [1, 2, 0]
 PAPER_SCALES = (30.0, 64.0)
+FLOAT32_DIGITS = 24
+MOST_NUMBERS = 2_500  # of a matrix of the pack of batches, beside 2 rows or 2 dimensions
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,26 @@ def _beside(row: list[float]) -> list[float]:
     return [row[0] + 2.0**-20, *row[1:]]
 
 
+def batches_of(is_head: bool) -> Group:
+    """Return a group of one batch of each shape, of numbers that float32 holds, for programs that answer files."""
+
+    def group(entry: Variant, name: str) -> Iterator[Recipe]:
+        for drawn in batches(entry.name, 0, len(SHAPES), is_head, FLOAT32_DIGITS, (), False):
+            batch = _smaller(drawn)
+            names = ("embeddings", "weights") if is_head else ("cosines",)
+            inputs = {name: array.tolist() for name, array in zip(names, batch.arrays, strict=True)}
+            inputs |= {"labels": batch.target_classes.tolist(), "cotangent": batch.cotangent.tolist()}
+            yield Recipe(entry.name, name, batch.parameters, ("Batch",), inputs)
+
+    return group
+
+
+def _smaller(batch: Batch) -> Batch:
+    """Return a batch with so few rows, or dimensions, that its file has at most some thousand numbers."""
+    rows = min(batch.rows, max(2, MOST_NUMBERS // batch.classes))
+    return replace(batch, rows=rows, dimensions=min(batch.dimensions, max(2, MOST_NUMBERS // batch.classes)))
+
+
 _PACKS = (
     Pack("seed", "1.0.0", "The rows of the notebook that started the project.", {"notebook": notebook}),
     Pack(
@@ -131,6 +154,12 @@ _PACKS = (
             "either": next_to_boundary,
             "narrow": beside_boundary,
         },
+    ),
+    Pack(
+        "batches",
+        "1.0.0",
+        "Batches as trainings have them: up to 300 rows and 4,200 classes, numbers of all digits of float32.",
+        {"cosines": batches_of(is_head=False), "heads": batches_of(is_head=True)},
     ),
     Pack("head", "1.0.0", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
 )

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from svref.conformance.candidates.layouts import PLAIN
-from svref.conformance.checking.variations.batches import FEW_DIGITS, SMALL, Batch, usual_parameters
+from svref.golden.making.batches import FEW_DIGITS, PLAIN, SMALL, Batch, usual_parameters
 
 Fails = Callable[[Batch], bool]
-NEAR = 1e-3  # of the way from a usual to a failing parameter: values that are nearer are one to a reader
+NEAR = 1e-4  # of the way from a usual to a failing parameter: values that are nearer are one to a reader
 BEYOND = 3  # values past the least failing one that must fail too, if it is to be called "from there on"
 LAYOUTS = {
     "columns-first": "non-contiguous inputs (column by column)",

@@ -17,21 +17,19 @@ import numpy as np
 
 from svref.conformance.candidates.call import Call
 from svref.conformance.candidates.guard import Mishap
-from svref.conformance.candidates.layouts import PLAIN
 from svref.conformance.checking.asking import FACTORS, Plan, asked
 from svref.conformance.checking.controls import NO_EVIDENCE, CallFinding
 from svref.conformance.checking.outcome import Variations, but_should_be
-from svref.conformance.checking.variations.batches import Batch, batches
 from svref.conformance.checking.variations.causes import Cause, cause_of
 from svref.conformance.mistakes.explanations import explanations
 from svref.conformance.trial import Trial
+from svref.golden.making.batches import PLAIN, Batch, batches
 from svref.judging.expected import certify
 from svref.judging.formats import FORMATS, format_of
 from svref.variants import VARIANTS, Variant
 
 GROUP, _INFIX = "variations", "variation"
 USUAL = 24  # the batches of a run: each of the eight shapes three times
-MOST_EXPLAINED = 2  # failing batches whose cause is looked for, which takes some fifty calls each
 NOT_SURE = (0.5, 2.0)  # times the tolerance: between these, svref's own errors could matter
 MOST_CERTIFIED = 20_000  # entries (B, C) of a batch; certified numbers take 50 μs each
 
@@ -45,6 +43,9 @@ def numbers_of(case: str | None, variant: str) -> tuple[int, int] | None:
     """Return the seed and the number in the id of a variation; None for other ids."""
     found = re.fullmatch(rf"{re.escape(variant)}-{_INFIX}-(\d{{1,18}})-(\d{{1,4}})", case or "")
     return None if found is None else (int(found[1]), int(found[2]))
+
+
+Refusal = tuple[str, str]  # the feature that a candidate refuses; the same with its error
 
 
 @dataclass
@@ -92,14 +93,14 @@ def try_variations(
 
     `trials` are the cases, all right. `done` is called after each batch with how many are done.
     """
-    plan, declined = asker.plan, Counter[str]()
+    plan, declined, first_of = asker.plan, Counter[str](), dict[str, str]()
     failing: list[tuple[str, Batch]] = []
     mishaps: list[CallFinding | Mishap] = []
     passed = 0
     for i, batch in enumerate(_batches(asker, seed, number)):
         name = id_of(asker.variant, seed, i)
         batch, result, refused = _asked_or_plainer(asker, batch, name)
-        declined.update([refused] if refused else [])
+        declined.update([first_of.setdefault(*refused)] if refused else [])
         if isinstance(result, Mishap) and result.kind == "hung":
             mishaps.append(result)
         elif isinstance(result, Mishap) and result.kind == "unsupported":
@@ -131,7 +132,7 @@ def _batches(asker: Asker, seed: int, number: int) -> Iterator[Batch]:
     yield from batches(asker.variant, seed, number, plan.level == "head", digits, layouts, narrow)
 
 
-def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Trial | Mishap, str]:
+def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Trial | Mishap, Refusal | None]:
     """Ask a batch; where that raises, ask it with int64 labels, and laid out row by row.
 
     Returns the batch that was answered, the result, and what the candidate refuses: code may refuse other dtypes and
@@ -139,7 +140,7 @@ def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Tri
     """
     result = asker.ask(batch, name)
     if not isinstance(result, Mishap) or result.kind in NO_EVIDENCE:
-        return batch, result, ""
+        return batch, result, None
     for plainer, what in (
         (replace(batch, labels="int64"), f"{batch.labels} labels"),
         (replace(batch, layout=PLAIN), f"{batch.layout} arrays"),
@@ -147,17 +148,17 @@ def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Tri
     ):
         answered = asker.ask(plainer, name) if plainer != batch else result
         if isinstance(answered, Trial):
-            return plainer, answered, f"{what}: {result.message.split(' (called')[0]}"
-    return batch, result, ""
+            return plainer, answered, (what, f"{what}: {result.message.split(' (called')[0]}")
+    return batch, result, None
 
 
 def _findings(
     asker: Asker, failing: Sequence[tuple[str, Batch]], trials: Sequence[Trial], entry: Variant | None
 ) -> Iterator[CallFinding | Mishap]:
-    """Yield why the smallest failing batches fail, each reason once; one that only adds a feature is none of its own."""
+    """Yield why the smallest and the largest failing batch fail; a reason that only adds to the other is left out."""
     by_size = sorted(failing, key=lambda pair: pair[1].rows * pair[1].classes)
     seen = set[str]()
-    for name, batch in by_size[:MOST_EXPLAINED]:
+    for name, batch in by_size[:1] + by_size[1:][-1:]:  # each takes some fifty calls
         finding = _finding(asker, name, batch, trials, entry)
         said = finding.name if isinstance(finding, CallFinding) else finding.message
         if not any(said.startswith(other) for other in seen):

@@ -1,8 +1,8 @@
-"""The features of a batch, and its inputs, which follow from the features and a seed alone.
+"""Batches as trainings have them: their features, and their inputs, which follow from the features and a seed alone.
 
-The cases of the packs are small: few rows and classes, numbers of few digits, int64 labels, arrays that lie row by
-row. These batches are what trainings have. They are bits of SHAKE-256, the same on every machine and in every version
-of NumPy.
+The cases of the core pack are small: few rows and classes, numbers of few digits, int64 labels, arrays that lie row by
+row. These batches are not. Their numbers are bits of SHAKE-256, the same on every machine and in every version of
+NumPy. A check asks them of a candidate that is right in all cases; a pack holds some for programs that answer files.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray
-from svref.conformance.candidates.layouts import PLAIN
 from svref.golden.making.recipes import DYADIC, parameters
 from svref.variants import VARIANTS
 
+PLAIN = "plain"  # in memory row by row, without gaps: how every case of a pack is asked
 FEW_DIGITS = 8  # significant bits of every number of the core pack
 UINT8_CLASSES = 256
 MOST_PARAMETERS = 8  # of a variant
@@ -58,7 +58,7 @@ class Batch:
     labels : {"int64", "int32", "uint8"}
         The dtype of the labels.
     layout : str
-        How arrays lie in memory, a key of `layouts.OF_NUMPY`.
+        How arrays lie in memory: `PLAIN`, or a name that the asker knows.
     digits : int
         How many significant bits the inputs have.
     parameters : mapping
@@ -98,7 +98,7 @@ class Batch:
     def cotangent(self) -> FloatArray:
         """g, shape (B,): between -2 and 2, none of them 0."""
         g = 4 * self._uniform("cotangent", self.rows) - 2
-        return np.where(g == 0, 1.0, g)
+        return self._rounded(np.where(g == 0, 1.0, g))
 
     def _cosines(self) -> FloatArray:
         """Return cosines: negatives around 0, and targets from -0.3 to 0.95."""
