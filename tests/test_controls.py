@@ -10,6 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from formulations import HEADS, candidate
 from textbook import sv_am
 
 import svref
@@ -323,3 +324,36 @@ def test_invalid_inputs_are_left_unasked_on_request() -> None:
         check(native, NAME, invalid=False, strict=True)
     with pytest.raises(ValueError, match="has no case"):
         check(native, NAME, invalid=False, case=INVALID)
+
+
+def test_a_row_that_alone_rounds_to_a_pole_shows_no_influence() -> None:
+    arc = candidate("arc-softmax", "acos", "log_sum_exp")
+    alone: list[float] = []
+
+    def head(embeddings: np.ndarray, weights: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        def on_cosines(c: np.ndarray) -> Any:  # BLAS sums a single row in another order
+            if len(labels) == 1:
+                alone.append(float(c.max()))
+                c = np.where(c > 1 - 2.0**-20, np.float32(1), np.minimum(c, 1))
+            losses, gradient = arc(np.minimum(c, 1), labels, **p)
+            return losses, np.where(np.isfinite(gradient), gradient, np.nan)
+
+        return HEADS["head_by_units"](embeddings, weights, on_cosines)
+
+    report = check(head, "arc-softmax", dtype="float32", variations=0)
+    assert report.findings == (), report
+    assert max(alone) > 1 - 2.0**-20, "no row was near enough to a pole"
+
+
+def test_outputs_are_copied_so_that_reused_buffers_hide_no_state() -> None:
+    buffers: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+
+    def reuses(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        key = cosines.tobytes() + bytes(str(p), "ascii")
+        again = key in buffers
+        losses, gradient = sv_am(cosines, labels, **p)
+        kept = buffers.setdefault(key, (losses.copy(), gradient.copy()))
+        kept[0][...], kept[1][...] = losses + 7 * again, gradient
+        return kept
+
+    assert check(reuses, NAME, framework="numpy").verdict == "FAIL-AS(hidden-state)"

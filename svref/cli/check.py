@@ -12,7 +12,6 @@ import typer
 from svref.cli.tools import USAGE, bar, errors, fail, say
 from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
-from svref.conformance.checking.variations.trying import USUAL
 from svref.deviations.dialects import DIALECTS
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
@@ -56,7 +55,9 @@ def check_command(
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
     no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Pass although little was judged.")] = False,
-    variations: Annotated[int, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")] = USUAL,
+    variations: Annotated[
+        int | None, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which batches these are.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
 ) -> None:

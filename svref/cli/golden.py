@@ -24,7 +24,9 @@ def make_command(
     directory: Annotated[Path, typer.Argument(help="Where <pack>/manifest.json and the rest are written.")],
     packs: Annotated[
         list[str] | None,
-        typer.Option("--pack", help="seed, core, paper, batches, head or large; may be repeated; seed and core if left out."),
+        typer.Option(
+            "--pack", help="seed, core, paper, batches, head or large; may be repeated; seed and core if left out."
+        ),
     ] = None,
 ) -> None:
     """Write packs; the bytes are the same on every machine."""

@@ -20,7 +20,7 @@ from svref.conformance.candidates.loading import candidate_name, dtype_of, guard
 from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run, run, run_variation
-from svref.conformance.checking.variations.trying import USUAL, numbers_of
+from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import dialect as dialect_of
 from svref.golden.files.pack import shipped
@@ -52,7 +52,7 @@ def check(
     strict: bool = False,
     invalid: bool = True,
     partial: bool = False,
-    variations: int = USUAL,
+    variations: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
@@ -96,9 +96,10 @@ def check(
         class.
     partial : bool, default False
         Whether a candidate may pass of whom less than 90 % of the elements were judged, or that lacks an output.
-    variations : int, default 24
+    variations : int, optional
         How many batches unlike the cases are asked if all cases are right: with up to 300 rows and 4,200 classes,
-        numbers of full digits, other parameters, int32 and uint8 labels, and other layouts in memory.
+        numbers of full digits, other parameters, int32 and uint8 labels, and other layouts in memory. None is 24, and
+        8 in JAX and TensorFlow, which compile each shape anew.
     seed : int, default 0
         Which batches these are.
     progress : callable, optional
@@ -128,12 +129,13 @@ def check(
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     right = dialect_of(dialect) if dialect else None
     plan = Plan(guard, level, kind, compute_of(compute, kind), right, not is_answers(candidate), ignores)
+    number = usual_number(guard.adapter) if variations is None else variations
     variation = numbers_of(case, entry.name) if plan.can_be_asked else None
     cases, left_out = cases_of(vectors, entry, plan, None if variation else case, invalid)
     if variation:
         result, cases, left_out = run_variation(plan, cases, reduction, *variation), cases[:1], 0
     else:
-        result = run(plan, cases, reduction, progress or _ignored, seed, 0 if case else variations)
+        result = run(plan, cases, reduction, progress or _ignored, seed, 0 if case else number)
     result.remarks |= remarks
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
@@ -143,9 +145,9 @@ def check(
     return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
 
 
-def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int, seed: int) -> None:
+def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int | None, seed: int) -> None:
     """Raise a ValueError unless the options of a check fit together and lie in their ranges."""
-    checks.integer_parameter("variations", variations, 0, MOST_VARIATIONS)
+    checks.integer_parameter("variations", variations or 0, 0, MOST_VARIATIONS)
     checks.integer_parameter("seed", seed, 0, MOST_SEEDS)
     if reduction is not None and reduction not in FACTORS:
         raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
@@ -198,7 +200,7 @@ def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str
     """
     if not isinstance(candidate, str):
         return ""
-    defaults = {"pack": "core", "device": "cpu", "variations": USUAL, "seed": 0}
+    defaults = {"pack": "core", "device": "cpu", "seed": 0}
     words = ["svref", "check", candidate, "--loss", loss]
     for name, value in options.items():
         if isinstance(value, bool):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from svref.conformance.candidates.call import Call
+from svref.conformance.candidates.call import Adapter, Call
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.asking import FACTORS, Plan, asked
 from svref.conformance.checking.controls import NO_EVIDENCE, CallFinding
@@ -23,15 +23,19 @@ from svref.conformance.checking.outcome import Variations, but_should_be
 from svref.conformance.checking.variations.causes import Cause, cause_of
 from svref.conformance.mistakes.explanations import explanations
 from svref.conformance.trial import Trial
-from svref.golden.making.batches import PLAIN, Batch, batches
+from svref.golden.making.batches import PLAIN, SHAPES, Batch, batches
 from svref.judging.expected import certify
 from svref.judging.formats import FORMATS, format_of
 from svref.variants import VARIANTS, Variant
 
 GROUP, _INFIX = "variations", "variation"
-USUAL = 24  # the batches of a run: each of the eight shapes three times
 NOT_SURE = (0.5, 2.0)  # times the tolerance: between these, svref's own errors could matter
 MOST_CERTIFIED = 20_000  # entries (B, C) of a batch; certified numbers take 50 μs each
+
+
+def usual_number(adapter: Adapter) -> int:
+    """Return how many batches a run asks: each shape three times, or once where the framework compiles each shape."""
+    return (3 if len(adapter.layouts) > 1 else 1) * len(SHAPES)
 
 
 def id_of(variant: str, seed: int, i: int) -> str:
