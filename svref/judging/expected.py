@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from svref.arrays import BoolArray, FloatArray, IntArray
-from svref.head import value_and_grad
 from svref.head.geometry import directions
-from svref.head.shards import Shard
+from svref.head.shards import Shard, by_embeddings
 from svref.judging import condition
 from svref.judging.judge import Expected, ExpectedOutput, Way, rows_where
 from svref.loss import SVXSoftmax
@@ -110,7 +109,7 @@ def _head_way(shard: Shard, step: Step, g: FloatArray, compute: str) -> Way:
     x, w = shard.embeddings, shard.weights
     scale, scales = condition.head_scales(step, directions(x), directions(w), g, compute)
     args = (len(w), step.s, step.emphasis.t, compute)
-    by_x, by_w = _head_gradients(shard, step.labels, g)
+    by_x, by_w = _head_gradients(shard, g)
     pole, fragile = _at_pole(step), condition.rounds_to_pole(step, compute, x.shape[1])
     nowhere = np.zeros(len(x), dtype=bool)
     return (
@@ -126,15 +125,12 @@ def _head_way(shard: Shard, step: Step, g: FloatArray, compute: str) -> Way:
     )  # fmt: skip
 
 
-def _head_gradients(shard: Shard, labels: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the gradients of Σ g_b L_b, computed row by row and added up with the cotangents."""
-    by_x, by_w = np.zeros(shard.embeddings.shape), np.zeros(shard.weights.shape)
-    for b, weight in enumerate(g):
-        row = shard.embeddings[b : b + 1]
-        _, gradients = value_and_grad(shard.loss, row, shard.weights, labels[b : b + 1], reduction="sum")
-        by_x[b] = weight * gradients.embeddings[0]
-        by_w += weight * gradients.weights
-    return by_x, by_w
+def _head_gradients(shard: Shard, g: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the gradients of Σ g_b L_b by embeddings and weights."""
+    targets = shard.targets()
+    kept = shard.negatives(targets)
+    by_unit, by_w = shard.gradients(targets, kept.mass, g, kept)
+    return by_embeddings(shard.embeddings, by_unit), by_w
 
 
 def _at_pole(step: Step) -> BoolArray:
