@@ -13,6 +13,7 @@ with other notes or schemas, can still be read. None of the four tells whether t
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ from svref.golden.files.pack import (
     errors_as_damage,
     schema_of,
 )
+from svref.golden.files.reading import shortened
 from svref.golden.notes import NOTES
 from svref.variants import VARIANTS
 
 LARGE_FILES, GROUP_FILE = re.compile(r"large\.json|large\.safetensors"), re.compile(r"groups/[^/]+/[^/]+\.json")
 # The axes of the tensors that have more than one: B rows, C classes, D dimensions. All others have one number a row.
 AXES = {"cosines": "BC", "gaps": "BC", "embeddings": "BD", "weights": "CD"}
+MOST_ERRORS = 100  # of a file; one is told, and finding all could take hours in a file that breaks every rule
 NameAndSizes = tuple[str, Json, Json]  # a part of a case, the size it must have, the size it has
 
 
@@ -61,15 +64,11 @@ def validate(schema: str, content: Json, name: str) -> None:
     except ImportError as error:
         raise ImportError("checking a schema needs jsonschema: pip install 'svref[golden]'") from error
     validator = jsonschema.Draft202012Validator(schema_of(schema))
-    first = jsonschema.exceptions.best_match(validator.iter_errors(content))
+    some = itertools.islice(validator.iter_errors(content), MOST_ERRORS)
+    first = jsonschema.exceptions.best_match(some)
     if first is not None:
         why = shortened(first.message)  # it may quote all of the content
         raise VectorsError(f"{name} does not follow the {schema} schema at {shortened(first.json_path)}: {why}")
-
-
-def shortened(text: str, most: int = 200) -> str:
-    """Return a text of at most `most` characters; a longer one loses its middle."""
-    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2 - 5) :]}"
 
 
 # ---- cases that can be computed with ---------------------------------------------------------------------------

@@ -28,14 +28,13 @@ from svref.golden.files.pack import (
     MANIFEST,
     PackFiles,
     VectorsError,
-    check_replaceable,
     common_files,
     errors_as_damage,
     pack_root,
     read_pack,
     with_manifest,
-    write_pack,
 )
+from svref.golden.files.replacing import check_replaceable, write_pack
 from svref.golden.large import store
 from svref.golden.large.case import LargeCase
 from svref.golden.large.recipe import LargeRecipe
@@ -117,6 +116,8 @@ def make_large(
         Without python-flint: pip install 'svref[exact]'.
     """
     check_progress(progress)
+    if not os.fspath(directory):
+        raise ValueError("the directory of a pack must have a name; got ''.")
     check_replaceable(Path(directory), LARGE)
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
