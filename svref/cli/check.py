@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from svref.cli.tools import USAGE, bar, errors, fail, say
+from svref.cli.tools import USAGE, a_path, bar, errors, fail, say
 from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
+from svref.golden.files.writing import check_place
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
 
@@ -54,7 +55,7 @@ def check_command(
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
     no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(parser=a_path, help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
 
@@ -65,8 +66,9 @@ def check_command(
     array API, the losses and the gradients of their sum (or of Σ cotangent_b L_b, if it takes cotangent=), or a sum or
     mean with its gradients.
     """
-    if report is not None and (report.is_dir() or not report.parent.is_dir()):
-        fail(f"--report needs a file in an existing folder; got {report}")
+    with errors():
+        if report is not None:
+            check_place(report, "--report")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow would log every invalid input that is asked
     with errors(), bar("judging") as progress:
         result = check(
@@ -78,7 +80,7 @@ def check_command(
     if report is not None:
         try:
             result.write(report)
-        except OSError as error:
-            fail(f"the report cannot be written: {error}")
+        except (OSError, ValueError) as error:
+            fail(f"the report is lost: {error}")
         say(f"\nreport            {report}\n")
     raise typer.Exit(EXIT_CODES.get(result.verdict.split("(")[0].removesuffix("-AS"), USAGE))
