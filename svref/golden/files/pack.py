@@ -37,6 +37,7 @@ DEFAULT = "core"
 # Names that every file system holds, and that mean the same on each: no "..", no letter that has two forms in Unicode.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 MOST_LETTERS = 200  # of such a name
+MOST_OF_MESSAGE = 400  # characters of what a file says, when it is quoted
 MOST_OF_PACK = 256 * 2**20  # bytes of all files; the largest pack, core, has 1.85 MB
 Directory = str | os.PathLike[str]
 
@@ -154,7 +155,8 @@ class PackFiles:
 def read_pack(root: Path) -> PackFiles:
     """Return the files of a pack.
 
-    Names, kinds and sizes are checked before any of the files is opened.
+    Names, kinds and sizes are checked before any of the files is opened. If a `make` replaces the pack meanwhile, it is
+    read again.
 
     Raises
     ------
@@ -162,6 +164,26 @@ def read_pack(root: Path) -> PackFiles:
         If a file is missing, is no regular file, was changed, is larger than packs may have, or is not listed in the
         manifest; or if the manifest lists a name that packs may not have.
     """
+    while True:
+        before = which_folder(root)
+        try:
+            return _read_once(root)
+        except VectorsError:
+            if which_folder(root) == before:
+                raise
+
+
+def which_folder(path: Path) -> tuple[int, int] | None:
+    """Return what tells one folder from another that takes its place; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _read_once(root: Path) -> PackFiles:
+    """Return the files of a pack; raise as `read_pack`, and also if the pack is replaced meanwhile."""
     manifest_bytes, manifest = _read_manifest(root)
     _check_names(root, manifest["files"])
     with errors_as_damage(root):
@@ -194,9 +216,14 @@ def _read_manifest(root: Path) -> tuple[bytes, dict[str, Any]]:
         raise VectorsError(f"{path} is of format {found}; this svref reads {FORMAT!r}. Get a matching svref.")
     texts = [manifest.get(key) for key in ("pack", "version", "purpose")]
     files = manifest.get("files")
-    if not (isinstance(files, dict) and all(isinstance(text, str) for text in [*texts, *files.values()])):
+    if not (isinstance(files, dict) and all(map(_is_line, [*texts, *files.values()]))):
         raise VectorsError(f"{path} does not follow the manifest schema. Get the pack again.")
     return data, dict(manifest)
+
+
+def _is_line(text: Json) -> bool:
+    """Return whether a value is a text that can be printed on one line."""
+    return isinstance(text, str) and text.isprintable()
 
 
 def _check_names(root: Path, listed: Collection[str]) -> None:
@@ -216,7 +243,8 @@ def _check_there(root: Path, listed: Collection[str]) -> None:
         if not _is_file(root / name):
             raise VectorsError(f"{root / name} must be there as a regular file, and is missing. Get the pack again.")
     for name in unlisted(root, listed):
-        raise VectorsError(f"{root / name} is not listed in the manifest. Remove it, or make the pack again.")
+        where = shortened(str(root / name))
+        raise VectorsError(f"{where} is not listed in the manifest. Remove it, or make the pack again.")
     size = sum((root / name).stat().st_size for name in listed)
     if size > MOST_OF_PACK:
         raise VectorsError(f"{root} may have at most {MOST_OF_PACK:,} bytes, and has {size:,}. Get the pack again.")
@@ -258,7 +286,8 @@ def errors_as_damage(where: str | Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise VectorsError(f"{where}: {str(error).rstrip('.')}. Get the pack again.") from error
+        why = shortened(str(error), MOST_OF_MESSAGE).rstrip(".")
+        raise VectorsError(f"{where}: {why}. Get the pack again.") from error
     except OSError as error:
         raise VectorsError(f"{where} cannot be read: {error.strerror}. Get the pack again.") from error
     except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:

@@ -22,7 +22,8 @@ _DIGITS = 17  # a whole number of more digits is beyond 2^53, and need not be co
 
 
 def shortened(text: str, most: int = 200) -> str:
-    """Return a text of at most `most` characters; a longer one loses its middle."""
+    """Return a text for one line of a message: a long one loses its middle, and what cannot be printed is escaped."""
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: most + 1] + text[most + 1 :][-most:])
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2 - 5) :]}"
 
 

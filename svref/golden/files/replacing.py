@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from svref.golden.files.pack import FAMILY, MANIFEST, VectorsError, parse_json, read_limited, unlisted
+from svref.golden.files.pack import FAMILY, MANIFEST, VectorsError, parse_json, read_limited, unlisted, which_folder
+from svref.golden.files.reading import shortened
 from svref.golden.files.temporary import left_over, remove, temporary_folder, temporary_name, temporary_names
 from svref.golden.files.writing import errors_as_not_written
 
@@ -92,11 +93,13 @@ def check_replaceable(directory: Path, name: str) -> None:
     _clear_left_over(directory)
     if os.path.lexists(directory) and not directory.is_dir():
         raise VectorsError(f"{directory} must be a directory, or not exist yet, but is a file; nothing was written.")
-    others = _other_files(directory, name) if directory.exists() else []
+    before, others = which_folder(directory), _other_files(directory, name)
+    while others and which_folder(directory) != before:  # another writer replaced it meanwhile
+        before, others = which_folder(directory), _other_files(directory, name)
     if others:
         raise VectorsError(
             f"{directory} must be new, empty, or a pack {name!r} to be replaced, but holds other files, "
-            f"first {others[0]}; nothing was written."
+            f"first {shortened(others[0])}; nothing was written."
         )
 
 
@@ -120,14 +123,16 @@ def _check_writable(directory: Path) -> None:
 
 
 def _other_files(directory: Path, name: str) -> list[str]:
-    """Return what is there besides the files of the pack of that name; everything if that pack is not there."""
+    """Return what is there besides the files of the pack of that name; everything if it is no such pack."""
     try:
         manifest = parse_json(read_limited(directory / MANIFEST), MANIFEST)
         if manifest["format"].startswith(FAMILY) and manifest["pack"] == name:
             return unlisted(directory, list(manifest["files"]))
     except (OSError, VectorsError, LookupError, TypeError, AttributeError):
         pass  # a file that cannot be read as a manifest makes no pack
-    return sorted(path.name for path in directory.iterdir())
+    with suppress(FileNotFoundError):
+        return sorted(path.name for path in directory.iterdir())
+    return []
 
 
 def _clear_left_over(directory: Path) -> None:
