@@ -18,7 +18,6 @@ from svref.golden.files.pack import (
     Directory,
     PackFiles,
     errors_as_damage,
-    is_large,
     pack_root,
     read_pack,
     root_of_name_or_directory,
@@ -234,9 +233,9 @@ def read_vectors(root: Path, schemas: bool = False) -> tuple[PackFiles, Vectors]
     ImportError
         If the schemas must be checked, and jsonschema is not installed.
     """
-    if is_large(root):
-        raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
     pack = read_pack(root)
+    if pack.has_large_cases:
+        raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
     try:
         check_schemas(pack)
     except ImportError:

@@ -99,7 +99,10 @@ def root_of_name_or_directory(pack: str) -> Path:
 
 def is_large(root: Path) -> bool:
     """Return whether the manifest of a pack says that its cases are large ones."""
-    _, manifest = _read_manifest(root)
+    return _says_large(_read_manifest(root)[1])
+
+
+def _says_large(manifest: Mapping[str, Json]) -> bool:
     return manifest["pack"] == LARGE or "large.json" in manifest["files"]
 
 
@@ -131,6 +134,11 @@ class PackFiles:
     def name(self) -> str:
         """The pack's name."""
         return str(self.manifest["pack"])
+
+    @property
+    def has_large_cases(self) -> bool:
+        """Whether its manifest says that its cases are large ones."""
+        return _says_large(self.manifest)
 
     @property
     def digest(self) -> str:
