@@ -248,15 +248,15 @@ def steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 def test_threads_that_make_one_pack_at_once_leave_it_whole(there: bool, pack: Path) -> None:
     if not there:
         shutil.rmtree(pack)
-    start = threading.Barrier(8)
+    start = threading.Barrier(4)
 
     def put(_: int) -> None:
         start.wait()
         for _ in range(5):
             replacing.write_pack(pack, {str(name): data for name, data in WHOLE.items()}, "seed")
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, range(8)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(put, range(4)))
     assert content(pack) == WHOLE
     assert [p.name for p in pack.parent.iterdir()] == ["seed"]
 

@@ -181,13 +181,16 @@ def read_pack(root: Path) -> PackFiles:
                 raise
 
 
-def which_folder(path: Path) -> tuple[int, int] | None:
-    """Return what tells one folder from another that takes its place; None if there is none."""
+def which_folder(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells one folder from another that takes its place, or if it was moved and put back; None if none is.
+
+    Numbers of folders are used again. The time of the last change also tells: a folder that is renamed gets a new one.
+    """
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 def _read_once(root: Path) -> PackFiles:

@@ -48,7 +48,7 @@ def read_regular(path: Path, most: int = MOST_BYTES, follow_links: bool = False)
     """
     _check_regular(os.stat(path, follow_symlinks=follow_links), most)
     # The checks are repeated on what was opened: another process may have put something else there in between.
-    flags = os.O_RDONLY | _flag("O_NONBLOCK") | _flag("O_BINARY") | (0 if follow_links else _flag("O_NOFOLLOW"))
+    flags = os.O_RDONLY | flag("O_NONBLOCK") | flag("O_BINARY") | (0 if follow_links else flag("O_NOFOLLOW"))
     with os.fdopen(os.open(path, flags), "rb") as file:
         size = _check_regular(os.fstat(file.fileno()), most)
         data = file.read(size + 1)
@@ -72,7 +72,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def _flag(name: str) -> int:
+def flag(name: str) -> int:
     """Return a flag for opening files; 0 on a system that does not have it."""
     return int(getattr(os, name, 0))
 

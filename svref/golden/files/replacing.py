@@ -58,8 +58,10 @@ def _put(new: Path, directory: Path) -> None:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise  # otherwise another writer was faster: its pack is replaced in turn
         finally:
-            _put_back(old, directory)
-            remove(old)
+            with left_over(old, own=True) as is_there:
+                if is_there:
+                    _put_back(old, directory)
+                    remove(old)
     raise OSError("other processes replace it again and again")
 
 
@@ -93,9 +95,7 @@ def check_replaceable(directory: Path, name: str) -> None:
     _clear_left_over(directory)
     if os.path.lexists(directory) and not directory.is_dir():
         raise VectorsError(f"{directory} must be a directory, or not exist yet, but is a file; nothing was written.")
-    before, others = which_folder(directory), _other_files(directory, name)
-    while others and which_folder(directory) != before:  # another writer replaced it meanwhile
-        before, others = which_folder(directory), _other_files(directory, name)
+    others = _other_files_of_one(directory, name)
     if others:
         raise VectorsError(
             f"{directory} must be new, empty, or a pack {name!r} to be replaced, but holds other files, "
@@ -120,6 +120,15 @@ def _check_writable(directory: Path) -> None:
         raise ValueError(f"{directory} cannot be made: {above} must be a folder, and is a file.")
     if not os.access(above, os.W_OK | os.X_OK):
         raise ValueError(f"{directory} cannot be made: {above} must be a folder that may be written to, and is not.")
+
+
+def _other_files_of_one(directory: Path, name: str) -> list[str]:
+    """Return `_other_files`, looked at again for as long as another writer replaces the folder meanwhile."""
+    while True:
+        before = which_folder(directory)
+        others = _other_files(directory, name)
+        if not others or (before is not None and which_folder(directory) == before):
+            return others
 
 
 def _other_files(directory: Path, name: str) -> list[str]:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from svref.golden.files.reading import flag
+
 HAS_LOCKS = importlib.util.find_spec("fcntl") is not None  # Windows has not; there nothing is taken for left over
 _LONGEST = 50  # characters of a name that its temporary name repeats: file systems allow 255 bytes
 
@@ -72,7 +74,7 @@ def _locked(path: Path, end: str, make: Callable[[Path], int]) -> tuple[Path, in
 
 
 def _new_file(name: Path) -> int:
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | flag("O_BINARY"), 0o666)
 
 
 def _new_folder(name: Path) -> int:
@@ -93,25 +95,34 @@ def _lock(descriptor: int) -> None:
 
 
 @contextmanager
-def left_over(name: Path) -> Iterator[bool]:
-    """Yield whether the writer of what has a temporary name is gone; it is locked meanwhile, so that one clears it."""
-    if not HAS_LOCKS:
-        yield False
-        return
-    import fcntl
+def left_over(name: Path, own: bool = False) -> Iterator[bool]:
+    """Yield whether what has a temporary name is there and left over; it is locked meanwhile, so that one removes it.
 
+    What this writer itself has put there, `own`, is left over for it. It waits for another that is removing it.
+    """
     descriptor = -1
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        gone = os.path.samestat(os.fstat(descriptor), os.lstat(name))
-    except OSError:  # locked, removed, not ours, or on a file system without locks
+        descriptor = os.open(name if HAS_LOCKS else os.devnull, os.O_RDONLY | flag("O_NOFOLLOW") | flag("O_NONBLOCK"))
+        if own:
+            _lock(descriptor)
+        is_free = own or _lock_at_once(descriptor)
+        gone = is_free and (not HAS_LOCKS or os.path.samestat(os.fstat(descriptor), os.lstat(name)))
+    except OSError:  # removed, not ours to read, or on a file system without locks
         gone = False
     try:
         yield gone
     finally:
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _lock_at_once(descriptor: int) -> bool:
+    """Lock a file or a folder and return True, unless there are no locks; raise an OSError if another writer has it."""
+    if HAS_LOCKS:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return HAS_LOCKS
 
 
 def remove(name: Path) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from svref.golden.files.reading import shortened
+from svref.golden.files.reading import flag, shortened
 from svref.golden.files.temporary import left_over, remove, temporary_file, temporary_names
 
 _LINKS = 40  # as many as Linux follows
@@ -48,7 +48,7 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
                 sys.stdout.flush()
             _write_into(os.dup(number), data)
         elif _is_special(path):
-            _write_into(os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0)), data)
+            _write_into(os.open(path, os.O_WRONLY | flag("O_NOCTTY")), data)
         else:
             _replace(Path(os.path.realpath(path)), data)
 
