@@ -50,7 +50,7 @@ def make(
     VectorsError
         If the directory of a pack holds anything else, or is a file; nothing is overwritten.
     ImportError
-        Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
+        Without python-flint or rfc8785: pip install 'svref[golden]'.
     """
     if not os.fspath(directory):
         raise ValueError("the directory of packs must have a name; got ''.")
@@ -98,7 +98,7 @@ def verify(
     VectorsError
         If a file is missing or was changed, or a number is not the correctly rounded one.
     ImportError
-        Without rfc8785 or jsonschema: pip install 'svref[golden]'.
+        Without rfc8785: pip install 'svref[golden]'.
     """
     root = pack_root(directory, pack)
     if is_large(root):
@@ -110,7 +110,7 @@ def verify(
 
 def _verified(root: Path, progress: Progress | None) -> tuple[Vectors, Verification]:
     """Return a pack and what verifying it found; raise as `verify`."""
-    pack, vectors = read_vectors(root, schemas=True)
+    pack, vectors = read_vectors(root)
     check_published(pack, [vector.id for vector in vectors])
     recomputed = can_recompute()
     other_power = tuple(_recompute(vectors, progress)) if recomputed else ()

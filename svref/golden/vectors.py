@@ -214,15 +214,13 @@ def _load_shipped(root: Path) -> Vectors:
     return Vectors.from_files(read_pack(root))
 
 
-def read_vectors(root: Path, schemas: bool = False) -> tuple[PackFiles, Vectors]:
+def read_vectors(root: Path) -> tuple[PackFiles, Vectors]:
     """Return the files and the cases of a pack that anybody may have made.
 
     Parameters
     ----------
     root : Path
         The pack's folder.
-    schemas : bool, default False
-        Whether the schemas must be checked; False leaves that out where jsonschema is not installed.
 
     Raises
     ------
@@ -230,17 +228,11 @@ def read_vectors(root: Path, schemas: bool = False) -> tuple[PackFiles, Vectors]
         If the pack is one of large cases.
     VectorsError
         If a file is missing, was changed, follows no schema, or holds what cannot be computed with.
-    ImportError
-        If the schemas must be checked, and jsonschema is not installed.
     """
     pack = read_pack(root)
     if pack.has_large_cases:
         raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
-    try:
-        check_schemas(pack)
-    except ImportError:
-        if schemas:
-            raise
+    check_schemas(pack)
     check_cases(pack)
     return pack, Vectors.from_files(pack)
 

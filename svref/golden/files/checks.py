@@ -13,7 +13,6 @@ with other notes or schemas, can still be read. None of the four tells whether t
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,21 +26,19 @@ from svref.golden.files.canonical import Json, encoded
 from svref.golden.files.pack import (
     LARGE,
     MANIFEST,
-    SCHEMAS,
     PackFiles,
     VectorsError,
     common_files,
     errors_as_damage,
-    schema_of,
 )
 from svref.golden.files.reading import shortened
+from svref.golden.files.schema import SCHEMAS, first_fault, schema_of
 from svref.golden.notes import NOTES
 from svref.variants import VARIANTS
 
 LARGE_FILES, GROUP_FILE = re.compile(r"large\.json|large\.safetensors"), re.compile(r"groups/[^/]+/[^/]+\.json")
 # The axes of the tensors that have more than one: B rows, C classes, D dimensions. All others have one number a row.
 AXES = {"cosines": "BC", "gaps": "BC", "embeddings": "BD", "weights": "CD"}
-MOST_ERRORS = 100  # of a file; one is told, and finding all could take hours in a file that breaks every rule
 NameAndSizes = tuple[str, Json, Json]  # a part of a case, the size it must have, the size it has
 
 
@@ -59,16 +56,9 @@ def check_schemas(pack: PackFiles) -> None:
 
 def validate(schema: str, content: Json, name: str) -> None:
     """Raise a VectorsError that names the file `name` unless `content` follows the schema of that name."""
-    try:
-        import jsonschema  # the packs that ship are read without it
-    except ImportError as error:
-        raise ImportError("checking a schema needs jsonschema: pip install 'svref[golden]'") from error
-    validator = jsonschema.Draft202012Validator(schema_of(schema))
-    some = itertools.islice(validator.iter_errors(content), MOST_ERRORS)
-    first = jsonschema.exceptions.best_match(some)
-    if first is not None:
-        why = shortened(first.message)  # it may quote all of the content
-        raise VectorsError(f"{name} does not follow the {schema} schema at {shortened(first.json_path)}: {why}")
+    fault = first_fault(content, schema_of(schema))
+    if fault is not None:
+        raise VectorsError(f"{name} does not follow the {schema} schema at {shortened(fault.place)}: {fault.why}")
 
 
 # ---- cases that can be computed with ---------------------------------------------------------------------------

@@ -11,14 +11,12 @@ The pack `large` has large.json and large.safetensors in place of groups.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,12 +24,12 @@ from svref._version import __version__
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json, encoded, file_digest
 from svref.golden.files.reading import exact_whole, finite, read_regular, shortened, strict_json
+from svref.golden.files.schema import SCHEMAS, schema_of
 from svref.golden.files.temporary import temporary_names
 
 FORMAT, FAMILY = "svref-vectors/1", "svref-vectors/"
 LARGE = "large"  # the one pack whose cases are recipes and tensors
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"  # a file cannot hold its own digest, so the manifest lists neither
-SCHEMAS = ("answers", "errata", "group", "large", "manifest", "report")
 SHIPPED = Path(__file__).parents[1] / "vectors"  # the folder of the packs that ship with svref
 DEFAULT = "core"
 # Names that every file system holds, and that mean the same on each: no "..", no letter that has two forms in Unicode.
@@ -304,11 +302,6 @@ def errors_as_damage(where: str | Path) -> Iterator[None]:
     except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
         why = f"{type(error).__name__}, {shortened(str(error))}"
         raise VectorsError(f"{where} cannot be read: {why}. Get the pack again.") from error
-
-
-def schema_of(name: str) -> Json:
-    """Return a JSON Schema that ships with svref, by its name in `SCHEMAS`."""
-    return json.loads(resources.files("svref.golden").joinpath("schemas", f"{name}.schema.json").read_bytes())
 
 
 def _is_file(path: Path) -> bool:
