@@ -607,3 +607,11 @@ def test_names_that_are_no_text_are_printed_and_written_as_escapes(tmp_path: Pat
     assert "Traceback" not in result.stderr
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert any("first \\ud800" in remark for remark in report["remarks"])
+
+
+def test_a_place_with_a_name_that_no_folder_can_have_is_told_shortened() -> None:
+    for arguments, code in ((("golden", "list"), 3), (("explain", "x", "--pack"), 2)):
+        result = svref_command(*arguments, "a" * 5000)
+        assert result.returncode == code
+        assert result.stderr.startswith("svref: ")
+        assert len(result.stderr) < 500

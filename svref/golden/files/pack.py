@@ -90,8 +90,8 @@ def _check_not_moved(directory: Path) -> None:
 def root_of_name_or_directory(pack: str) -> Path:
     """Return the folder of a pack that is given by its name, if it ships, or else by its directory."""
     root = pack_root(pack=pack) if pack in shipped() else pack_root(pack)
-    if not root.is_dir():
-        raise ValueError(f"the pack must be one of {', '.join(shipped())}, or a directory; got {pack!r}.")
+    if not os.path.isdir(root):
+        raise ValueError(f"the pack must be one of {', '.join(shipped())}, or a directory; got {shortened(pack)!r}.")
     return root
 
 
