@@ -21,7 +21,7 @@ from svref.golden.files.reading import read_regular, shortened, strict_json
 from svref.golden.vectors import Vectors
 
 FORMAT = "svref-answers/1"
-MOST_BYTES = 256 * 2**20  # of one file; answers to all of core have 0.4 MB
+MOST_BYTES = 256 * 2**20  # of one file; answers to all of core have 0.2 MB
 OUTPUTS = ("loss", *(name for names in GRADIENTS.values() for name in names))
 DECLINED = ("error", "unsupported")  # an answer has one of these keys alone, in place of all outputs
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # JSON has no such numbers, so they are written as texts

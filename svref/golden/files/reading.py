@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from svref.golden.files.canonical import LARGE_WHOLE, Json
 
 MOST_BYTES = 32 * 2**20  # of one file; the largest of the packs, large.safetensors, has 1.2 MB
-MOST_DEPTH = 32  # objects and lists inside each other; the files of svref have at most 8
+MOST_DEPTH = 32  # objects and lists inside each other; the files of svref have at most 10
 _DIGITS = 17  # a whole number of more digits is beyond 2^53, and need not be converted to find that out
 
 
