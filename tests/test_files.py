@@ -223,12 +223,12 @@ def test_an_empty_path_is_refused_in_python_too(tmp_path: Path, monkeypatch: pyt
 def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not(tmp_path: Path) -> None:
     left = tmp_path / ".file.000000000007.tmp"
     left.write_bytes(b"in part")
-    (tmp_path / ".other.000000000007.tmp").write_bytes(b"of another file")
+    others = [tmp_path / ".other.000000000007.tmp", tmp_path / ".file.7.tmp"]
+    for other in others:
+        other.write_bytes(b"of another file, or of the user")
     with temporary.temporary_file(tmp_path / "file") as (name, _):
         write_file(tmp_path / "file", DATA)
-        assert sorted(tmp_path.iterdir()) == sorted(
-            [name, tmp_path / "file", tmp_path / ".other.000000000007.tmp"]
-        )  # fmt: skip
+        assert sorted(tmp_path.iterdir()) == sorted([name, tmp_path / "file", *others])
     assert not name.exists()
 
 

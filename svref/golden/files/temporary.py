@@ -20,17 +20,18 @@ from pathlib import Path
 from svref.golden.files.reading import flag
 
 HAS_LOCKS = importlib.util.find_spec("fcntl") is not None  # Windows has not; there nothing is taken for left over
+_DIGITS = 12  # so many that two writers do not draw the same, and that nobody else gives such a name
 _LONGEST = 50  # characters of a name that its temporary name repeats: file systems allow 255 bytes
 
 
 def temporary_name(path: Path, end: str) -> Path:
     """Return a new name beside `path`: hidden, with the name of `path` in it, and with an ending."""
-    return path.with_name(f".{path.name[:_LONGEST]}.{secrets.randbelow(10**12):012}.{end}")
+    return path.with_name(f".{path.name[:_LONGEST]}.{secrets.randbelow(10**_DIGITS):0{_DIGITS}}.{end}")
 
 
 def temporary_names(path: Path, *ends: str) -> list[Path]:
     """Return what has a temporary name beside `path` with one of these endings; [] if the folder cannot be listed."""
-    form = re.compile(rf"\.{re.escape(path.name[:_LONGEST])}\.\d+\.({'|'.join(ends)})")
+    form = re.compile(rf"\.{re.escape(path.name[:_LONGEST])}\.\d{{{_DIGITS}}}\.({'|'.join(ends)})")
     with suppress(OSError):
         return sorted(path.with_name(name) for name in os.listdir(path.parent) if form.fullmatch(name))
     return []
