@@ -254,9 +254,13 @@ def _check_there(root: Path, listed: Collection[str]) -> None:
     for name in unlisted(root, listed):
         where = shortened(str(root / name))
         raise VectorsError(f"{where} is not listed in the manifest. Remove it, or make the pack again.")
-    size = sum((root / name).stat().st_size for name in listed)
-    if size > MOST_OF_PACK:
-        raise VectorsError(f"{root} may have at most {MOST_OF_PACK:,} bytes, and has {size:,}. Get the pack again.")
+    sizes = {name: (root / name).stat().st_size for name in (*listed, SUMS)}
+    if sum(sizes.values()) > MOST_OF_PACK:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise VectorsError(
+            f"{root} may have at most {MOST_OF_PACK:,} bytes, and has {sum(sizes.values()):,}, "
+            f"the most in {largest}. Get the pack again."
+        )
 
 
 def unlisted(root: Path, listed: Collection[str]) -> list[str]:
