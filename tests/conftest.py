@@ -23,6 +23,7 @@ SKIPS = {
     "long double is no wider than double": "run on a processor that has 80 or 128 bits",
     "there is no /proc on this platform": "run on Linux",
     "there is no fork on this platform": "run on a POSIX system",
+    "only root may make devices": "run as root",
     "no g++ with nlohmann/json is installed": "apt-get install g++ nlohmann-json3-dev",
     "Node is not installed": "install Node.js",
 }

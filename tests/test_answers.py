@@ -164,8 +164,8 @@ REFUSED: dict[str, Edit] = {
     r"does not follow the answers schema at \$\.format": lambda c: c.update(format="svref-answers/2"),
     r"does not follow the answers schema at \$\.dtype": lambda c: c.update(dtype="float16"),
     r"'producer' is a required property": lambda c: c.pop("producer"),
-    r"does not follow the answers schema at \$\.answers: \[\[0\.0, 0\.0, .{,200}$": lambda c: c.update(
-        answers=[[0] * 999] * 9
+    r"does not follow the answers schema at \$\.answers: must be of type object; got \[\[0\.0, 0\.0, .{,80}$": lambda c: (
+        c.update(answers=[[0] * 999] * 9)
     ),
 }
 KEYS = "keys are loss and grad_cosines, or loss, grad_embeddings and grad_weights; or error or unsupported alone."

@@ -132,6 +132,7 @@ def test_rows_are_of_all_kinds() -> None:
     ("changed", "message"),
     [
         ({"classes": 1}, "classes must be from 2 to 2147483648; got 1."),
+        ({"classes": 2**31}, "projections x classes must be at most 134,217,728; got 4 x 2147483648."),
         ({"tabled": 9}, "tabled must be from 0 to 8; got 9."),
         ({"variant": "softmaxx"}, "there is no variant 'softmaxx'"),
         ({"regimes": (Regime("all", Range(3, 2), Range(0, 1), Range(0, 1)),)}, "target of all must ascend within ±255"),

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from svref.cli.tools import USAGE, bar, errors, fail, say
+from svref.cli.tools import USAGE, a_path, bar, errors, fail, say
 from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
+from svref.golden.files.writing import check_place
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
 
@@ -59,7 +60,7 @@ def check_command(
         int | None, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which batches these are.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(parser=a_path, help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
 
@@ -70,8 +71,9 @@ def check_command(
     array API, the losses and the gradients of their sum (or of Σ cotangent_b L_b, if it takes cotangent=), or a sum or
     mean with its gradients.
     """
-    if report is not None and (report.is_dir() or not report.parent.is_dir()):
-        fail(f"--report needs a file in an existing folder; got {report}")
+    with errors():
+        if report is not None:
+            check_place(report, "--report")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow would log every invalid input that is asked
     with errors(), bar("judging") as progress:
         result = check(
@@ -84,7 +86,7 @@ def check_command(
     if report is not None:
         try:
             result.write(report)
-        except OSError as error:
-            fail(f"the report cannot be written: {error}")
+        except (OSError, ValueError) as error:
+            fail(f"the report is lost: {error}")
         say(f"\nreport            {report}\n")
     raise typer.Exit(EXIT_CODES.get(result.verdict.split("(")[0].removesuffix("-AS"), USAGE))

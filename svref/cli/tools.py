@@ -1,4 +1,4 @@
-"""What the commands share: a progress bar, printing into a pipe that may be closed, and exit codes."""
+"""What the commands share: paths, a progress bar, printing into a pipe that may be closed, and exit codes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -15,6 +16,13 @@ from rich.console import Console
 from svref.checks import Progress
 
 USAGE, DAMAGED = 2, 3  # exit codes: wrong options, or a candidate that cannot be judged; damaged vectors
+
+
+def a_path(text: str) -> Path:
+    """Return the path that a user typed; exit with 2 if it is empty, since Path("") would be the current folder."""
+    if not text:
+        fail("a path must have a name; got ''. Type . for the current folder.")
+    return Path(text)
 
 
 @contextmanager
@@ -45,6 +53,8 @@ def errors() -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print a text. If the reader has left, as in `svref check ... | head`, the exit code stays that of the verdict."""
+    # A path or an id may hold bytes that are no text; they are printed as escapes.
+    text = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
     try:
         typer.echo(text, nl=False)
         sys.stdout.flush()

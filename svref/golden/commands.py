@@ -15,13 +15,13 @@ from svref.golden.files.pack import (
     LARGE,
     Directory,
     VectorsError,
-    check_replaceable,
     is_large,
     pack_root,
     parse_json,
-    write_file,
-    write_pack,
+    read_limited,
 )
+from svref.golden.files.replacing import check_replaceable, write_pack
+from svref.golden.files.writing import check_place, write_file
 from svref.golden.making.packs import PACKS
 from svref.golden.vectors import Vector, Vectors, load, read_vectors
 
@@ -50,8 +50,10 @@ def make(
     VectorsError
         If the directory of a pack holds anything else, or is a file; nothing is overwritten.
     ImportError
-        Without python-flint, rfc8785 or jsonschema: pip install 'svref[golden]'.
+        Without python-flint or rfc8785: pip install 'svref[golden]'.
     """
+    if not os.fspath(directory):
+        raise ValueError("the directory of packs must have a name; got ''.")
     names = tuple(dict.fromkeys(packs))
     for name in names:
         if name not in (*PACKS, LARGE):
@@ -96,7 +98,7 @@ def verify(
     VectorsError
         If a file is missing or was changed, or a number is not the correctly rounded one.
     ImportError
-        Without rfc8785 or jsonschema: pip install 'svref[golden]'.
+        Without rfc8785: pip install 'svref[golden]'.
     """
     root = pack_root(directory, pack)
     if is_large(root):
@@ -108,7 +110,7 @@ def verify(
 
 def _verified(root: Path, progress: Progress | None) -> tuple[Vectors, Verification]:
     """Return a pack and what verifying it found; raise as `verify`."""
-    pack, vectors = read_vectors(root, schemas=True)
+    pack, vectors = read_vectors(root)
     check_published(pack, [vector.id for vector in vectors])
     recomputed = can_recompute()
     other_power = tuple(_recompute(vectors, progress)) if recomputed else ()
@@ -206,22 +208,21 @@ def export(path: str | os.PathLike[str], directory: Directory | None = None, pac
     VectorsError
         If the pack is damaged.
     """
-    vectors, to = load(directory, pack), Path(path).resolve()
-    if not to.parent.is_dir():
-        raise ValueError(f"an export needs a file in an existing folder; got {path}. Nothing was written.")
-    if to.exists() and not _is_export(to):
+    check_place(path, "an export")
+    vectors = load(directory, pack)
+    if os.path.isfile(path) and not _is_export(Path(path)):
         raise ValueError(f"{path} must be a new file or an older export, and is something else; nothing was written.")
     keys = ("id", "level", "parameters", "inputs")
     cases = [{"variant": v.variant, "group": v.group, **{key: v.case[key] for key in keys}} for v in vectors]
     inputs = {"format": FORMAT, "pack": vectors.name, "version": vectors.version, "cases": cases}
-    write_file(to, encoded(inputs))
+    write_file(path, encoded(inputs))
     return len(vectors)
 
 
 def _is_export(path: Path) -> bool:
     """Return whether a file is what `export` writes, for any pack."""
     try:
-        content = parse_json(path.read_bytes(), path) if path.is_file() else None
+        content = parse_json(read_limited(Path(os.path.realpath(path))), path)
     except VectorsError:
         return False
     return isinstance(content, dict) and content.keys() == EXPORT_KEYS and str(content["format"]).startswith(FAMILY)

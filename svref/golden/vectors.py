@@ -18,7 +18,6 @@ from svref.golden.files.pack import (
     Directory,
     PackFiles,
     errors_as_damage,
-    is_large,
     pack_root,
     read_pack,
     root_of_name_or_directory,
@@ -215,15 +214,13 @@ def _load_shipped(root: Path) -> Vectors:
     return Vectors.from_files(read_pack(root))
 
 
-def read_vectors(root: Path, schemas: bool = False) -> tuple[PackFiles, Vectors]:
+def read_vectors(root: Path) -> tuple[PackFiles, Vectors]:
     """Return the files and the cases of a pack that anybody may have made.
 
     Parameters
     ----------
     root : Path
         The pack's folder.
-    schemas : bool, default False
-        Whether the schemas must be checked; False leaves that out where jsonschema is not installed.
 
     Raises
     ------
@@ -231,17 +228,11 @@ def read_vectors(root: Path, schemas: bool = False) -> tuple[PackFiles, Vectors]
         If the pack is one of large cases.
     VectorsError
         If a file is missing, was changed, follows no schema, or holds what cannot be computed with.
-    ImportError
-        If the schemas must be checked, and jsonschema is not installed.
     """
-    if is_large(root):
-        raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
     pack = read_pack(root)
-    try:
-        check_schemas(pack)
-    except ImportError:
-        if schemas:
-            raise
+    if pack.has_large_cases:
+        raise ValueError(f"{root} holds large cases, which only list, diff, verify, lint and svref.golden.large read.")
+    check_schemas(pack)
     check_cases(pack)
     return pack, Vectors.from_files(pack)
 

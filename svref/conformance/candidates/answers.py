@@ -5,22 +5,23 @@ Format svref-answers/1: JSON with the losses and gradients of each case, by the 
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from svref.conformance.candidates.call import GRADIENTS, Answer, Call, CandidateError, RefusedError, UnsupportedError
-from svref.golden.files.checks import shortened, validate
+from svref.golden.files.checks import validate
 from svref.golden.files.pack import VectorsError
+from svref.golden.files.reading import read_regular, shortened, strict_json
 from svref.golden.vectors import Vectors
 
 FORMAT = "svref-answers/1"
+MOST_BYTES = 256 * 2**20  # of one file; answers to all of core have 0.2 MB
 OUTPUTS = ("loss", *(name for names in GRADIENTS.values() for name in names))
 DECLINED = ("error", "unsupported")  # an answer has one of these keys alone, in place of all outputs
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # JSON has no such numbers, so they are written as texts
@@ -87,7 +88,11 @@ class AnswersAdapter:
                 )
         known = {vector.id for vector in vectors}
         unknown = [case for case in self.cases if case not in known]
-        return {f"answers cases that the pack does not have, first {unknown[0]}": len(unknown)} if unknown else {}
+        return (
+            {f"answers cases that the pack does not have, first {shortened(unknown[0], 80)}": len(unknown)}
+            if unknown
+            else {}
+        )
 
     def _array(self, content: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
         """Return an output of an answer in the dtype of the answers; None if the answer does not have it."""
@@ -124,11 +129,9 @@ def read(path: Path) -> AnswersAdapter:
 def _content(file: Path) -> Any:
     """Return the content of a file of answers; raise a CandidateError that says what is wrong with it."""
     try:
-        content = json.loads(
-            file.read_bytes(), object_pairs_hook=_unique_keys, parse_constant=_no_such_number, parse_int=float
-        )
+        content = strict_json(read_regular(file, MOST_BYTES, follow_links=True), whole=float)
         _check(content, str(file))
-    except (OSError, ValueError, RecursionError, VectorsError) as error:
+    except (OSError, ValueError, VectorsError) as error:
         raise CandidateError(f"{file} holds no answers: {error}") from error
     return content
 
@@ -180,18 +183,3 @@ def _check_numbers(key: str, values: Any) -> None:
 def _echo(value: Any) -> str:
     """Return a value from a file for an error message, shortened, since it may be a whole gradient."""
     return shortened(reprlib.repr(value), 80)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; raise if a key stands in it twice, of which Python would keep the last one silently."""
-    content: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in content:
-            raise ValueError(f"{shortened(key, 80)!r} must stand once in an object; it stands there twice.")
-        content[key] = value
-    return content
-
-
-def _no_such_number(literal: str) -> NoReturn:
-    """Raise for NaN and Infinity without quotes, which Python reads but JSON does not have."""
-    raise ValueError(f'JSON has no number {literal}; write the string "{literal}".')

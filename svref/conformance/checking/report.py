@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from svref.conformance.checking.summary import lines_of
 from svref.conformance.mistakes.departure import first_departure
 from svref.conformance.mistakes.explanations import explanations
 from svref.conformance.trial import Trial
+from svref.golden.files.writing import write_file
 from svref.judging.judge import Quantity
 from svref.variants import Variant
 
@@ -48,15 +48,18 @@ class Report(Outcome):
         }  # fmt: skip
         return json.dumps(_for_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
-    def write(self, path: Path) -> None:
-        """Write the JSON to a temporary file beside `path`, then rename it: the file is never there in part."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(self.to_json(), encoding="utf-8")
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the JSON: whole or not at all over a file, and into a device, a FIFO or an open descriptor.
+
+        Raises
+        ------
+        ValueError
+            If the path is "", a folder, in no existing folder, or a link to nothing.
+        OSError
+            If it cannot be written; a file that was there is then unchanged.
+        """
+        # A lone surrogate in the name of a case has no UTF-8; written as an escape, it is the same text in JSON.
+        write_file(path, self.to_json().encode("utf-8", "backslashreplace"))
 
     def __str__(self) -> str:
         return "\n".join(lines_of(self))

@@ -26,13 +26,13 @@ from svref.golden.files.canonical import Json, encoded
 from svref.golden.files.pack import (
     LARGE,
     MANIFEST,
-    SCHEMAS,
     PackFiles,
     VectorsError,
     common_files,
     errors_as_damage,
-    schema_of,
 )
+from svref.golden.files.reading import shortened
+from svref.golden.files.schema import SCHEMAS, first_fault, schema_of
 from svref.golden.notes import NOTES
 from svref.variants import VARIANTS
 
@@ -56,20 +56,9 @@ def check_schemas(pack: PackFiles) -> None:
 
 def validate(schema: str, content: Json, name: str) -> None:
     """Raise a VectorsError that names the file `name` unless `content` follows the schema of that name."""
-    try:
-        import jsonschema  # the packs that ship are read without it
-    except ImportError as error:
-        raise ImportError("checking a schema needs jsonschema: pip install 'svref[golden]'") from error
-    validator = jsonschema.Draft202012Validator(schema_of(schema))
-    first = jsonschema.exceptions.best_match(validator.iter_errors(content))
-    if first is not None:
-        why = shortened(first.message)  # it may quote all of the content
-        raise VectorsError(f"{name} does not follow the {schema} schema at {shortened(first.json_path)}: {why}")
-
-
-def shortened(text: str, most: int = 200) -> str:
-    """Return a text of at most `most` characters; a longer one loses its middle."""
-    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2 - 5) :]}"
+    fault = first_fault(content, schema_of(schema))
+    if fault is not None:
+        raise VectorsError(f"{name} does not follow the {schema} schema at {shortened(fault.place)}: {fault.why}")
 
 
 # ---- cases that can be computed with ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A pack on disk: where it is, what it holds, and how it is read whole and written whole.
+"""A pack on disk: where it is, what it holds, and how it is read whole.
 
 <pack>/manifest.json                        version, and the SHA-256 of every file
 <pack>/SHA256SUMS                           the same for ``sha256sum -c``
@@ -11,28 +11,32 @@ The pack `large` has large.json and large.safetensors in place of groups.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from svref._version import __version__
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json, encoded, file_digest
+from svref.golden.files.reading import exact_whole, finite, read_regular, shortened, strict_json
+from svref.golden.files.schema import SCHEMAS, schema_of
+from svref.golden.files.temporary import temporary_names
 
 FORMAT, FAMILY = "svref-vectors/1", "svref-vectors/"
 LARGE = "large"  # the one pack whose cases are recipes and tensors
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"  # a file cannot hold its own digest, so the manifest lists neither
-SCHEMAS = ("answers", "errata", "group", "large", "manifest", "report")
 SHIPPED = Path(__file__).parents[1] / "vectors"  # the folder of the packs that ship with svref
 DEFAULT = "core"
+# Names that every file system holds, and that mean the same on each: no "..", no letter that has two forms in Unicode.
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+MOST_LETTERS = 200  # of such a name
+MOST_OF_MESSAGE = 400  # characters of what a file says, when it is quoted
+MOST_OF_PACK = 256 * 2**20  # bytes of all files; the largest pack, core, has 1.85 MB
 Directory = str | os.PathLike[str]
 
 
@@ -67,21 +71,36 @@ def pack_root(directory: Directory | None = None, pack: str | None = None) -> Pa
         raise ValueError(f"give a directory or the name of a pack that ships, not both; got {directory} and {pack!r}.")
     if not os.fspath(directory):
         raise ValueError("the directory of a pack must have a name; got ''.")
-    _check_not_moved(Path(directory))
+    _check_not_moved(Path(os.path.realpath(directory)))
     return Path(directory)
+
+
+def _check_not_moved(directory: Path) -> None:
+    """Raise if a `write_pack` has moved the pack away and not replaced it.
+
+    Reading changes nothing on disk: that `write_pack` may still run, perhaps on another machine.
+    """
+    moved = [] if os.path.exists(directory) else temporary_names(directory, "old")
+    if moved:
+        raise VectorsError(
+            f"{directory} is not there: an interrupted or unfinished make moved it to {moved[0].name}. Run make again."
+        )
 
 
 def root_of_name_or_directory(pack: str) -> Path:
     """Return the folder of a pack that is given by its name, if it ships, or else by its directory."""
     root = pack_root(pack=pack) if pack in shipped() else pack_root(pack)
-    if not root.is_dir():
-        raise ValueError(f"the pack must be one of {', '.join(shipped())}, or a directory; got {pack!r}.")
+    if not os.path.isdir(root):
+        raise ValueError(f"the pack must be one of {', '.join(shipped())}, or a directory; got {shortened(pack)!r}.")
     return root
 
 
 def is_large(root: Path) -> bool:
     """Return whether the manifest of a pack says that its cases are large ones."""
-    manifest = _read_manifest(root)
+    return _says_large(_read_manifest(root)[1])
+
+
+def _says_large(manifest: Mapping[str, Json]) -> bool:
     return manifest["pack"] == LARGE or "large.json" in manifest["files"]
 
 
@@ -115,6 +134,11 @@ class PackFiles:
         return str(self.manifest["pack"])
 
     @property
+    def has_large_cases(self) -> bool:
+        """Whether its manifest says that its cases are large ones."""
+        return _says_large(self.manifest)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the manifest, which holds the digest of every other file."""
         return file_digest(self.manifest_bytes)
@@ -137,57 +161,133 @@ class PackFiles:
 def read_pack(root: Path) -> PackFiles:
     """Return the files of a pack.
 
+    Names, kinds and sizes are checked before any of the files is opened. If a `make` replaces the pack meanwhile, it is
+    read again.
+
     Raises
     ------
     VectorsError
-        If a file is missing, was changed, or is not listed in the manifest.
+        If a file is missing, is no regular file, was changed, is larger than packs may have, or is not listed in the
+        manifest; or if the manifest lists a name that packs may not have.
     """
-    manifest = _read_manifest(root)
-    listed = sorted(manifest["files"])
-    for name in (*listed, SUMS):
-        if not _is_file(root / name):
-            raise VectorsError(f"{root / name} must be there as a regular file, and is missing. Get the pack again.")
-    for name in _unlisted(root, listed):
-        raise VectorsError(f"{root / name} is not listed in the manifest. Remove it, or make the pack again.")
-    pack = PackFiles(root, manifest, (root / MANIFEST).read_bytes(), {n: (root / n).read_bytes() for n in listed})
+    while True:
+        before = which_folder(root)
+        try:
+            return _read_once(root)
+        except VectorsError:
+            if which_folder(root) == before:
+                raise
+
+
+def which_folder(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells one folder from another that takes its place, or if it was moved and put back; None if none is.
+
+    Numbers of folders are used again. The time of the last change also tells: a folder that is renamed gets a new one.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
+def _read_once(root: Path) -> PackFiles:
+    """Return the files of a pack; raise as `read_pack`, and also if the pack is replaced meanwhile."""
+    manifest_bytes, manifest = _read_manifest(root)
+    _check_names(root, manifest["files"])
+    with errors_as_damage(root):
+        _check_there(root, sorted(manifest["files"]))
+    pack = PackFiles(root, manifest, manifest_bytes, {n: read_limited(root / n) for n in sorted(manifest["files"])})
     for name, data in pack.files.items():
         if file_digest(data) != manifest["files"][name]:
             raise VectorsError(f"{root / name} was changed: its SHA-256 is not the manifest's. Get the pack again.")
-    if (root / SUMS).read_bytes() != _sums(manifest["files"], pack.manifest_bytes):
+    if read_limited(root / SUMS) != _sums(manifest["files"], manifest_bytes):
         raise VectorsError(f"{root / SUMS} does not say what the manifest says. Get the pack again.")
     return pack
 
 
-def _read_manifest(root: Path) -> dict[str, Any]:
-    """Return the manifest of a pack; raise unless it is one, and of this format."""
+def read_limited(path: Path) -> bytes:
+    """Return the bytes of a regular file of a pack; raise a VectorsError if it is something else, or too large."""
+    with errors_as_damage(path):
+        return read_regular(path)
+
+
+def _read_manifest(root: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the manifest of a pack as bytes and as content; raise unless it is one, and of this format."""
     path = root / MANIFEST
-    if not path.is_file():
-        raise VectorsError(f"{root} is no pack of vectors: it has no manifest.json.")
-    manifest = parse_json(path.read_bytes(), path)
+    if not os.path.lexists(path):
+        raise VectorsError(f"{shortened(str(root))} is no pack of vectors: it has no manifest.json.")
+    data = read_limited(path)
+    manifest = parse_json(data, path)
     form = manifest.get("format") if isinstance(manifest, dict) else None
     if form != FORMAT:
-        raise VectorsError(f"{path} is of format {form!r}; this svref reads {FORMAT!r}. Get a matching svref.")
+        found = shortened(repr(form))
+        raise VectorsError(f"{path} is of format {found}; this svref reads {FORMAT!r}. Get a matching svref.")
     texts = [manifest.get(key) for key in ("pack", "version", "purpose")]
     files = manifest.get("files")
-    if not (isinstance(files, dict) and all(isinstance(text, str) for text in [*texts, *files.values()])):
+    if not (isinstance(files, dict) and all(map(_is_line, [*texts, *files.values()]))):
         raise VectorsError(f"{path} does not follow the manifest schema. Get the pack again.")
-    return dict(manifest)
+    return data, dict(manifest)
 
 
-def _unlisted(root: Path, listed: Collection[str]) -> list[str]:
-    """Return the paths in a pack's folder that are neither its own regular files nor the folders that hold these."""
+def _is_line(text: Json) -> bool:
+    """Return whether a value is a text that can be printed on one line."""
+    return isinstance(text, str) and text.isprintable()
+
+
+def _check_names(root: Path, listed: Collection[str]) -> None:
+    """Raise unless every name in a manifest is one that files of packs may have; none of them leads out of the pack."""
+    for name in listed:
+        if len(name) > MOST_LETTERS or not NAME.fullmatch(name):
+            raise VectorsError(
+                f"{root / MANIFEST} lists {shortened(ascii(name))}. The name of a file must be of letters from a to z, "
+                f"digits, '-', '_' and '.', in folders apart by '/', of at most {MOST_LETTERS} letters in all, and no "
+                "part may begin with a '.'. Get the pack again."
+            )
+
+
+def _check_there(root: Path, listed: Collection[str]) -> None:
+    """Raise unless a pack's folder holds exactly the regular files that are listed, of no more bytes than it may."""
+    for name in (*listed, SUMS):
+        if not _is_file(root / name):
+            raise VectorsError(f"{root / name} must be there as a regular file, and is missing. Get the pack again.")
+    for name in unlisted(root, listed):
+        where = shortened(str(root / name))
+        raise VectorsError(f"{where} is not listed in the manifest. Remove it, or make the pack again.")
+    sizes = {name: (root / name).stat().st_size for name in (*listed, SUMS)}
+    if sum(sizes.values()) > MOST_OF_PACK:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise VectorsError(
+            f"{root} may have at most {MOST_OF_PACK:,} bytes, and has {sum(sizes.values()):,}, "
+            f"the most in {largest}. Get the pack again."
+        )
+
+
+def unlisted(root: Path, listed: Collection[str]) -> list[str]:
+    """Return the paths in a pack's folder that are neither its own regular files nor the folders that hold these.
+
+    A folder that holds none of the pack's files is not looked into.
+    """
     own = {*listed, MANIFEST, SUMS}
     folders = {parent.as_posix() for name in own for parent in PurePosixPath(name).parents}
-    there = {path.relative_to(root).as_posix(): path for path in root.rglob("*")}
-    return sorted(n for n, p in there.items() if not (_is_file(p) if n in own else n in folders and _is_folder(p)))
+    others, waiting = [], [""]
+    while waiting:
+        above = waiting.pop()
+        for entry in os.scandir(root / above):
+            name = above + entry.name
+            if name in folders and entry.is_dir(follow_symlinks=False):
+                waiting.append(f"{name}/")
+            elif name not in own or not entry.is_file(follow_symlinks=False):
+                others.append(name)
+    return sorted(others)
 
 
 def parse_json(data: bytes, where: str | Path) -> Json:
     """Return the content of JSON; raise a VectorsError that names the file `where` if the bytes are no JSON."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise VectorsError(f"{where} is not JSON: {error}. Get the pack again.") from error
+        return strict_json(data, exact_whole, finite)
+    except ValueError as error:
+        raise VectorsError(f"{where} is not JSON: {str(error).rstrip('.')}. Get the pack again.") from error
 
 
 @contextmanager
@@ -199,14 +299,13 @@ def errors_as_damage(where: str | Path) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise VectorsError(f"{where}: {str(error).rstrip('.')}. Get the pack again.") from error
-    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise VectorsError(f"{where} cannot be read: {type(error).__name__}, {error}. Get the pack again.") from error
-
-
-def schema_of(name: str) -> Json:
-    """Return a JSON Schema that ships with svref, by its name in `SCHEMAS`."""
-    return json.loads(resources.files("svref.golden").joinpath("schemas", f"{name}.schema.json").read_bytes())
+        why = shortened(str(error), MOST_OF_MESSAGE).rstrip(".")
+        raise VectorsError(f"{where}: {why}. Get the pack again.") from error
+    except OSError as error:
+        raise VectorsError(f"{where} cannot be read: {error.strerror}. Get the pack again.") from error
+    except (TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+        why = f"{type(error).__name__}, {shortened(str(error))}"
+        raise VectorsError(f"{where} cannot be read: {why}. Get the pack again.") from error
 
 
 def _is_file(path: Path) -> bool:
@@ -214,11 +313,7 @@ def _is_file(path: Path) -> bool:
     return not path.is_symlink() and path.is_file()
 
 
-def _is_folder(path: Path) -> bool:
-    return not path.is_symlink() and path.is_dir()
-
-
-# ---- written whole ---------------------------------------------------------------------------------------------
+# ---- what every pack holds --------------------------------------------------------------------------------------
 
 
 def common_files(name: str) -> dict[str, bytes]:
@@ -240,123 +335,3 @@ def with_manifest(name: str, version: str, purpose: str, files: Mapping[str, byt
 
 def _sums(digests: Mapping[str, str], manifest: bytes) -> bytes:
     return canonical.sums({**digests, MANIFEST: file_digest(manifest)})
-
-
-def write_pack(directory: Path, files: Mapping[str, bytes], name: str) -> None:
-    """Write the files of the pack of that name; an older one, also behind a link, is replaced as a whole.
-
-    The new files are written into a folder beside it. The old folder is renamed, then the new one, and a kill in
-    between loses nothing: the next `write_pack` renames the old folder back.
-    """
-    directory = directory.resolve()
-    check_replaceable(directory, name)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (directory.with_name(f".{directory.name}.{os.getpid()}.{end}") for end in ("new", "old"))
-    try:
-        for path, data in files.items():
-            write_file(new / path, data)
-        if directory.exists():
-            directory.replace(old)
-        new.replace(directory)
-    finally:
-        if old.exists() and not directory.exists():
-            old.replace(directory)
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that it is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_replaceable(directory: Path, name: str) -> None:
-    """Raise unless `directory` can be written, and is free or holds only the pack of that name, whole or damaged.
-
-    What an interrupted `write_pack` left there is cleared away first.
-    """
-    directory = directory.resolve()
-    _check_writable(directory)
-    _clear_interrupted_write(directory)
-    if directory.exists() and not directory.is_dir():
-        raise VectorsError(f"{directory} must be a directory, or not exist yet, but is a file; nothing was written.")
-    others = _other_files(directory, name) if directory.exists() else []
-    if others:
-        raise VectorsError(
-            f"{directory} must be new, empty, or a pack {name!r} to be replaced, but holds other files, "
-            f"first {others[0]}; nothing was written."
-        )
-
-
-def _check_writable(directory: Path) -> None:
-    """Raise unless a pack can be put there. Making one takes minutes, so this is asked before."""
-    above = next((parent for parent in directory.parents if parent.exists()), directory)
-    if not above.is_dir():
-        raise ValueError(f"{directory} cannot be made: {above} must be a folder, and is a file.")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"{directory} cannot be made: {above} must be a folder that may be written to, and is not.")
-
-
-def _other_files(directory: Path, name: str) -> list[str]:
-    """Return what is there besides the files of the pack of that name; everything if that pack is not there."""
-    try:
-        manifest = parse_json((directory / MANIFEST).read_bytes(), MANIFEST)
-        if manifest["format"].startswith(FAMILY) and manifest["pack"] == name:
-            return _unlisted(directory, list(manifest["files"]))
-    except (OSError, VectorsError, LookupError, TypeError, AttributeError):
-        pass  # a file that cannot be read as a manifest makes no pack
-    return sorted(path.name for path in directory.iterdir())
-
-
-def _clear_interrupted_write(directory: Path) -> None:
-    """Put back the pack that a killed `write_pack` had moved away, and remove what else it left beside it."""
-    with suppress(OSError):  # a folder that may not be listed or changed stays as it is
-        for path, pid, end in _temporary_folders(directory):
-            if not _is_running(pid):
-                if end == "old" and not directory.exists():
-                    path.replace(directory)
-                else:
-                    shutil.rmtree(path, ignore_errors=True)
-
-
-def _check_not_moved(directory: Path) -> None:
-    """Raise if a `write_pack` has moved the pack away and not replaced it.
-
-    Reading changes nothing on disk: that `write_pack` may still run, perhaps on another machine.
-    """
-    directory, moved = directory.resolve(), None
-    if not directory.exists():
-        with suppress(OSError):  # in a folder that may not be listed nothing is found
-            moved = next((path for path, _, end in _temporary_folders(directory) if end == "old"), None)
-    if moved is not None:
-        raise VectorsError(
-            f"{directory} is not there: an interrupted or unfinished make moved it to {moved.name}. Run make again."
-        )
-
-
-def _temporary_folders(directory: Path) -> Iterator[tuple[Path, int, str]]:
-    """Yield each folder that a `write_pack` has beside a pack, its process number, and "new" or "old"."""
-    form = re.compile(rf"\.{re.escape(directory.name)}\.(\d+)\.(new|old)")
-    for path in sorted(directory.parent.iterdir()):
-        match = form.fullmatch(path.name)
-        if match:
-            yield path, int(match[1]), match[2]
-
-
-def _is_running(pid: int) -> bool:
-    """Return whether another process of that number runs, and so may still be writing."""
-    if pid == os.getpid() or os.name == "nt":  # Windows has no signal that only asks
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

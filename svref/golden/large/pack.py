@@ -28,14 +28,13 @@ from svref.golden.files.pack import (
     MANIFEST,
     PackFiles,
     VectorsError,
-    check_replaceable,
     common_files,
     errors_as_damage,
     pack_root,
     read_pack,
     with_manifest,
-    write_pack,
 )
+from svref.golden.files.replacing import check_replaceable, write_pack
 from svref.golden.large import store
 from svref.golden.large.case import LargeCase
 from svref.golden.large.recipe import LargeRecipe
@@ -117,6 +116,8 @@ def make_large(
         Without python-flint: pip install 'svref[exact]'.
     """
     check_progress(progress)
+    if not os.fspath(directory):
+        raise ValueError("the directory of a pack must have a name; got ''.")
     check_replaceable(Path(directory), LARGE)
     from svref.golden.large.certify import certify  # needs python-flint, which reading can do without
 
@@ -147,18 +148,11 @@ def load_large(directory: str | os.PathLike[str]) -> LargeVectors:
     return _load(pack_root(directory))[1]
 
 
-def _load(root: Path, schemas: bool = False) -> tuple[PackFiles, LargeVectors]:
-    """Return the files and the cases of a pack of large cases.
-
-    `schemas` says whether the schemas must be checked; otherwise that is left out where jsonschema is not installed.
-    """
+def _load(root: Path) -> tuple[PackFiles, LargeVectors]:
+    """Return the files and the cases of a pack of large cases."""
     pack = read_pack(root)
     _check_kind(pack)
-    try:
-        check_schemas(pack)
-    except ImportError:
-        if schemas:
-            raise
+    check_schemas(pack)
     tensors, content = store.read_tensors(root, pack.files[store.TENSORS]), pack.json(store.CASES)
     with errors_as_damage(root / store.CASES):
         cases = tuple(store.read_case(root, entry, tensors) for entry in content["cases"])
@@ -197,10 +191,10 @@ def verify_large(directory: str | os.PathLike[str], progress: Progress | None = 
     VectorsError
         If the pack is damaged, an input is not what its digest says, or a number is not the correctly rounded one.
     ImportError
-        Without rfc8785 or jsonschema: pip install 'svref[golden]'.
+        Without rfc8785: pip install 'svref[golden]'.
     """
     check_progress(progress)
-    pack, vectors = _load(pack_root(directory), schemas=True)
+    pack, vectors = _load(pack_root(directory))
     check_published(pack, [case.id for case in vectors])
     of_cases = _progress_of_each([case.recipe for case in vectors], progress)
     for case, of_case in zip(vectors, of_cases, strict=True):

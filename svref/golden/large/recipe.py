@@ -26,6 +26,7 @@ Integers = NDArray[np.int64]
 
 GRID = 256  # multiples of 1/256 in [-1, 1] are exact in every format, bfloat16 too
 BAND = 2**18  # entries at a time: few enough to stay in cache
+MOST_SIGNS = 2**27  # projections x classes: their signs are in memory at once, 1 GiB of them
 LABELS, TARGETS, COSINES, SIGNS = range(4)  # the streams of a case
 GOLDEN, FIRST, SECOND = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
@@ -90,7 +91,7 @@ class LargeRecipe:
     parameters : mapping
         The keyword arguments of the variant's factory.
     rows, classes : int
-        B, and C of at least 2.
+        B, and C of at least 2; P x C may be at most 2^27, for a P of 4 some 33 million classes.
     seed : int
         The seed of the hash.
     peaks : int, default 12
@@ -120,6 +121,10 @@ class LargeRecipe:
         for name, (least, most) in limits.items():
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be from {least} to {most}; got {getattr(self, name)}.")
+        if self.projections * self.classes > MOST_SIGNS:
+            raise ValueError(
+                f"projections x classes must be at most {MOST_SIGNS:,}; got {self.projections} x {self.classes}."
+            )
         if self.variant not in VARIANTS:
             raise ValueError(f"there is no variant {self.variant!r}; there are {', '.join(VARIANTS)}.")
         for regime in self.regimes:
