@@ -16,6 +16,7 @@ from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
 from svref.reference import Step
+from svref.variants import VARIANTS
 
 FILTERED_ABOVE = (
     0.4  # a cosine, as an example: in the code the threshold is an option, and by default nothing is filtered
@@ -108,6 +109,17 @@ def nonpositive_always_hard(step: Step) -> Logits:
 def t_ignored(loss: SVXSoftmax) -> SVXSoftmax:
     """The parameter t is accepted and unused: the result is the margin loss without emphasis."""
     return _with_emphasis(loss, replace(loss.emphasis, t=1.0))
+
+
+@changed_loss("t := 1.2 where t = 1", "`t = t if t > 1 else 1.2`, a common slip")
+def t_of_1_replaced(loss: SVXSoftmax) -> SVXSoftmax:
+    """Code takes t = 1, which is off, for no value, so that the emphasis cannot be switched off.
+
+    A loss without t is computed as its SV loss at the default.
+    """
+    if loss.emphasis.t > 1:
+        return loss
+    return replace(loss, emphasis=replace(loss.emphasis, t=float(VARIANTS["sv-softmax"].parameters["t"])))
 
 
 @changed_loss(

@@ -119,7 +119,7 @@ def _beside(row: list[float]) -> list[float]:
 _PACKS = (
     Pack("seed", "1.0.0", "The rows of the notebook that started the project.", {"notebook": notebook}),
     Pack(
-        "core", "1.0.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
+        "core", "1.1.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
     ),
     Pack(
         "paper",
