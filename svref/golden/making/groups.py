@@ -156,8 +156,8 @@ def label(entry: Variant, name: str) -> Iterator[Recipe]:
     )
 
     one, other = draw.row(2, -96, 96), draw.row(2, -96, 96)
-    twice = [[*row, row[1]] for row in (one, one, other)]
-    inputs = {"cosines": twice, "labels": [1, 1, 2], "cotangent": cotangent(3)}
+    twice = [[*row, row[1]] for row in (one, other, one)]
+    inputs = {"cosines": twice, "labels": [1, 2, 1], "cotangent": cotangent(3)}
     yield Recipe(entry.name, name, p, ("RepeatedLabels", "DuplicatedRows", "ClassWithoutRow"), inputs)
 
 
@@ -179,14 +179,17 @@ def parameter(entry: Variant, name: str) -> Iterator[Recipe]:
 def digits(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield cosines of 20 and of 45 bits, and a head of 20 bits whose rows all have one label.
 
-    float16 has 11 bits, float32 24 and float64 53, so that each cast of the inputs changes some of them.
+    The numbers lie nearly half-way between two numbers of float16, those of 45 bits between two of float32 too, and far
+    from the next number of bfloat16. So every cast changes them by nearly as much as it may. Most targets are low, for
+    the loss of a confident row has few digits in float32.
     """
     p, draw = parameters(entry, DYADIC, 8.0, 3), Draw(f"{entry.name}/{name}")
-    for bits in (20, 45):
-        grid = 2**bits
-        rows = [draw.row(1, -grid // 2, grid * 3 // 4, grid) for _ in range(3)]
-        yield of_rows(entry, name, p, ("ManyDigits",), draw.row(3, -grid // 2, grid * 3 // 4, grid), rows)
-    x, w = ([draw.row(2, -(2**20), 2**20, 2**20) for _ in range(rows)] for rows in (3, 2))
+    beside_float16 = 2.0**-10 + 2.0**-11 + 2.0**-12 - 2.0**-20
+    for beyond in (beside_float16, beside_float16 + 2.0**-25 - 2.0**-45):
+        targets = [sign * c for sign, c in zip((-1, 1, -1), draw.between(3, beyond), strict=True)]
+        yield of_rows(entry, name, p, ("ManyDigits",), targets, [draw.between(1, beyond) for _ in range(3)])
+    x = [[v, 0.5] for v in draw.between(3, beside_float16)]
+    w = [[v, second] for v, second in zip(draw.between(2, beside_float16), (0.5, -0.75), strict=True)]
     inputs = {"embeddings": x, "weights": w, "labels": [1] * 3, "cotangent": cotangent(3)}
     yield Recipe(entry.name, name, p, ("ManyDigits", "OneLabel"), inputs)
 
@@ -217,9 +220,9 @@ def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, lis
     double = [2 * v for v in unit[1]]
     yield (
         ("RepeatedLabels", "DuplicatedRows", "ClassWithoutRow"),
-        [unit[0], unit[0], unit[3]],
+        [unit[0], unit[3], unit[0]],
         [unit[8], double, double],
-        [1, 1, 2],
+        [1, 2, 1],
     )
 
 

@@ -81,9 +81,13 @@ class Draw:
         digest = hashlib.sha256(f"{self.name}/{self.count}".encode()).digest()
         return low + int.from_bytes(digest[:8], "big") % (high - low + 1)
 
-    def row(self, length: int, low: int, high: int, grid: int = GRID) -> list[float]:
-        """Return the next integers from low to high, as multiples of 1/`grid`."""
-        return [self.integer(low, high) / grid for _ in range(length)]
+    def row(self, length: int, low: int, high: int) -> list[float]:
+        """Return the next integers from low to high, as multiples of 1/128."""
+        return [self.integer(low, high) / GRID for _ in range(length)]
+
+    def between(self, length: int, beyond: float) -> list[float]:
+        """Return numbers that lie `beyond` a multiple of 1/128 between 1/2 and 15/16."""
+        return [number + beyond for number in self.row(length, GRID // 2, GRID - 8)]
 
 
 def parameters(entry: Variant, values: Parameters, s: float, pieces: int = 4) -> dict[str, float]:
