@@ -128,7 +128,7 @@ def test_every_deviation_applies_to_some_loss_and_every_loss_has_some() -> None:
 @pytest.mark.parametrize(
     ("name", "untouched", "touched"),
     [
-        ("t-offset", svref.sv_am_softmax(t=1.0), svref.sv_am_softmax(t=1.1)),
+        ("t-ignored", svref.sv_am_softmax(t=1.0), svref.sv_am_softmax(t=1.1)),
         ("easy-margin-above-0", svref.sv_softmax(), svref.sv_am_softmax()),
         ("mask-on-plain-cosine", svref.sv_softmax(), svref.sv_am_softmax()),
         ("label-in-mask", svref.sv_am_softmax(m=0.0), svref.sv_am_softmax()),
@@ -508,7 +508,7 @@ def test_a_deviation_of_the_head_differs_from_the_right_values(name: str, of: st
 def test_a_deviation_that_does_not_apply_gives_the_right_head() -> None:
     loss = svref.am_softmax(s=4.0, m=0.35)
     value, truth = svref.head.value_and_grad(loss, X, W, CLASSES, reduction="none")
-    for name in ("t-offset", "slope-of-h-lost", "tail-linear", "negatives-zeroed", "weight-gradient-without-margin"):
+    for name in ("t-ignored", "slope-of-h-lost", "tail-linear", "negatives-zeroed", "weight-gradient-without-margin"):
         got = DEVIATIONS[name].run_head(loss, X, W, CLASSES)
         for a, b in zip(got, (value, truth.embeddings, truth.weights), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)

@@ -55,13 +55,13 @@ def mask_on_plain_cosine(loss: SVXSoftmax) -> SVXSoftmax:
 def _with_easy_margin_but_full_mask(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
     """Return the loss with an easy margin whose mask compares with the margin as it was before.
 
-    The loss is returned as it is if it has no emphasis, if its mask has a boundary of its own, or if its margin cannot
-    be made easy.
+    The loss is returned as it is if its mask has a boundary of its own, or if its margin cannot be made easy. Without
+    an emphasis the mask does not matter, and the margin is easy all the same.
     """
-    emphasis = loss.emphasis
-    if not which.emphasises(loss) or emphasis.boundary is not None or with_easy_margin(loss, above) == loss:
+    eased, emphasis = with_easy_margin(loss, above), loss.emphasis
+    if emphasis.boundary is not None or eased == loss:
         return loss
-    return replace(with_easy_margin(loss, above), emphasis=replace(emphasis, boundary=loss.margin))
+    return replace(eased, emphasis=replace(emphasis, boundary=loss.margin)) if which.emphasises(loss) else eased
 
 
 @changed_loss(
@@ -128,7 +128,7 @@ def t_of_1_replaced(loss: SVXSoftmax) -> SVXSoftmax:
 )
 def t_offset(loss: SVXSoftmax) -> SVXSoftmax:
     """The code expects t - 1 and is given t, so that the logit of each support vector is s (1 + c_k) too large."""
-    return _with_emphasis(loss, replace(loss.emphasis, t=loss.emphasis.t + 1))
+    return replace(loss, emphasis=replace(loss.emphasis, t=loss.emphasis.t + 1))  # at t = 1 too, which is 2 there
 
 
 @changed_loss(
