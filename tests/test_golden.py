@@ -83,9 +83,10 @@ def test_every_variant_has_every_group_it_can_have() -> None:
             assert ((name, group) in found) == (group != "tie" or algebraic), (name, group)
 
 
-def test_every_input_of_core_is_exact_in_every_format_but_float16_where_the_case_says_so() -> None:
+def test_every_input_of_core_but_of_digits_is_exact_in_every_format_but_float16_where_the_case_says_so() -> None:
     for v in CORE:
-        for values in (*v.inputs.values(), np.array(list(v.parameters.values()))):
+        assert v.group != "digits" or "float16" not in v.dtypes
+        for values in (*(v.inputs.values() if v.group != "digits" else ()), np.array(list(v.parameters.values()))):
             for number in values[np.isfinite(values)].ravel().tolist():
                 numerator, denominator = abs(number).as_integer_ratio()
                 assert (numerator >> ((numerator & -numerator).bit_length() - 1 if numerator else 0)).bit_length() <= 8
@@ -181,7 +182,7 @@ def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
         assert found.manifest_bytes == made["manifest.json"]
         assert (SHIPPED / name / "SHA256SUMS").read_bytes() == made["SHA256SUMS"]
     files = [p for name in ("seed", "core") for p in (SHIPPED / name).rglob("*") if p.is_file()]
-    assert sum(p.stat().st_size for p in files) < 2_000_000
+    assert sum(p.stat().st_size for p in files) < 2_300_000
 
 
 def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra(tmp_path: Path) -> None:
@@ -283,7 +284,7 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
     assert (made.returncode, made.stdout) == (0, f"written to {pack}\n")
     verified = svref_command("golden", "verify", pack)
     assert verified.returncode == 0
-    assert verified.stdout.startswith("seed 1.0.0  5 cases, 114 numbers, recomputed to the last bit")
+    assert verified.stdout.startswith("seed 1.0.1  5 cases, 114 numbers, recomputed to the last bit")
     listed = svref_command("golden", "list", "--variant", "sv-am-softmax", "--group", "tie")
     assert [line.split()[1:] for line in listed.stdout.splitlines()] == [["cosine", "valid", "ExactTie"]] * 2
     same = svref_command("golden", "diff", pack, SHIPPED / "seed")
@@ -371,7 +372,7 @@ def test_diff_reports_a_case_that_changed_its_group(pack: Path, tmp_path: Path) 
 def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert golden.lint() == []
     monkeypatch.setattr(power, "BEYOND", {})
-    assert len(power.unexposed(CORE)) == len(BEYOND) == 5, "each exception is one"
+    assert len(power.unexposed(CORE)) == len(BEYOND) == 7, "each exception is one"
 
 
 def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(

@@ -30,6 +30,9 @@ LOSSES = {
     "sv-softmax-dyadic": svref.sv_softmax(s=S, t=1.25),
     "sv-arc-linear": SVXSoftmax(AdditiveAngle(0.5, tail="linear"), SupportVectors(1.2), s=S),
     "sv-arc-64": svref.sv_arc_softmax(s=64.0),
+    "sv-am-no-margin": svref.sv_am_softmax(s=S, m=0.0),
+    "sv-arc-no-margin": svref.sv_arc_softmax(s=S, m=0.0),
+    "sv-a-no-margin": svref.sv_a_softmax(s=S, m=1),
 }
 CANNOT = {
     ("eps-in-loss-alone", "float64"): "its losses are those of eps-in-log, and that is the name given",
@@ -38,6 +41,29 @@ CANNOT = {
     ("ignored-cotangent", "float64"): "a run has no cotangent to ignore",
     ("ignored-cotangent", "float32"): "a run has no cotangent to ignore",
     ("precision-downcast-float32", "float32"): "float32 is what it is asked for",
+    **{
+        (
+            f"inputs-cast-to-{name}",
+            dtype,
+        ): "what a row's loss moves by tells of float32 alone, and not where it was lost"
+        for name in ("float32", "float16", "bfloat16")
+        for dtype in ("float64", "float32")
+    },
+    **{
+        (name, dtype): "the margin, or t, that the code uses is told with its size, as that of any other code"
+        for name in (
+            "zero-cosine-margin-replaced",
+            "zero-angle-margin-replaced",
+            "one-piece-replaced",
+            "t-of-1-replaced",
+        )
+        for dtype in ("float64", "float32")
+    },
+    **{
+        (name, dtype): "no row that is asked lies so close to the end of a piece, or has an equal negative"
+        for name in ("pieces-of-3-14", "pieces-of-3-1416", "margin-on-ties", "ties-left-out")
+        for dtype in ("float64", "float32")
+    },
     **{
         (f"no-max-subtraction-quotient{end}", dtype): "it overflows as no-max-subtraction does, whose name is given"
         for end in ("", "-float64")
@@ -55,6 +81,12 @@ SUITED = {  # the losses a mistake shows in, where it is not all that it applies
     "annealing-left-on": ["sv-a-softmax"],
     "last-piece-off-by-one": ["sv-a-softmax"],
     "logits-are-angles": ["arc-softmax"],
+    "zero-cosine-margin-replaced": ["sv-am-no-margin"],
+    "zero-angle-margin-replaced": ["sv-arc-no-margin"],
+    "one-piece-replaced": ["sv-a-no-margin"],
+    "t-of-1-replaced": ["am-softmax"],
+    "pieces-of-3-14": ["sv-a-softmax"],
+    "pieces-of-3-1416": ["sv-a-softmax"],
     "adaptive-for-fixed": ["mv-am-softmax", "mv-arc-softmax"],
 }
 USUAL = ["sv-am-softmax", "sv-arc-softmax"]

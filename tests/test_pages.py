@@ -22,7 +22,7 @@ from svref import golden
 from svref.conformance import check
 from svref.conformance.mistakes.departure import ORDER
 from svref.conformance.mistakes.guesses import LOSING, pairs, singles
-from svref.deviations import DEVIATIONS, backward, heads, negatives, results, target
+from svref.deviations import DEVIATIONS, backward, batches, heads, negatives, results, target
 from svref.golden.files.checks import validate
 from svref.golden.making.power import matrix
 from svref.variants import VARIANTS
@@ -33,7 +33,14 @@ REPORT = ROOT / "docs" / "reference" / "report.md"
 CHECK = ROOT / "docs" / "how-to" / "check.md"
 DIAGNOSE = ROOT / "docs" / "how-to" / "diagnose.md"
 PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE)
-STAGES = {"target": target, "negatives": negatives, "results": results, "backward": backward, "heads": heads}
+STAGES = {
+    "target": target,
+    "negatives": negatives,
+    "results": results,
+    "backward": backward,
+    "heads": heads,
+    "batches": batches,
+}
 VERDICTS = ("PASS", "PASS-BRANCH", "FAIL", "FAIL-AS", "VACUOUS", "UNSUPPORTED", "ERROR")
 SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref .*?)```", re.DOTALL)
 

@@ -11,11 +11,12 @@ A deviation is one short function. Its decorator (see `kinds`) says how it diffe
     changed_loss      the code computes another loss that svref has, and svref computes that one
     changed_logits    z_k or dz_k/dc_k is wrong; the softmax cross entropy over the logits is right
     changed_result    the right computation gets wrong inputs, or its results are changed
+    changed_inputs    the cosines, or the vectors, are changed before they are read
     changed_head      the way from vectors to cosines, or back, is wrong
 
 The files say what is wrong: `target` (f), `negatives` (I and h), `results` (softmax, reduction, number format),
-`backward` (the gradient alone), `heads` (normalisation). `logits`, `normalisation` and `which` are their tools, and
-`dialects` says which deviations public code consists of.
+`backward` (the gradient alone), `heads` (normalisation), `batches` (rows of one class, equal cosines). `logits`,
+`normalisation` and `which` are their tools, and `dialects` says which deviations public code consists of.
 
 To add a deviation, write one function in the file of what is wrong. Use the first decorator of the list that can
 express it. Then run two tests:
@@ -37,7 +38,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from svref.deviations import backward, heads, negatives, results, target
+from svref.deviations import backward, batches, heads, negatives, results, target
 from svref.deviations.kinds import Deviation
 
 __all__ = ["DEVIATIONS", "Deviation"]
@@ -45,7 +46,7 @@ __all__ = ["DEVIATIONS", "Deviation"]
 DEVIATIONS: Mapping[str, Deviation] = MappingProxyType(
     {
         entry.name: entry
-        for stage in (target, negatives, results, backward, heads)
+        for stage in (target, negatives, results, backward, heads, batches)
         for entry in vars(stage).values()
         if isinstance(entry, Deviation)
     }

@@ -132,10 +132,9 @@ class Dialect:
 
 _PAPER: tuple[str, ...] = ()
 _EASY = ("easy-margin-above-0",)
-# The mask ignores that the margin is eased. At t = 1 there is no mask, the first deviation changes nothing, and the
-# second eases the margin. At t > 1 the margin is eased already, and the second changes nothing.
-_EASY_FULL_MASK = ("mask-on-uneased-margin", "easy-margin-above-0")
-_EASY_ABOVE_M_FULL_MASK = ("mask-on-uneased-margin-above-m", "easy-margin-above-m")
+# The mask ignores that the margin is eased. At t = 1 there is no mask, and the margin is eased all the same.
+_EASY_FULL_MASK = ("mask-on-uneased-margin",)
+_EASY_ABOVE_M_FULL_MASK = ("mask-on-uneased-margin-above-m",)
 
 # ---- the table of dialects, and above it what several of them share ------------------------------------------------
 

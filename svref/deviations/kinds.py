@@ -1,4 +1,4 @@
-"""What a deviation is, and the four decorators that make one of a function.
+"""What a deviation is, and the five decorators that make one of a function.
 
 The decorated function is the mistake. Its name, with hyphens, is the deviation's name; its docstring is the effect
 that a report shows to users, one or two plain sentences; the decorator takes the formula and where it was seen.
@@ -9,6 +9,8 @@ that a report shows to users, one or two plain sentences; the decorator takes th
     def non_strict_mask(step):                        takes a forward pass, returns the code's logits and their slopes
     @changed_result("L_b / B", applies=...)
     def mean_for_sum(loss, c, y, g):                  takes valid inputs, returns the code's losses and gradient
+    @changed_inputs("c := float16(c)")
+    def inputs_cast_to_float16(values):               takes cosines, embeddings or weights, returns what the code reads
     @changed_head("c_k = <x, ŵ_k>", applies=...)
     def embeddings_not_normalised(loss, x, w, y, g):  takes valid vectors, returns the code's losses and both gradients
 
@@ -35,6 +37,7 @@ from svref.loss import SVXSoftmax, check_loss
 
 Applies = Callable[[SVXSoftmax], bool]
 ChangedLoss = Callable[[SVXSoftmax], SVXSoftmax]
+ChangedInputs = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,26 @@ def changed_logits(formula: str, *seen: str, applies: Applies) -> Callable[[ToLo
 def changed_result(formula: str, *seen: str, applies: Applies = which.always) -> Callable[[CosineRun], Deviation]:
     """Return a decorator for a function that takes cosines and returns losses and the gradient."""
     return lambda run: _deviation(run, formula, seen, applies, run, head_around(run))
+
+
+def changed_inputs(formula: str, *seen: str) -> Callable[[ChangedInputs], Deviation]:
+    """Return a decorator for a function that takes cosines, embeddings or weights and returns what the code reads.
+
+    What is computed of them is right, and the change counts as 1 in the gradient.
+    """
+
+    def make(change: ChangedInputs) -> Deviation:
+        def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> tuple[FloatArray, FloatArray]:
+            return right_result(loss, change(c), y, g)
+
+        def head(
+            loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
+        ) -> tuple[FloatArray, FloatArray, FloatArray]:
+            return head_around(right_result)(loss, change(x), change(w), y, g)
+
+        return _deviation(change, formula, seen, which.always, run, head)
+
+    return make
 
 
 def changed_head(formula: str, *seen: str, applies: Applies = which.always) -> Callable[[HeadRun], Deviation]:

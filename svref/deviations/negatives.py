@@ -16,6 +16,7 @@ from svref.emphasis import SupportVectors
 from svref.loss import SVXSoftmax
 from svref.margins import NoMargin
 from svref.reference import Step
+from svref.variants import VARIANTS
 
 FILTERED_ABOVE = (
     0.4  # a cosine, as an example: in the code the threshold is an option, and by default nothing is filtered
@@ -54,13 +55,13 @@ def mask_on_plain_cosine(loss: SVXSoftmax) -> SVXSoftmax:
 def _with_easy_margin_but_full_mask(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
     """Return the loss with an easy margin whose mask compares with the margin as it was before.
 
-    The loss is returned as it is if it has no emphasis, if its mask has a boundary of its own, or if its margin cannot
-    be made easy.
+    The loss is returned as it is if its mask has a boundary of its own, or if its margin cannot be made easy. Without
+    an emphasis the mask does not matter, and the margin is easy all the same.
     """
-    emphasis = loss.emphasis
-    if not which.emphasises(loss) or emphasis.boundary is not None or with_easy_margin(loss, above) == loss:
+    eased, emphasis = with_easy_margin(loss, above), loss.emphasis
+    if emphasis.boundary is not None or eased == loss:
         return loss
-    return replace(with_easy_margin(loss, above), emphasis=replace(emphasis, boundary=loss.margin))
+    return replace(eased, emphasis=replace(emphasis, boundary=loss.margin)) if which.emphasises(loss) else eased
 
 
 @changed_loss(
@@ -110,13 +111,24 @@ def t_ignored(loss: SVXSoftmax) -> SVXSoftmax:
     return _with_emphasis(loss, replace(loss.emphasis, t=1.0))
 
 
+@changed_loss("t := 1.2 where t = 1", "`t = t if t > 1 else 1.2`, a common slip")
+def t_of_1_replaced(loss: SVXSoftmax) -> SVXSoftmax:
+    """Code takes t = 1, which is off, for no value, so that the emphasis cannot be switched off.
+
+    A loss without t is computed as its SV loss at the default.
+    """
+    if loss.emphasis.t > 1:
+        return loss
+    return replace(loss, emphasis=replace(loss.emphasis, t=float(VARIANTS["sv-softmax"].parameters["t"])))
+
+
 @changed_loss(
     "log h_k = s t (c_k + 1) I_k",
     "cavalleria/cavaface:head/metrics.py and others after the MV-Softmax paper, if given the SV paper's t",
 )
 def t_offset(loss: SVXSoftmax) -> SVXSoftmax:
     """The code expects t - 1 and is given t, so that the logit of each support vector is s (1 + c_k) too large."""
-    return _with_emphasis(loss, replace(loss.emphasis, t=loss.emphasis.t + 1))
+    return replace(loss, emphasis=replace(loss.emphasis, t=loss.emphasis.t + 1))  # at t = 1 too, which is 2 there
 
 
 @changed_loss(

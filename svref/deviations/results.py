@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.deviations.kinds import Applies, changed_loss, changed_result
+from svref.deviations.kinds import Applies, changed_inputs, changed_loss, changed_result
 from svref.deviations.logits import (
     CosineRun,
     Entropy,
@@ -204,3 +204,27 @@ def precision_downcast_float32(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: 
     """
     losses, gradient = right_result(loss, c.astype(np.float32), y, g)
     return losses.astype(np.float64), gradient.astype(np.float64)
+
+
+@changed_inputs("c := float32(c), or x := float32(x) and w := float32(w); the rest in float64")
+def inputs_cast_to_float32(values: FloatArray) -> FloatArray:
+    """The inputs lose digits in a cast, and what follows keeps all of its own.
+
+    Near a boundary or a tie the mask may also decide otherwise.
+    """
+    return values.astype(np.float32).astype(np.float64)
+
+
+@changed_inputs("c := float16(c), or x := float16(x) and w := float16(w); the rest in the format asked for")
+def inputs_cast_to_float16(values: FloatArray) -> FloatArray:
+    """As inputs-cast-to-float32, with 11 significant bits: losses are wrong by up to s/4096."""
+    return values.astype(np.float16).astype(np.float64)
+
+
+@changed_inputs("c := bfloat16(c), or x := bfloat16(x) and w := bfloat16(w); the rest in the format asked for")
+def inputs_cast_to_bfloat16(values: FloatArray) -> FloatArray:
+    """As inputs-cast-to-float32, with 8 significant bits: losses are wrong by up to s/512."""
+    # NumPy has no bfloat16. It is the upper half of a float32, rounded to the nearest, and to even at a tie.
+    bits = values.astype(np.float32).view(np.uint32)
+    to_nearest = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return (bits + to_nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)

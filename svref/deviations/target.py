@@ -24,8 +24,10 @@ from svref.margins import (
     NoMargin,
     StraightThrough,
     Tail,
+    chebyshev,
 )
 from svref.reference import Step
+from svref.variants import VARIANTS
 
 _EASY = ("xiaoboCASIA/SV-X-Softmax:fc_layers.py", "cavalleria/cavaface:head/metrics.py")
 _EASY_AM = ("tiandunx/SV-X-Softmax:svfc.py", "JDAI-CV/FaceX-Zoo:head/MV_Softmax.py")
@@ -64,6 +66,48 @@ def margin_in_degrees(loss: SVXSoftmax) -> SVXSoftmax:
     return loss
 
 
+# ---- a margin of 0 ---------------------------------------------------------------------------------------------
+
+
+@changed_loss("m := 0.35 where m = 0, and m3 := 0.2 where m3 = 0", "`m = m or 0.35`, a common slip")
+def zero_cosine_margin_replaced(loss: SVXSoftmax) -> SVXSoftmax:
+    """Code takes 0 for no value, so that a margin in the cosine cannot be switched off."""
+    match loss.margin:
+        case AdditiveCosine(m=0):
+            return replace(loss, margin=AdditiveCosine(_default("am-softmax", "m")))
+        case Combined(m3=0):
+            return replace(loss, margin=replace(loss.margin, m3=_default("combined-softmax", "m3")))
+    return loss
+
+
+@changed_loss("m := 0.5 where m = 0, and m2 := 0.3 where m2 = 0", "`m = m or 0.5`, a common slip")
+def zero_angle_margin_replaced(loss: SVXSoftmax) -> SVXSoftmax:
+    """Code takes 0 for no value, so that a margin in the angle cannot be switched off."""
+    match loss.margin:
+        case AdditiveAngle(m=0):
+            return replace(loss, margin=replace(loss.margin, m=_default("arc-softmax", "m")))
+        case Combined(m2=0):
+            return replace(loss, margin=replace(loss.margin, m2=_default("combined-softmax", "m2")))
+    return loss
+
+
+@changed_loss("m := 4 where m = 1, for A-Softmax")
+def one_piece_replaced(loss: SVXSoftmax) -> SVXSoftmax:
+    """Code takes m = 1, which is no margin, for no value, so that the margin of A-Softmax cannot be switched off."""
+    match loss.margin:
+        case MultiplicativeAngle(m=1):
+            return replace(loss, margin=replace(loss.margin, m=int(_default("a-softmax", "m"))))
+    return loss
+
+
+def _default(variant: str, name: str) -> float:
+    """Return the default of a parameter of a variant."""
+    return float(VARIANTS[variant].parameters[name])
+
+
+# ---- easy margins ----------------------------------------------------------------------------------------------
+
+
 def with_easy_margin(loss: SVXSoftmax, above: float | None) -> SVXSoftmax:
     """Return the loss with an easy margin, which holds where c_y > `above`; None is the margin's m.
 
@@ -91,6 +135,9 @@ def easy_margin_above_m(loss: SVXSoftmax) -> SVXSoftmax:
     At c_y = m (AM), f falls from m to 0.
     """
     return with_easy_margin(loss, None)
+
+
+# ---- tails -----------------------------------------------------------------------------------------------------
 
 
 def _with_tail(loss: SVXSoftmax, tail: Tail) -> SVXSoftmax:
@@ -171,6 +218,9 @@ def _logits_with_tail(step: Step, tail: Callable[[FloatArray, float], FloatArray
     return logits_with_another_margin(step, f, slopes)
 
 
+# ---- A-Softmax -------------------------------------------------------------------------------------------------
+
+
 @changed_loss("f = cos(m θ)", "cvqluu/Angular-Penalty-Softmax-Losses-Pytorch:loss_functions.py")
 def cos_m_theta_without_psi(loss: SVXSoftmax) -> SVXSoftmax:
     """Without its pieces A-Softmax is periodic. At c_y = -1 and m = 4, f = 1, and the worst target costs nothing."""
@@ -201,6 +251,32 @@ def last_piece_off_by_one(step: Step) -> Logits:
         lam = step.margin.annealing
         slope = np.where(step.angle.cosine == -1, (lam - step.margin.m**2) / (1 + lam), slope)
     return emphasised(margin_logits(step, slope=slope), step)
+
+
+@changed_logits("k = floor(m θ/3.14)", applies=lambda loss: isinstance(loss.margin, MultiplicativeAngle))
+def pieces_of_3_14(step: Step) -> Logits:
+    """The pieces of A-Softmax end at 3.14 j/m in place of π j/m. Just below an end the slope has the wrong sign."""
+    return _logits_with_pieces_of(step, 3.14)
+
+
+@changed_logits("k = floor(m θ/3.1416)", applies=lambda loss: isinstance(loss.margin, MultiplicativeAngle))
+def pieces_of_3_1416(step: Step) -> Logits:
+    """The pieces of A-Softmax end at 3.1416 j/m in place of π j/m. Just above an end the slope has the wrong sign."""
+    return _logits_with_pieces_of(step, 3.1416)
+
+
+def _logits_with_pieces_of(step: Step, pi: float) -> Logits:
+    """Return the logits with pieces of A-Softmax that end at multiples of `pi`/m; the mask compares with that f."""
+    margin, c = step.margin, step.angle.cosine
+    if not isinstance(margin, MultiplicativeAngle):
+        return right_logits(step)
+    k, lam = np.floor(margin.m * step.angle.theta / pi), margin.annealing
+    sign, (cos, sin_over_sine) = 1 - 2 * (k % 2), chebyshev(c, margin.m)
+    f = (lam * c + sign * cos - 2 * k) / (1 + lam)
+    return logits_with_another_margin(step, f, (lam + sign * margin.m * sin_over_sine) / (1 + lam))
+
+
+# ---- the margin where it does not belong, and its slope --------------------------------------------------------
 
 
 @changed_logits(

@@ -75,6 +75,34 @@ NOTES: dict[str, Note] = {
     "OneClass": Note("There is no negative: loss 0, gradients 0.", "An empty maximum or sum is not thought of."),
     "TwoClasses": Note("There is one negative.", "A sum over classes is divided, or the wrong one is left out."),
     "OneLabel": Note("All rows have the same label.", "Labels are not read row by row."),
+    "RepeatedLabels": Note(
+        "Several rows have the same label, and others another.",
+        "Gradients of one class are not added up, or the labels of other rows change a row's loss.",
+    ),
+    "DuplicatedRows": Note(
+        "Two rows are the same, and two classes.",
+        "The label's column is found by its value, or equal rows count once.",
+    ),
+    "ClassWithoutRow": Note(
+        "A class is the label of no row: it is a negative of all.", "Only the classes of the batch have a gradient."
+    ),
+    "NeutralMargin": Note(
+        "The margin is 0, or A-Softmax has one piece; t is next to 1; s is no integer.",
+        "A value of 0 is taken for none and replaced by the default, or s is made an integer.",
+    ),
+    "MarginAtEnd": Note(
+        "The margin is next to π, or far above any in use, and A-Softmax has 1,000 pieces; t and s are 1.",
+        "A value of 1 is taken for none and replaced by the default, or a margin is capped.",
+    ),
+    "StrongEmphasis": Note("t is 9, and s is below 1.", "t is capped, or s is made an integer."),
+    "BesidePiece": Note(
+        "Targets next to the ends of the pieces of A-Softmax, nearer than 3.14 or 3.1416 is to π.",
+        "The pieces end at multiples of a rounded π.",
+    ),
+    "ManyDigits": Note(
+        "Inputs of 20 significant bits, which float16 does not hold, and of 45, which float32 does not hold.",
+        "The inputs are cast to a narrower format, although the rest keeps its digits.",
+    ),
     "FirstAndLastLabel": Note("Labels are the first and the last class.", "Labels count from one, or wrap."),
     "EqualCosines": Note(
         "All cosines of a row are equal, the boundary's tie included.",

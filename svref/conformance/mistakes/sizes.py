@@ -50,7 +50,10 @@ def sized() -> Iterator[Hypothesis]:
     yield from _clamps("clamp-kills-gradient", "c")
     yield from _clamps("clamp-of-target-kills-gradient", "c_y")
     yield from _norms()
-    yield from (narrowed(name) for name in FORMATS if name != "float64")
+    # The narrowest first: every number of bfloat16 that is no too small one is a number of float16 too.
+    for name in sorted(FORMATS, key=lambda name: FORMATS[name].digits):
+        if name != "float64":
+            yield narrowed(name)
 
 
 def narrowed(name: str, change: Change = unchanged) -> Hypothesis:

@@ -1,7 +1,7 @@
 """The groups of the core pack: for each kind of mistake, rows that show it.
 
 Every number has at most eight significant bits, parameters included, so that it is exact in float64, float32, float16
-and bfloat16.
+and bfloat16. Only the inputs of the group `digits` have more, since a cast to a narrower format changes no others.
 """
 
 from __future__ import annotations
@@ -82,6 +82,19 @@ def near(entry: Variant, name: str) -> Iterator[Recipe]:
         negatives = [[*around(boundary(loss, c)), -0.5] for c in targets]
         yield of_rows(entry, name, p, ("NearBoundary",), targets, negatives)
     yield from _beside_zero(entry, name, p)
+    if isinstance(loss.margin, MultiplicativeAngle):
+        yield _beside_pieces(entry, name)
+
+
+def _beside_pieces(entry: Variant, name: str) -> Recipe:
+    """Return rows whose target lies between an end of a piece of A-Softmax, and that end by another π.
+
+    With m = 4 the second piece ends at c = 0. By 3.14 it ends at 0.000796, and by 3.1416 at -0.00000367. The last
+    target is beside the end of the third piece.
+    """
+    targets = [207 * 2.0**-18, -235 * 2.0**-26, 0.25, -181 / 256]
+    rows = [[0.5, -0.25], [0.125, 0.375], [-0.5, 0.75], [-0.25, 0.25]]
+    return of_rows(entry, name, parameters(entry, DYADIC, 8.0), ("BesidePiece",), targets, rows)
 
 
 def _beside_zero(entry: Variant, name: str, p: Parameters) -> Iterator[Recipe]:
@@ -131,7 +144,7 @@ def extreme(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def label(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield one class for all rows, the first and the last class, equal cosines, and cotangents of both signs."""
+    """Yield one class for all rows, the first and the last class, equal cosines, and labels, rows and classes twice."""
     p = parameters(entry, DYADIC, 8.0)
     draw = Draw(f"{entry.name}/{name}")
     cosines = [draw.row(4, -96, 112) for _ in range(4)]
@@ -141,6 +154,44 @@ def label(entry: Variant, name: str) -> Iterator[Recipe]:
     yield Recipe(
         entry.name, name, p, ("EqualCosines",), {"cosines": level, "labels": [0, 1, 2, 3], "cotangent": cotangent(4)}
     )
+
+    one, other = draw.row(2, -96, 96), draw.row(2, -96, 96)
+    twice = [[*row, row[1]] for row in (one, other, one)]
+    inputs = {"cosines": twice, "labels": [1, 2, 1], "cotangent": cotangent(3)}
+    yield Recipe(entry.name, name, p, ("RepeatedLabels", "DuplicatedRows", "ClassWithoutRow"), inputs)
+
+
+def parameter(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield parameters at the ends of their ranges, where many are neutral, between 1 and 1.2 for t, and above 8.
+
+    m = 201/64 is the largest number of eight bits below π. s is 1 or no integer.
+    """
+    largest = 201 / 64 if entry.factory().angular else 2.0
+    neutral = {"m": 0.0, "m1": 1.0, "m2": 0.0, "m3": 0.0, "t": 1.0625}
+    far = {"m": largest, "m1": 2.0, "m2": 201 / 64, "m3": 2.0, "t": 1.0}
+    sets = [("NeutralMargin", parameters(entry, neutral, 2.75, 1)), ("MarginAtEnd", parameters(entry, far, 1.0, 1000))]
+    if "t" in entry.parameters:
+        sets.append(("StrongEmphasis", parameters(entry, {**DYADIC, "t": 9.0}, 0.6875)))
+    for flag, p in sets:
+        yield of_rows(entry, name, p, (flag,), [0.25, -0.375, 0.625], [[0.5], [0.25], [-0.125]])
+
+
+def digits(entry: Variant, name: str) -> Iterator[Recipe]:
+    """Yield cosines of 20 and of 45 bits, and a head of 20 bits whose rows all have one label.
+
+    The numbers lie nearly half-way between two numbers of float16, those of 45 bits between two of float32 too, and far
+    from the next number of bfloat16. So every cast changes them by nearly as much as it may. Most targets are low, for
+    the loss of a confident row has few digits in float32.
+    """
+    p, draw = parameters(entry, DYADIC, 8.0, 3), Draw(f"{entry.name}/{name}")
+    beside_float16 = 2.0**-10 + 2.0**-11 + 2.0**-12 - 2.0**-20
+    for beyond in (beside_float16, beside_float16 + 2.0**-25 - 2.0**-45):
+        targets = [sign * c for sign, c in zip((-1, 1, -1), draw.between(3, beyond), strict=True)]
+        yield of_rows(entry, name, p, ("ManyDigits",), targets, [draw.between(1, beyond) for _ in range(3)])
+    x = [[v, 0.5] for v in draw.between(3, beside_float16)]
+    w = [[v, second] for v, second in zip(draw.between(2, beside_float16), (0.5, -0.75), strict=True)]
+    inputs = {"embeddings": x, "weights": w, "labels": [1] * 3, "cotangent": cotangent(3)}
+    yield Recipe(entry.name, name, p, ("ManyDigits", "OneLabel"), inputs)
 
 
 def head(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -166,6 +217,13 @@ def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, lis
     far = [[-0.5, -0.5, -0.5, -0.25], [-0.5, 0.5, -0.5, 0.375], drawn[0]]  # the first two have cosines -0.971, -0.993
     yield ("FarRows",), [unit[0], unit[5], drawn[1]], far, [0, 1, 2]
     yield ("TinyRows",), drawn[:3], _scaled(drawn[3:], 2.0**-12), [1, 3, 4]
+    double = [2 * v for v in unit[1]]
+    yield (
+        ("RepeatedLabels", "DuplicatedRows", "ClassWithoutRow"),
+        [unit[0], unit[3], unit[0]],
+        [unit[8], double, double],
+        [1, 2, 1],
+    )
 
 
 def error(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -198,6 +256,8 @@ CORE: Mapping[str, Group] = {
     "pole": pole,
     "extreme": extreme,
     "label": label,
+    "parameter": parameter,
+    "digits": digits,
     "head": head,
     "error": error,
 }

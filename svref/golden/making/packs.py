@@ -140,13 +140,13 @@ def _smaller(batch: Batch) -> Batch:
 
 
 _PACKS = (
-    Pack("seed", "1.0.0", "The rows of the notebook that started the project.", {"notebook": notebook}),
+    Pack("seed", "1.0.1", "The rows of the notebook that started the project.", {"notebook": notebook}),
     Pack(
-        "core", "1.0.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
+        "core", "1.1.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
     ),
     Pack(
         "paper",
-        "1.0.0",
+        "1.0.1",
         "The papers' parameters, and negatives next to the boundary, for float64 and float32.",
         {
             "easy": paper((72, 120), (-64, 64)),

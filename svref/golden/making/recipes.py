@@ -85,6 +85,10 @@ class Draw:
         """Return the next integers from low to high, as multiples of 1/128."""
         return [self.integer(low, high) / GRID for _ in range(length)]
 
+    def between(self, length: int, beyond: float) -> list[float]:
+        """Return numbers that lie `beyond` a multiple of 1/128 between 1/2 and 15/16."""
+        return [number + beyond for number in self.row(length, GRID // 2, GRID - 8)]
+
 
 def parameters(entry: Variant, values: Parameters, s: float, pieces: int = 4) -> dict[str, float]:
     """Return the parameters of a variant: s, `pieces` for the whole m of A-Softmax, and the others from `values`."""
