@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from svref.arrays import BoolArray, FloatArray
 from svref.head import HeadGradients
 from svref.head.geometry import Directions
-from svref.judging.figures import branch_gap, few_digits, figures, is_exact
+from svref.judging.figures import branch_gap, few_digits, figures, is_exact, steepness, widest
 from svref.judging.formats import format_of
 from svref.reference import Step, backward, sigmoid
 
@@ -51,7 +51,7 @@ def scales(step: Step, dtype: DTypeLike) -> Scales:
     errors = figures(step.margin, step.angle, unit_roundoff(dtype))
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * step.f
-    zs = np.abs(z).max(axis=1) + step.s * errors.value
+    zs = np.maximum(np.abs(z).max(axis=1) + step.s * errors.value, step.loss)  # L > z_s: many classes, small logits
     q, p_y = sigmoid(step.a), sigmoid(-step.a)
     target = 1 + np.maximum(q, p_y) * zs
     by_cosines = np.abs(gradient) * (1 + zs)[:, None]
@@ -103,15 +103,15 @@ def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolAr
     u, spread = unit_roundoff(dtype), np.sqrt(dimensions)
     decider = step.emphasis.boundary or step.margin
     b = step.boundary
-    carried = spread * (1 + np.minimum(np.abs(decider.by_cosine(step.angle)), u**-0.5))
-    width = UNDECIDED * u * (1 + figures(decider, step.angle, u).value + carried)
+    carried = spread * (1 + np.minimum(steepness(decider, step.angle), u**-0.5))
+    width = UNDECIDED * u * (1 + widest(decider, step.angle, u) + carried)
     near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
         1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
     )
     near &= ~(few_digits(step.cosines, dtype) & is_exact(decider, step.angle, dtype)[:, None])
     near[step.own] = False
     near &= step.emphasis.t > 1
-    reach = UNDECIDED * u * (1 + spread + figures(step.margin, step.angle, u).value)
+    reach = UNDECIDED * u * (1 + spread + widest(step.margin, step.angle, u))
     gap = np.minimum(branch_gap(step.margin, step.angle), branch_gap(decider, step.angle))
     return near, np.where(gap <= reach, reach, -1.0)
 
@@ -139,19 +139,19 @@ def _cosine_sensitivities(step: Step, dtype: DTypeLike) -> tuple[FloatArray, Flo
 
     With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
     q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. Slopes at a pole are capped at u^-1/2, where the working
-    precision cannot tell it from its neighbours.
+    precision cannot tell it from its neighbours. A straight-through margin multiplies by the slope 1, but its z_y moves
+    with the true slope of f: ζ_y is the larger of the two.
     """
-    u, q = unit_roundoff(dtype), sigmoid(step.a)
+    u, q, p_y = unit_roundoff(dtype), sigmoid(step.a), sigmoid(-step.a)
     slope = step.s * step.emphasis.slope(step.mask)
-    target = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), u**-0.5)
-    slope[step.own] = target
-    mean = (step.probabilities * slope).sum(axis=1)
+    backward_slope, steep = np.abs(step.margin.by_cosine(step.angle)), steepness(step.margin, step.angle)
+    factor = step.s * np.minimum(backward_slope, u**-0.5)
+    slope[step.own] = target = step.s * np.minimum(np.maximum(backward_slope, steep), u**-0.5)
+    others = (step.probabilities * slope).sum(axis=1) - p_y * target
     gradient = np.abs(_by_logits(step)) * slope
-    second = gradient * (slope + mean[:, None])
-    p_y = 1 - q
-    moved = target * p_y * (mean - p_y * target + q * target)
+    second = gradient * (slope + (others + p_y * target)[:, None])
     bent = step.s * q * figures(step.margin, step.angle, u).by_cosine
-    second[step.own] = moved + bent
+    second[step.own] = factor * p_y * (np.maximum(others, 0) + q * target) + bent
     return gradient, second
 
 
