@@ -36,6 +36,7 @@ from svref.reference import Loss, finite_or_zero
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 WINDOW = {FLOAT32: (-64.0, 64.0), FLOAT64: (-512.0, 0.0)}  # of the largest r_k: far from overflow and underflow of exp
+EXACT = {FLOAT32: 2.0**23, FLOAT64: 2.0**52}  # below it numbers are no more than 1/2 apart, so P is where it should be
 SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # a row's number below it is multiplied in two steps
 SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
 
@@ -150,12 +151,14 @@ def exponentials(r: FloatArray, largest: FloatArray) -> tuple[FloatArray, Mass]:
     """Turn r_k into e^{r_k - P}, in place, and return it with the mass (P, T) of each row (equation 11).
 
     `largest` is the largest r_k of each row. P is how far, and to which side, it lies outside `WINDOW`. The float64
-    window ends at 0; that of float32 ends at 64, because its small e^{r_k} underflow sooner.
+    window ends at 0; that of float32 ends at 64, because its small e^{r_k} underflow sooner. From `EXACT` on P is
+    `largest` itself: largest - 64 would be rounded, by 64 at 2^30, and the exponential of what is left could overflow.
     """
     low, high = WINDOW[r.dtype]
     shift = np.zeros(len(largest), r.dtype)
     if not (largest.min(initial=0) >= low and largest.max(initial=0) <= high):
-        shift = finite_or_zero(largest - np.clip(largest, low, high))
+        inside = np.where(np.abs(largest) < EXACT[r.dtype], np.clip(largest, low, high), r.dtype.type(0))
+        shift = finite_or_zero(largest - inside)
         r -= shift[:, None]
     np.exp(r, out=r)
     return r, Mass(np.where(largest == -np.inf, largest, shift).astype(np.float64), r.sum(axis=1).astype(np.float64))
