@@ -130,6 +130,12 @@ def check_logits(largest: float, s: float, t: float, dtype: np.dtype[Any]) -> No
             f"8 s t max(1, |c|, |f|) must stay below {limit:.3g}, so that the logits are finite in {dtype}; "
             f"got s={s:g}, t={t:g} and cosines or margins up to {largest:.3g}. Use a smaller s or t."
         )
+    if not 8 * t * max(1.0, largest) < limit:
+        raise ValueError(
+            f"8 t max(1, |c|, |f|) must stay below {limit:.3g} also where s is below 1, so that the emphasis is "
+            f"finite in {dtype} before s multiplies it; got t={t:g} and cosines or margins up to {largest:.3g}. "
+            "Use smaller cosines and a larger s."
+        )
 
 
 def class_indices(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rows import MORE_MARGINS, REGIMES, batch
+from rows import CORNERS, MORE_MARGINS, REGIMES, batch
 
 from svref import VARIANTS, SupportVectors, SVXSoftmax, exact, head
 from svref.exact import Certified
@@ -24,6 +24,9 @@ from svref.judging import condition
 
 PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "accuracy.md"
 LARGE_T = 100.0
+SCALES = (1e-6, 1e-3, 1.0, 64.0, 1e6)
+STRENGTHS = (1.0, 1.2, 1e3)
+MANY = 100_000  # classes
 ANGLES = (1e-15, 1e-9, 1e-4, 0.5, 3.0)
 OUTPUTS = ("loss", "loss, engine", "dc", "dc, engine", "ds", "dt", "dm", "loss of a head", "dx", "dw")
 
@@ -86,6 +89,12 @@ def measure(loss: SVXSoftmax, regime: str, dtype: str) -> dict[str, float]:
         return errors(loss, *batch(regime, loss.margin, dtype))
 
 
+def many_classes(dtype: str, rows: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows of `MANY` cosines: at a small scale the loss is then far larger than the logits."""
+    cosines = np.random.default_rng(5).uniform(-0.9, 0.9, (rows, MANY)).astype(dtype)
+    return cosines, np.arange(rows)
+
+
 def head_batch(dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return embeddings at several angles to their class weights, the weights, and the labels."""
     rng = np.random.default_rng(3)
@@ -102,10 +111,11 @@ def head_batch(dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def losses() -> Iterator[tuple[str, SVXSoftmax]]:
     """Yield every variant, and the tails and wrappers, at the scales and strengths of the table."""
     entries = {name: entry.factory() for name, entry in VARIANTS.items()}
-    entries |= {name: SVXSoftmax(margin, SupportVectors(1.2)) for name, margin in MORE_MARGINS.items()}
+    others = MORE_MARGINS | CORNERS
+    entries |= {name: SVXSoftmax(margin, SupportVectors(1.2)) for name, margin in others.items()}
     for name, loss in entries.items():
-        for s in (1.0, 16.0, 64.0):
-            for t in (1.0, 1.2, LARGE_T) if loss.emphasis.t > 1 else (1.0,):
+        for s in SCALES:
+            for t in STRENGTHS if loss.emphasis.t > 1 else (1.0,):
                 yield name, replace(loss, s=s, emphasis=replace(loss.emphasis, t=t))
 
 

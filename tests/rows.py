@@ -17,6 +17,7 @@ from svref.margins import (
     Margin,
     MultiplicativeAngle,
     NoMargin,
+    StraightThrough,
 )
 
 MARGINS: dict[str, Margin] = {
@@ -37,6 +38,22 @@ MORE_MARGINS: dict[str, Margin] = {
     "easy-am": EasyMargin(AdditiveCosine(0.35)),
     "easy-arc": EasyMargin(AdditiveAngle(0.5), above=0.25),
 }
+CORNERS: dict[str, Margin] = {
+    "am-30": AdditiveCosine(30.0),
+    "arc-tiny": AdditiveAngle(1e-6),
+    "arc-3.14": AdditiveAngle(3.14),
+    "arc-2.5-linear": AdditiveAngle(2.5, tail="linear"),
+    "a-1000": MultiplicativeAngle(1000),
+    "a-31-annealed": MultiplicativeAngle(31, annealing=1e3),
+    "combined-slow": Combined(1e-6, 3.1),
+    "combined-fast": Combined(30.0, 3.14, 5.0),
+    "easy-combined-slow": EasyMargin(Combined(1e-6, 3.1), above=0.1),
+    "easy-a-31": EasyMargin(MultiplicativeAngle(31), above=0.1),
+    "straight-arc": StraightThrough(AdditiveAngle(0.5)),
+    "straight-a-50": StraightThrough(MultiplicativeAngle(50)),
+    "straight-easy-arc": StraightThrough(EasyMargin(AdditiveAngle(2.5, tail="linear"), above=0.3)),
+    "easy-straight-a-31": EasyMargin(StraightThrough(MultiplicativeAngle(31)), above=-0.2),
+}  # every kind of margin and wrapper at the ends of its parameters
 CLASSES = 8
 
 

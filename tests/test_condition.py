@@ -10,6 +10,7 @@ import pytest
 import scipy.optimize
 from rows import MARGINS, MORE_MARGINS, batch, spec_of
 
+import svref
 from svref import SupportVectors, SVXSoftmax, exact
 from svref.conformance import check
 from svref.head.geometry import directions
@@ -28,6 +29,27 @@ DOMINATED = 4.0  # the worst of a formulation in units of u K: measured 2.2; the
 @pytest.mark.parametrize("name", NAMES)
 def test_the_scales_dominate_the_error_of_every_formulation(name: str, regime: str, dtype: str) -> None:
     assert max(formulation_errors(name, regime, dtype).values()) <= DOMINATED
+
+
+@pytest.mark.parametrize("classes", [17, 1000])
+@pytest.mark.parametrize("s", [1e-6, 1e-3, 0.1])
+def test_a_loss_that_exceeds_all_logits_is_known_no_better_than_to_its_own_last_bit(s: float, classes: int) -> None:
+    step = svref.sv_arc_softmax(s=s).forward(
+        np.random.default_rng(1).uniform(-0.9, 0.9, (8, classes)), np.zeros(8, int)
+    )
+    scales = condition.scales(step, np.float64)
+    assert (scales.loss >= 1 + step.loss).all()
+    step = svref.sv_arc_softmax(s=64.0).forward(step.cosines, np.zeros(8, int))
+    largest = np.abs(64 * step.cosines + step.log_h).max(axis=1)
+    assert (condition.scales(step, np.float64).loss <= 1 + 2 * largest + 64 * 4).all()  # power is not given away
+
+
+def test_where_logits_are_off_by_more_than_1_every_probability_is_right() -> None:
+    cosines = np.array([[0.5, 0.25, 0.125], [0.5, 0.5, -1.0]])
+    step = SVXSoftmax(s=2.0**30).forward(cosines, [0, 0])
+    narrow, wide = (condition.scales(step, dtype).cosines for dtype in (np.float32, np.float64))
+    assert (2.0**-24 * narrow >= 2.0**30).all()
+    assert wide[0, 2] == 0  # float64 knows that this class has no share
 
 
 def formulation_errors(name: str, regime: str, dtype: str) -> dict[tuple[str, str], float]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from svref.judging.figures import figures
+from svref.judging.figures import figures, steepness, widest
 from svref.margins import (
     AdditiveAngle,
     AdditiveCosine,
@@ -244,7 +245,18 @@ def test_figures_are_positive_finite_and_one_per_parameter(margin: Margin) -> No
         assert (figure > 0).all()
 
 
-def test_an_easy_margin_that_is_off_has_at_least_the_figures_of_the_plain_cosine() -> None:
-    found = figures(EasyMargin(Combined(m1=0.1)), Angle.from_cosine([-0.3, 0.3]), 2.0**-53)
-    assert (found.by_cosine >= 1).all()
-    assert (found.value >= 1).all()
+@pytest.mark.parametrize("wrap", [lambda easy: easy, lambda easy: EasyMargin(easy, above=-2.0)])
+@pytest.mark.parametrize("inside", [Combined(m1=1e-6), Combined(m1=0.1), MultiplicativeAngle(4), AdditiveAngle(0.5)])
+def test_a_row_of_an_easy_margin_has_the_figures_of_its_own_side(inside: Margin, wrap: Callable[..., Margin]) -> None:
+    angle, u = Angle.from_cosine([-0.3, 0.3]), 2.0**-53
+    found, of_inside = figures(wrap(EasyMargin(inside)), angle, u), figures(inside, angle, u)
+    assert (found.value[0], found.by_cosine[0]) == (1, 1)  # off: the plain cosine
+    assert (found.value[1], found.by_cosine[1]) == (of_inside.value[1], of_inside.by_cosine[1])
+    assert (widest(EasyMargin(inside), angle, u) >= np.maximum(of_inside.value, 1)).all()
+
+
+def test_steepness_is_the_slope_of_the_value_also_where_the_backward_pass_has_another() -> None:
+    angle, u, a = Angle.from_cosine([-0.3, 0.31]), 2.0**-53, MultiplicativeAngle(31)
+    true = np.abs(a.by_cosine(angle))
+    np.testing.assert_allclose(steepness(StraightThrough(a), angle, u), true, rtol=1e-9)
+    np.testing.assert_allclose(steepness(EasyMargin(StraightThrough(a)), angle, u), [1, true[1]], rtol=1e-9)

@@ -35,7 +35,7 @@ def log_odds(loss: Loss, cosines: FloatArray, labels: IntArray) -> FloatArray:
     return a
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", over="ignore")  # at a steep margin a true gradient may be beyond float32
 def value_and_gradient(loss: Loss, cosines: FloatArray, labels: IntArray, g: FloatArray, out: FloatArray) -> FloatArray:
     """Return a of each row, float64, and write dL/dc (equations 17 and 18) for the cotangents g to `out`."""
     angle = _angle(cosines, labels)
@@ -126,7 +126,7 @@ def reduced(a: FloatArray, counted: BoolArray | None, g: FloatArray, reduction: 
 
     g, (B,), is how much each row's loss counts in the sum or the mean.
     """
-    with np.errstate(under="ignore"):
+    with np.errstate(under="ignore", over="ignore"):
         losses = softplus(a) if counted is None else np.where(counted, softplus(a), 0.0)
         return losses.astype(dtype) if reduction == "none" else dtype.type(np.sum(losses * g))
 

@@ -13,10 +13,11 @@ cluster. A model-parallel implementation can be checked rank by rank against the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,7 +37,11 @@ from svref.head.geometry import (
 )
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.reference import Step, forward, sigmoid, times_df
+from svref.reference import Step, error, forward, times_df
+from svref.wide import Wide
+
+# Exponents of s g q t up to which the gradients by directions, and their sums over a batch, are finite.
+ROOMS = {"float32": 100, "float64": 900}
 
 
 class Kept(NamedTuple):
@@ -118,7 +123,7 @@ class Shard:
         room = np.empty((len(self.labels), len(self.weights)), self.weights.dtype) if out is None else out
         return self._negatives(targets, classes, room)
 
-    @np.errstate(under="ignore")
+    @np.errstate(under="ignore", over="ignore")
     def gradients(
         self,
         targets: FloatArray,
@@ -128,6 +133,9 @@ class Shard:
         out: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Return this shard's part of dL/dx̂ (B, D), and dL/dw (K, D) of its classes.
+
+        The part is in the dtype of the weights, or in float64 if s g is so large that it may lie beyond that dtype.
+        Numbers beyond their dtype are signed infinities.
 
         Parameters
         ----------
@@ -146,14 +154,17 @@ class Shard:
         classes = self._classes()
         shape = len(self.labels), len(self.weights)
         kept = kept or self._negatives(targets, classes, threads.scratch("exponentials", shape, self.weights.dtype))
-        pull = self.loss.s * sigmoid(kernels.log_odds_against(mass)) * g
+        pull = error(kernels.log_odds_against(mass)).times(g).times(self.loss.s)
+        pull, over = _with_room(pull, self.loss.emphasis.t, self.weights.dtype)
         by_cosines = kept.exponentials
-        kernels.multiply_rows(by_cosines, pull * kernels.share_factor(kept.mass, mass))
+        kernels.multiply_rows(by_cosines, pull.times(kernels.share_factor(kept.mass, mass)))
         by_x = by_cosines @ classes.unit
         by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
         remove_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
         if self._here.size:
-            self._add_targets(by_x, by_w, -pull, Angle(*targets), (g == 0) | (mass.total == 0))
+            self._add_targets(by_x, by_w, pull.times(-1.0), Angle(*targets), (g == 0) | (mass.total == 0))
+        if over:
+            by_x, classes = np.ldexp(by_x.astype(np.float64), over), classes._replace(exponent=classes.exponent - over)
         return by_x, divide_by_length(by_w, classes, np.empty_like(by_w) if out is None else out)
 
     @cached_property
@@ -197,7 +208,7 @@ class Shard:
             x, w = (scaled(v.astype(np.float64))[0] for v in (self.embeddings[b], self.weights[k[part]]))
             c[b, k[part]] = pair_cosines(x, w)[0]
 
-    def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
+    def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: Wide, angle: Angle, dead: BoolArray) -> None:
         """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
         by_angle = times_df(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
         by_x[self._here] -= by_angle * self.pairs.at_embedding
@@ -247,8 +258,27 @@ def within(labels: IntArray, classes: slice) -> IntArray:
     return np.where((labels >= classes.start) & (labels < classes.stop), labels - classes.start, -1)
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", over="ignore", invalid="ignore")
 def by_embeddings(embeddings: FloatArray, by_unit: FloatArray) -> FloatArray:
     """Return dL/dx (B, D), in the dtype of the embeddings, from the sum of all shards' parts of dL/dx̂."""
-    rows = directions(embeddings)
-    return divide_by_length(remove_radial(by_unit.astype(embeddings.dtype), rows), rows)
+    rows, narrow = directions(embeddings), embeddings.dtype
+    if np.abs(by_unit).max(initial=0) > 2.0 ** ROOMS[narrow.name]:  # dL/dx may have room where dL/dx̂ has none
+        by_unit, over = _scaled_rows(by_unit.astype(np.float64))
+        rows = rows._replace(exponent=rows.exponent - over)
+    return divide_by_length(remove_radial(by_unit.astype(narrow), rows), rows)
+
+
+def _scaled_rows(by_unit: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return rows times 2^-over, and over, so that each row's largest entry is at most 1 in magnitude."""
+    over = np.frexp(np.abs(by_unit).max(axis=1))[1]
+    return np.ldexp(by_unit, -over[:, None]), over
+
+
+def _with_room(pull: Wide, t: float, dtype: np.dtype[Any]) -> tuple[Wide, int]:
+    """Return s g q divided by a power of two, and its exponent: 0 unless gradients may come near the dtype's end.
+
+    t multiplies the slopes. All rows share the exponent, because a class collects the gradients of many rows.
+    """
+    largest = int(pull.exponent.max(initial=0)) + math.frexp(t)[1]
+    over = max(0, largest - ROOMS[dtype.name])
+    return Wide(pull.mantissa, pull.exponent - over), over

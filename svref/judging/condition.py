@@ -19,11 +19,13 @@ from numpy.typing import DTypeLike
 from svref.arrays import BoolArray, FloatArray
 from svref.head import HeadGradients
 from svref.head.geometry import Directions
-from svref.judging.figures import branch_gap, few_digits, figures, is_exact
+from svref.judging.figures import branch_gap, few_digits, figures, is_exact, steepness, widest
 from svref.judging.formats import format_of
-from svref.reference import Step, backward, sigmoid
+from svref.reference import Step, sigmoid
 
 SLACK = 8.0  # constants that a first-order error in units of u leaves out
+LARGEST = 2.0**1022  # of z_s, so that 1 + z_s is finite; the tolerance excuses anything there
+BEYOND = 8.0  # how far the cosines' errors must move a logit for the first order to say nothing of a probability
 UNDECIDED = 4.0  # half the width, in units of u, of the band around a boundary in which rounding decides
 MOST_UNDECIDED = 3  # decisions of a row that are tried either way: 2^3 ways of being right
 
@@ -44,29 +46,31 @@ def unit_roundoff(dtype: DTypeLike) -> float:
     return format_of(dtype).unit_roundoff
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", over="ignore")
 def scales(step: Step, dtype: DTypeLike) -> Scales:
     """Return the condition scales of a float64 `step` for a candidate that computes in `dtype` (equation 41)."""
-    gradient = backward(step, np.ones(len(step.labels))).cosines
-    errors = figures(step.margin, step.angle, unit_roundoff(dtype))
+    u = unit_roundoff(dtype)
+    errors = figures(step.margin, step.angle, u)
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * step.f
-    zs = np.abs(z).max(axis=1) + step.s * errors.value
+    zs = np.maximum(np.abs(z).max(axis=1) + step.s * errors.value, step.loss)  # L > z_s: many classes, small logits
+    zs = np.minimum(zs, LARGEST)
+    by_logits = _by_logits(step, lost=u * zs > 1)
     q, p_y = sigmoid(step.a), sigmoid(-step.a)
     target = 1 + np.maximum(q, p_y) * zs
-    by_cosines = np.abs(gradient) * (1 + zs)[:, None]
+    by_cosines = step.s * by_logits * step.emphasis.slope(step.mask) * (1 + zs)[:, None]
     by_cosines[step.own] = step.s * errors.by_cosine * target
     by_t = step.emphasis.log_h_by_t(step.cosines, step.mask, step.s)
     return Scales(
         loss=1 + zs,
         cosines=by_cosines,
-        s=(1 + zs) * np.abs(_by_logits(step) * z / step.s).sum(axis=1) + np.abs(step.f) + q * errors.value,
-        t=(1 + zs) * (step.probabilities * np.abs(by_t)).sum(axis=1),
+        s=(1 + zs) * (by_logits * np.abs(z / step.s)).sum(axis=1) + np.abs(step.f) + q * errors.value,
+        t=(1 + zs) * (by_logits * np.abs(by_t)).sum(axis=1),
         margin={name: step.s * error * target for name, error in errors.by_parameter.items()},
     )
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", over="ignore")
 def head_scales(
     step: Step, rows: Directions, classes: Directions, g: FloatArray, dtype: DTypeLike
 ) -> tuple[FloatArray, HeadGradients]:
@@ -76,8 +80,8 @@ def head_scales(
     derivatives, and all of it is carried through both projections. The gradients are those of Σ g_b L_b.
     """
     at = scales(step, dtype)
-    reach = np.sqrt(rows.unit.shape[1])
-    gradient, second = _cosine_sensitivities(step, dtype)
+    reach = float(np.sqrt(rows.unit.shape[1]))
+    gradient, second = _cosine_sensitivities(step, dtype, reach)
     loss = at.loss + reach * gradient.sum(axis=1)
     per_entry = np.abs(g)[:, None] * (at.cosines + reach * (second + gradient))
     return loss, HeadGradients(_carried(per_entry, rows, classes), _carried(per_entry.T, classes, rows))
@@ -103,15 +107,15 @@ def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolAr
     u, spread = unit_roundoff(dtype), np.sqrt(dimensions)
     decider = step.emphasis.boundary or step.margin
     b = step.boundary
-    carried = spread * (1 + np.minimum(np.abs(decider.by_cosine(step.angle)), u**-0.5))
-    width = UNDECIDED * u * (1 + figures(decider, step.angle, u).value + carried)
+    carried = spread * (1 + steepness(decider, step.angle, u))
+    width = UNDECIDED * u * (1 + widest(decider, step.angle, u) + carried)
     near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
         1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
     )
     near &= ~(few_digits(step.cosines, dtype) & is_exact(decider, step.angle, dtype)[:, None])
     near[step.own] = False
     near &= step.emphasis.t > 1
-    reach = UNDECIDED * u * (1 + spread + figures(step.margin, step.angle, u).value)
+    reach = UNDECIDED * u * (1 + spread + widest(step.margin, step.angle, u))
     gap = np.minimum(branch_gap(step.margin, step.angle), branch_gap(decider, step.angle))
     return near, np.where(gap <= reach, reach, -1.0)
 
@@ -127,31 +131,37 @@ def rounds_to_pole(step: Step, dtype: DTypeLike, dimensions: int) -> BoolArray:
     return np.asarray(step.margin.angular & (sine > 0) & (sine**2 <= 2 * within))
 
 
-def _by_logits(step: Step) -> FloatArray:
-    """Return dL/dz: p_k, and -q at the label."""
+def _by_logits(step: Step, lost: BoolArray) -> FloatArray:
+    """Return |dL/dz|: p_k, and q at the label; 1 in rows that are `lost`.
+
+    There u z_s exceeds 1. The logits are then off by more than 1, and every p_k in [0, 1] may be right.
+    """
     by_logits = step.probabilities.copy()
-    by_logits[step.own] = -sigmoid(step.a)
+    by_logits[step.own] = sigmoid(step.a)
+    by_logits[lost] = 1.0
     return by_logits
 
 
-def _cosine_sensitivities(step: Step, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
+def _cosine_sensitivities(step: Step, dtype: DTypeLike, reach: float) -> tuple[FloatArray, FloatArray]:
     """Return |dL/dc|, and to first order how far it moves if every cosine of the row moves by 1.
 
     With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
-    q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. Slopes at a pole are capped at u^-1/2, where the working
-    precision cannot tell it from its neighbours.
+    q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. `steepness` caps the slopes at a pole. A straight-through margin
+    multiplies by the slope 1, but its z_y moves with the true slope of f: ζ_y is the larger of the two.
+
+    Where errors of `reach` units move a logit by more than `BEYOND`, every p_k in [0, 1] may be right.
     """
-    u, q = unit_roundoff(dtype), sigmoid(step.a)
-    slope = step.s * step.emphasis.slope(step.mask)
-    target = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), u**-0.5)
-    slope[step.own] = target
-    mean = (step.probabilities * slope).sum(axis=1)
-    gradient = np.abs(_by_logits(step)) * slope
-    second = gradient * (slope + mean[:, None])
-    p_y = 1 - q
-    moved = target * p_y * (mean - p_y * target + q * target)
+    u, q, p_y = unit_roundoff(dtype), sigmoid(step.a), sigmoid(-step.a)
+    slope, steep = step.s * step.emphasis.slope(step.mask), steepness(step.margin, step.angle, u)
+    factor = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), np.maximum(steep, u**-0.5))
+    slope[step.own] = target = np.maximum(factor, step.s * steep)
+    steepest = slope.max(axis=1)
+    lost = u * reach * steepest > BEYOND
+    others = np.maximum((step.probabilities * slope).sum(axis=1) - p_y * target, 0)
+    gradient = _by_logits(step, lost) * slope
+    second = gradient * (slope + np.where(lost, steepest, others + p_y * target)[:, None])
     bent = step.s * q * figures(step.margin, step.angle, u).by_cosine
-    second[step.own] = moved + bent
+    second[step.own] = factor * np.where(lost, steepest, p_y * (others + q * target)) + bent
     return gradient, second
 
 

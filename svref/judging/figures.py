@@ -101,19 +101,30 @@ def _(margin: MultiplicativeAngle, angle: Angle, u: float) -> Figures:
 
 @figures.register
 def _(margin: Combined, angle: Angle, u: float) -> Figures:
-    """φ = m1 θ + m2 has the error 1 + m1 (1 + 1/σ): that of θ from acos, magnified m1 times, and one rounding."""
+    """φ = m1 θ + m2 has the error E = max(1, φ) + m1 (1 + 1/σ): one rounding, and m1 times that of θ from acos.
+
+    sin φ has the error E too, also where it is near 0. So f' = m1 sin φ/σ is off by m1 E/σ, and by the relative error
+    1 + 1/σ² of 1/σ. At m1 = 1, m2 = 0 no angle is needed, f = c - m3 and f' = 1.
+    """
     one = np.ones_like(angle.cosine)
-    inverse, sin_phi = (inverse_sine(angle, u), np.abs(margin.sin_phi(angle))) if margin.angular else (one, one)
-    phi_error = 1 + margin.m1 * (1 + inverse)
-    slope = margin.m1 * (margin.m1 + sin_phi * inverse) * (1 + inverse**2)
+    if not margin.angular:
+        return Figures(3 + margin.m3 * one, 4 * one, {"m1": 3 * math.pi * one, "m2": 3 * one, "m3": one})
+    inverse, sin_phi, m1 = inverse_sine(angle, u), np.abs(margin.sin_phi(angle)), margin.m1
+    phi_error = np.maximum(1, m1 * angle.theta + margin.m2) + m1 * (1 + inverse)
+    slope = m1 * (m1 + phi_error * inverse + sin_phi * inverse * (1 + inverse**2))
     return Figures(phi_error + margin.m3, slope, {"m1": math.pi * phi_error, "m2": phi_error, "m3": one})
 
 
 @figures.register
 def _(margin: EasyMargin, angle: Angle, u: float) -> Figures:
-    """The figures of the margin inside, and at least 1, that of the plain cosine where the margin is off."""
-    inside = figures(margin.margin, angle, u)
-    return Figures(np.maximum(inside.value, 1), np.maximum(inside.by_cosine, 1), inside.by_parameter)
+    """The figures of the margin inside where it applies; elsewhere f_s = F' = 1, those of the plain cosine.
+
+    Within rounding of the threshold both sides are right, and each is judged by the figures of its own side. F_m is
+    that of the margin inside on both: where the margin is off, df/dm is 0 without any error.
+    """
+    inside, applies = figures(margin.margin, angle, u), margin.applies(angle)
+    value, slope = np.where(applies, inside.value, 1.0), np.where(applies, inside.by_cosine, 1.0)
+    return Figures(value, slope, inside.by_parameter)
 
 
 @figures.register
@@ -129,6 +140,65 @@ def inverse_sine(angle: Angle, u: float) -> FloatArray:
     At c = ±1 it is 0, because every formulation finds σ = 0 there and no error is magnified.
     """
     return np.where(angle.sine == 0, 0.0, 1 / np.fmax(angle.sine, np.sqrt(u)))
+
+
+def widest(margin: Margin, angle: Angle, u: float) -> FloatArray:
+    """Return f_s, (B,), with each easy margin taken either way: the larger of the two sides.
+
+    It is for bands around a switch, where rounding decides which side holds.
+    """
+    match margin:
+        case EasyMargin(inside, _):
+            return np.maximum(widest(inside, angle, u), 1)
+        case StraightThrough(inside):
+            return widest(inside, angle, u)
+    return figures(margin, angle, u).value
+
+
+@singledispatch
+def steepness(margin: Margin, angle: Angle, u: float) -> FloatArray:
+    """Return what an error of the cosine does to f, |df/dc|, (B,), but at most u^-1/2.
+
+    The cap is for a pole, where the working precision cannot tell it from its neighbours.
+    """
+    return np.minimum(np.abs(margin.by_cosine(angle)), u**-0.5)
+
+
+@steepness.register
+def _(margin: MultiplicativeAngle, angle: Angle, u: float) -> FloatArray:
+    """(λ + |ψ'|)/(1 + λ), with no cap: it is at most m²."""
+    m, lam = margin.m, margin.annealing
+    slope = np.abs((1 + lam) * margin.by_cosine(angle) - lam)
+    return (lam + np.minimum(slope + _curved(m, angle, u), m**2)) / (1 + lam)
+
+
+@steepness.register
+def _(margin: Combined, angle: Angle, u: float) -> FloatArray:
+    """|df/dc|, but at most m1 u^-1/2: φ turns m1 times as fast as θ."""
+    slope = np.abs(margin.by_cosine(angle)) + (_curved(margin.m1, angle, u) if margin.angular else 0.0)
+    return np.minimum(slope, max(1.0, margin.m1) * u**-0.5)
+
+
+@steepness.register
+def _(margin: EasyMargin, angle: Angle, u: float) -> FloatArray:
+    """That of the margin inside where it applies, else 1."""
+    return np.where(margin.applies(angle), steepness(margin.margin, angle, u), 1.0)
+
+
+@steepness.register
+def _(margin: StraightThrough, angle: Angle, u: float) -> FloatArray:
+    """That of the margin inside: the slope 1 of the backward pass is not that of the value."""
+    return steepness(margin.margin, angle, u)
+
+
+def _curved(m: float, angle: Angle, u: float) -> FloatArray:
+    """Return how much steeper cos(m θ) may be at an angle as rounded: where m is large, sin(m θ) has no digits there.
+
+    θ has errors of up to 32 u/σ, that of a dot product of 1024 components, so sin(m θ) one of 32 m u/σ, and the slope
+    m sin(m θ)/σ moves by m/σ times that.
+    """
+    inverse = inverse_sine(angle, u)
+    return m * inverse * np.minimum(1.0, 32 * m * u * inverse)
 
 
 # ---- the distance to a switch ------------------------------------------------------------------------------------

@@ -1,0 +1,128 @@
+"""Numbers that may leave the range of float64 on the way: large logits, huge and tiny cotangents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import svref
+from svref import SupportVectors, SVXSoftmax, exact
+from svref.head.shards import by_embeddings
+from svref.judging import condition
+from svref.margins import AdditiveAngle, AdditiveCosine, Combined, Margin, MultiplicativeAngle, NoMargin
+from svref.shards import Shard
+from svref.wide import Wide, exponential
+
+MARGINS = [NoMargin(), AdditiveCosine(0.35), AdditiveAngle(0.5), MultiplicativeAngle(4), Combined(1.35, 0.1, 0.05)]
+COTANGENTS = {"float64": [1e307, -1e306, 1e200, 1e-300, -1e-310], "float32": [1e38, -1e40, 1e300, 1e-40, 1e-300]}
+
+
+def exponents(dtype: type, t: float) -> np.ndarray:
+    """Return exponents of s, from ordinary ones to the last that is accepted."""
+    last = np.log2(float(np.finfo(dtype).max)) - 3 - np.log2(t) - 3
+    near = np.arange(20, 70, 0.5)
+    return np.concatenate([near[near < last], np.linspace(70, last, 8) if last > 70 else [last]])
+
+
+@pytest.mark.parametrize("form", ["adaptive", "fixed"])
+@pytest.mark.parametrize("t", [1.0, 1e3, 2.0**32])
+@pytest.mark.parametrize("margin", [NoMargin(), AdditiveAngle(0.5), MultiplicativeAngle(4)], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_engine_is_right_up_to_the_largest_logits(dtype: type, margin: Margin, t: float, form: str) -> None:
+    rng, u = np.random.default_rng(3), float(np.finfo(dtype).eps) / 2
+    for e in exponents(dtype, t):
+        loss = SVXSoftmax(margin, SupportVectors(t, form), s=float(2.0**e))
+        cosines, labels = rng.uniform(-0.99, 0.99, (16, 5)).astype(dtype), rng.integers(0, 5, 16)
+        cosines[:3, 1] = cosines[:3, 2]
+        value, gradient = loss.value_and_grad(cosines, labels, reduction="none")
+        step = loss.forward(cosines.astype(np.float64), labels)
+        scales = condition.scales(step, dtype)
+        right = loss.backward(step).cosines
+        assert np.isfinite(value).all()
+        assert np.isfinite(gradient).all()
+        assert (np.abs(value - step.loss) <= 4 * u * scales.loss).all()
+        assert (np.abs(gradient.astype(np.float64) - right) <= 4 * u * scales.cosines + 4 * loss.s * t * u * u).all()
+
+
+@pytest.mark.parametrize("rows", [np.array([[0.0, 2.0**30 + 128]]), np.array([[0.0, -(2.0**30) - 128]])])
+def test_a_logit_that_float32_rounds_by_64_overflows_nothing(rows: np.ndarray) -> None:
+    value, gradient = svref.softmax(s=1.0).value_and_grad(rows.astype(np.float32), [0])
+    larger = max(rows[0, 1], 0.0)
+    assert value == np.float32(larger)
+    np.testing.assert_array_equal(gradient, [[-1.0, 1.0]] if larger else [[0.0, 0.0]])
+
+
+def test_the_emphasis_must_be_finite_before_a_small_scale_multiplies_it() -> None:
+    loss = svref.sv_softmax(s=1e-6, t=1e3)
+    with pytest.raises(
+        ValueError, match=r"8 t max\(1, \|c\|, \|f\|\) must stay below 3.4e\+38 also where s is below 1"
+    ):
+        loss.value(np.array([[0.0, 1e36]], np.float32), [0])
+    assert np.isfinite(loss.value(np.array([[0.0, 1e34]], np.float32), [0]))
+
+
+@pytest.mark.parametrize("s", [1.0, 64.0, 1e6])
+@pytest.mark.parametrize("margin", MARGINS, ids=repr)
+@pytest.mark.parametrize("dtype", COTANGENTS)
+def test_a_gradient_is_finite_where_its_true_value_is(dtype: str, margin: Margin, s: float) -> None:
+    loss, g = SVXSoftmax(margin, SupportVectors(1.2), s=s), np.array(COTANGENTS[dtype])
+    cosines = np.random.default_rng(4).uniform(-0.9, 0.9, (5, 4)).astype(dtype)
+    cosines[2:, 0] = 0.99
+    labels = np.array([0, 1, 0, 0, 2])
+    step = loss.forward(cosines, labels)
+    got, truth, scales = loss.backward(step, g), exact.evaluate(loss, cosines, labels, g), condition.scales(step, dtype)
+    found = [(got.cosines, truth.cosines, scales.cosines), (got.s, truth.s, scales.s), (got.t, truth.t, scales.t)]
+    found += [(d, truth.margin[n], scales.margin[n]) for n, d in got.margin.items()]
+    for mine, true, scale in found:
+        rows = (-1, *[1] * (mine.ndim - 1))
+        compare(mine, true.hi, true.hi / g.reshape(rows), scale, scales.loss.reshape(rows))
+
+
+def compare(mine: np.ndarray, true: np.ndarray, of_one: np.ndarray, scale: np.ndarray, relative: np.ndarray) -> None:
+    """Require errors within 4 u K, and infinities exactly where the dtype has no number so large.
+
+    K is relative to the true value `of_one`, for a cotangent of 1. Where that underflows, and K too, `relative` stands
+    for K: 1 + z_s, the relative error of a probability.
+    """
+    info = np.finfo(mine.dtype)
+    beyond, normal = np.abs(true) > float(info.max), np.abs(true) > float(info.smallest_normal)
+    np.testing.assert_array_equal(mine[beyond], np.sign(true[beyond]) * np.inf)
+    assert (np.abs(mine[~normal]) <= float(info.smallest_normal)).all()
+    inside = normal & ~beyond
+    error = np.abs(mine.astype(np.float64) / np.where(inside, true, 1.0) - 1)
+    in_k = np.divide(scale, np.abs(of_one), out=np.zeros_like(true), where=np.abs(of_one) > 1e-290)
+    allowed = 4 * float(info.eps) / 2 * np.maximum(in_k, relative)
+    assert (error[inside] <= allowed[inside]).all()
+
+
+@pytest.mark.parametrize("length", [1.0, 1e6])
+@pytest.mark.parametrize(
+    ("dtype", "huge"), [("float32", 1e36), ("float32", 1e30), ("float64", 1e305), ("float64", 1e-290)]
+)
+def test_gradients_of_a_head_are_those_of_its_unit_cotangent_times_it(dtype: str, huge: float, length: float) -> None:
+    rng, y = np.random.default_rng(6), np.array([0, 1, 2, 3])
+    x, w = ((length * rng.normal(size=(k, 8))).astype(dtype) for k in (4, 6))
+    shard = Shard.of(svref.sv_arc_softmax(s=64.0), x, w, y)
+    targets, unit = shard.targets(), np.ones(4)
+    mass = shard.negatives(targets).mass
+    ones, times = (shard.gradients(targets, mass, g) for g in (unit, huge * unit))
+    rtol = 1e-3 if dtype == "float32" else 1e-12  # a component of a sum may cancel
+    for one, many in (
+        (ones[1], times[1]),
+        (by_embeddings(x, ones[0].astype(np.float64)), by_embeddings(x, times[0].astype(np.float64))),
+    ):
+        expected = np.ldexp(one.astype(np.float64) * np.frexp(huge)[0], np.frexp(huge)[1])
+        assert np.isfinite(many).all()
+        np.testing.assert_allclose(many, expected, rtol=rtol, atol=rtol * np.abs(expected).max() * 1e-4)
+
+
+@pytest.mark.parametrize("x", [0.0, -1.0, -699.0, -701.0, -745.0, -1400.0, -2800.0])
+def test_an_exponential_keeps_its_digits_where_float64_has_no_number(x: float) -> None:
+    found = exponential(np.array([x]))
+    logarithm = np.log(found.mantissa) + found.exponent * np.log(2.0)
+    np.testing.assert_allclose(logarithm, x, rtol=1e-15, atol=0)
+
+
+def test_a_product_of_ordinary_numbers_is_the_plain_product_bit_for_bit() -> None:
+    a, b = np.random.default_rng(7).normal(size=(2, 1000))
+    np.testing.assert_array_equal(Wide.of(a).times(b).narrow(), a * b)
