@@ -158,6 +158,10 @@ class Subject:
 
         return replace(self, candidate=candidate, precision="float64", batch_power=0, eps=0.0, lowest=-1.0)
 
+    def papers_losses(self, rows: Rows) -> FloatArray:
+        """Return the losses that the paper has for some rows, (B,): what a question can tell, it can tell of these."""
+        return self.computing("").ask(rows).losses
+
     def applicable(self, names: Iterable[str]) -> list[str]:
         """Return those of the named deviations that change this loss at all, in the same order."""
         return [name for name in names if DEVIATIONS[name].applies(self.loss)]
@@ -188,6 +192,11 @@ def rows_of(targets: ArrayLike, negatives: ArrayLike) -> Rows:
     own = np.arange(CLASSES) == labels[:, None]
     cosines[own], cosines[~own] = c, np.broadcast_to(others, (len(c), CLASSES - 1)).ravel()
     return Rows(cosines, labels)
+
+
+def own(rows: Rows) -> BoolArray:
+    """Return where the label's column is, (B, C)."""
+    return np.asarray(np.arange(CLASSES) == rows.labels[:, None])
 
 
 def measured_f(subject: Subject, targets: FloatArray) -> Measurement:
