@@ -21,7 +21,7 @@ KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 
 LARGEST_CAP = 690.0  # e^-L of larger losses has few digits in float64, as the smallest normal number is e^-708
 LARGEST_LOGIT = {"float64": 709.0, "float32": 88.0}  # exp of a larger one is infinite
 DEEPEST = {"float64": 20.0, "float32": 6.0}  # a logit that is this far below the target's still moves the loss
-UNCERTAIN = 0.5  # a slope that is known no better tells no scale from another
+UNCERTAIN = 0.5  # relative, or absolute below 1: a slope that is known no better tells no scale from another
 SMALL_LOGIT = 80.0  # up to here a sum of four exp, and its inverse, are ordinary numbers in float32 too
 
 
@@ -194,7 +194,7 @@ def scale(subject: Subject) -> tuple[Finding, Subject]:
     factor, start = np.polyfit(c, z, 1)
     evidence = f"z_k grows by {factor * s:.6g} c_k over c_k = {c.min():.2f} to {c.max():.2f}"
     uncertainty = 10 * error.max() / np.ptp(c)
-    if not uncertainty < UNCERTAIN:
+    if not uncertainty < UNCERTAIN * max(1.0, abs(factor)):
         return unanswered(SCALE, "rounding hides how much z_k grows with c_k"), subject
     if abs(factor) < uncertainty:
         return unanswered(SCALE, "z_k does not grow with c_k"), subject

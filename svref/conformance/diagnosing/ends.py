@@ -91,10 +91,12 @@ def _slope(subject: Subject, rows: Rows) -> FloatArray:
 
 def _is_known(subject: Subject, rows: Rows) -> BoolArray:
     """Return where rounding of the loss moves q by no more than `KNOWN` of it, (B,)."""
-    loss, precision = subject.loss, subject.dtype
-    step = loss.forward(*subject.as_given(rows))
-    moved = condition.tolerance(condition.scales(step, precision).loss, CLASSES, loss.s, loss.emphasis.t, precision)
-    return np.asarray(moved <= KNOWN * np.expm1(subject.papers_losses(rows)))
+    step = subject.loss.forward(*subject.as_given(rows))
+    z = step.s * step.cosines + step.log_h
+    z[step.own] = step.s * step.f
+    # An error of f moves the gradient and the loss together. Only the rounding of logits and of the loss counts.
+    moved = condition.SLACK * condition.unit_roundoff(subject.dtype) * (1 + np.abs(z).max(axis=1))
+    return np.asarray(moved <= KNOWN * np.expm1(step.loss))
 
 
 def _is_close(got: FloatArray, other: FloatArray) -> BoolArray:
@@ -117,11 +119,12 @@ def _has_sign(subject: Subject) -> BoolArray:
     """Return where the infinite slope at 1, and at -1, has a sign that rounding of the angle cannot turn round, (2,).
 
     The slope is a multiple of sin φ/σ, with φ the angle after the margin. Where sin φ is as small as rounding of φ, for
-    example at m next to π, its sign is an accident. One ulp inside ±1, σ times the slope is sin φ.
+    example at m next to π, its sign is an accident. df/dθ is sin φ times the multiple of the angle.
     """
-    inside = _one_ulp_inside(subject)
-    angle = Angle.from_cosine(np.array([inside, -inside]))
-    return np.asarray(np.abs(subject.loss.margin.by_angle(angle)) > 64 * angle.sine)
+    multiple = probes.multiple_of_angle(subject.loss)
+    sine = subject.loss.margin.by_angle(Angle.from_cosine(np.array([1.0, -1.0]))) / multiple
+    rounding = condition.SLACK * condition.unit_roundoff(subject.dtype) * 4 * (1 + multiple)
+    return np.asarray(np.abs(sine) > rounding)
 
 
 def _one_ulp_inside(subject: Subject) -> float:

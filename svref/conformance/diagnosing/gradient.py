@@ -18,7 +18,7 @@ from svref.conformance.diagnosing.findings import Finding, known_deviation, unan
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, Response, Rows, Subject
 from svref.judging import condition
 from svref.loss import SVXSoftmax
-from svref.margins import Angle, Combined, MultiplicativeAngle
+from svref.margins import Angle
 
 GRADIENT = "the gradient"
 
@@ -65,22 +65,17 @@ def _rows(subject: Subject) -> Rows:
     f = loss.margin.value(Angle.from_cosine(TARGETS))
     c = np.random.default_rng(5).uniform(-0.8, 0.8, (len(TARGETS), CLASSES - 1))
     c = width * c + (1 - width) * np.clip(f, -0.9, 0.9)[:, None]
+    # Rounding moves f, so a negative must be farther from it than that, or the mask flips within a difference.
+    apart = np.maximum(FROM_BOUNDARY * width, 4 * probes.rounding_of_f(subject, TARGETS))[:, None]
     for boundary in (f, TARGETS):
-        beside = boundary[:, None] + 2 * FROM_BOUNDARY * width
-        c = np.where(np.abs(c - boundary[:, None]) < FROM_BOUNDARY * width, beside, c)
+        c = np.where(np.abs(c - boundary[:, None]) < apart, boundary[:, None] + 2 * apart, c)
     return probes.rows_of(TARGETS, c)
 
 
 def _step(loss: SVXSoftmax, precision: str) -> float:
     """Return by how much a cosine is moved: less at a large s t, or at a large multiple of the angle."""
-    match loss.margin:
-        case MultiplicativeAngle():
-            multiple = float(loss.margin.m)
-        case Combined():
-            multiple = loss.margin.m1
-        case _:
-            multiple = 1.0
-    return min(STEP[precision], TURN[precision] / (loss.s * loss.emphasis.t), TURN[precision] / multiple)
+    fastest = max(loss.s * loss.emphasis.t, probes.multiple_of_angle(loss))
+    return min(STEP[precision], TURN[precision] / fastest)
 
 
 def _bend(subject: Subject, rows: Rows, step: float) -> FloatArray:

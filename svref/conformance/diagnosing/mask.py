@@ -16,8 +16,7 @@ from svref.conformance.diagnosing import probes
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import SAME, Subject
 from svref.conformance.diagnosing.sweep import CLEAR, Sweep, deviation_sweep, sweep
-from svref.judging.condition import SLACK, unit_roundoff
-from svref.judging.figures import figures, is_exact
+from svref.judging.figures import is_exact
 from svref.margins import Angle
 
 MASK, TIES = "the mask is decided by", "a tie c_k = f"
@@ -119,13 +118,7 @@ def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArra
     own, extra = probes.measured_f(subject, targets), EXTRA[subject.precision]
     is_close = np.isfinite(own.value) & (own.error + extra < SAME)
     error = np.where(is_close, own.error + extra, SAME if base is not None else SAME + own.error)
-    return np.where(is_close, own.value, f), error + _rounding_of_f(subject, targets)
-
-
-def _rounding_of_f(subject: Subject, targets: FloatArray) -> FloatArray:
-    """Return how far rounding may move f itself, which is far for a large multiple of the angle, (T,)."""
-    u = unit_roundoff(subject.precision)
-    return SLACK * u * figures(subject.loss.margin, Angle.from_cosine(targets), u).value
+    return np.where(is_close, own.value, f), error + probes.rounding_of_f(subject, targets)
 
 
 def _evidence(got: Sweep, compared: BoolArray, steps: FloatArray) -> str:

@@ -30,8 +30,9 @@ from numpy.typing import ArrayLike, NDArray
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS
 from svref.judging import condition
+from svref.judging.figures import figures
 from svref.loss import SVXSoftmax
-from svref.margins import AdditiveCosine, NoMargin
+from svref.margins import AdditiveCosine, Angle, Combined, MultiplicativeAngle, NoMargin
 
 BoundCandidate = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[Any] | None]]
 
@@ -197,6 +198,22 @@ def rows_of(targets: ArrayLike, negatives: ArrayLike) -> Rows:
 def own(rows: Rows) -> BoolArray:
     """Return where the label's column is, (B, C)."""
     return np.asarray(np.arange(CLASSES) == rows.labels[:, None])
+
+
+def rounding_of_f(subject: Subject, targets: FloatArray) -> FloatArray:
+    """Return how far rounding may move f itself at each of the targets, (T,): far for a large multiple of the angle."""
+    u = condition.unit_roundoff(subject.precision)
+    return condition.SLACK * u * figures(subject.loss.margin, Angle.from_cosine(targets), u).value
+
+
+def multiple_of_angle(loss: SVXSoftmax) -> float:
+    """Return by what the margin multiplies the angle."""
+    match loss.margin:
+        case MultiplicativeAngle():
+            return float(loss.margin.m)
+        case Combined():
+            return loss.margin.m1
+    return 1.0
 
 
 def measured_f(subject: Subject, targets: FloatArray) -> Measurement:
