@@ -141,8 +141,10 @@ def cap(subject: Subject) -> tuple[Finding, Subject]:
         if np.isfinite(ending) and is_seen:
             return _cap_finding(ending, evidence), replace(subject, eps=float(np.exp(-ending)))
     reached = losses[2] > max(KNOWN_CAPS.values())
-    answer = "none" if reached else "none below the largest loss" if np.isfinite(losses[2]) else "cannot be told"
-    return Finding(CAP, answer, evidence, True if reached and np.isfinite(losses[2]) else None), subject
+    if not np.isfinite(losses[2]):
+        return unanswered(CAP, evidence), subject
+    answer = "none" if reached else "none below the largest loss"
+    return Finding(CAP, answer, evidence, True if reached else None), subject
 
 
 def _rows_of_large_losses(largest: float) -> Rows:

@@ -30,7 +30,6 @@ SLOPES_AT_POLES = ("clip-halves-at-ends", "clamp-kills-gradient", "last-piece-of
 NAME_OF_RATIO = {0.5: "clip-halves-at-ends", 0.0: "clamp-kills-gradient"}
 
 
-
 # ---- the target at ±1 ------------------------------------------------------------------------------------------
 
 
