@@ -356,6 +356,82 @@ def test_svref_agrees_with_itself(name: str, s: float, dtype: str) -> None:
     assert not disagreements(identify(right(loss), loss, dtype))
 
 
+def parameter_sets(name: str, count: int) -> list[dict[str, float]]:
+    """Parameters over all that the variant accepts: s from 1e-6 to 1e6, t from 1 to 1,000, every margin and its ends."""
+    rng, below_pi, found = np.random.default_rng(len(name)), float(np.nextafter(np.pi, 0)), []
+    for i in range(count):
+        s = [1.0, 16.0, 64.0, 83.0, 100.0, 450.0][i // 3 % 6] if i % 3 == 0 else float(10 ** rng.uniform(-6, 6))
+        t = float(rng.choice([1.0, 1.2, 5.0, 1 + 10 ** rng.uniform(-6, 0), 10 ** rng.uniform(0, 3), 1000.0]))
+        angle = float(rng.choice([0.0, 0.5, 10 ** rng.uniform(-6, 0), rng.uniform(0, np.pi), below_pi]))
+        cosine = float(
+            rng.choice([0.0, 0.25, 10 ** rng.uniform(-6, 0), rng.uniform(0, 2), 2.0, 10 ** rng.uniform(0, 3)])
+        )
+        multiple = int(rng.choice([1, 2, 4, rng.integers(3, 20), rng.integers(20, 100)])) if i else 1000
+        m = cosine if "am-" in name else multiple if name in ("a-softmax", "sv-a-softmax") else angle
+        m1 = float(rng.choice([1.0, 10 ** rng.uniform(-3, 0), rng.uniform(1, 5), 4.0, 100.0]))
+        every = {"s": s, "t": t, "m": m, "m1": m1, "m2": angle, "m3": cosine}
+        found.append({key: every[key] for key in svref.VARIANTS[name].parameters})
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", svref.VARIANTS)
+def test_nothing_right_is_called_wrong_at_any_parameters(name: str, dtype: str) -> None:
+    for i, parameters in enumerate(parameter_sets(name, 7)):
+        loss, textbook = (
+            svref.VARIANTS[name].factory(**parameters),
+            candidate(name, *FORMULATIONS[i % len(FORMULATIONS)]),
+        )
+        for each in (right(loss), lambda c, y, f=textbook, p=parameters: f(c, y, **p)):
+            with np.errstate(all="ignore"):
+                assert not disagreements(identify(each, loss, dtype)), parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("sv-am-softmax", {"s": 64.0, "m": 2.0, "t": 5.0}),
+        *[("am-softmax", {"s": s, "m": 0.35}) for s in (83.0, 100.0, 200.0, 450.0, 1e-6, 1e-9)],
+        ("arc-softmax", {"s": 8.0, "m": float(np.nextafter(np.pi, 0))}),
+        ("a-softmax", {"s": 1.0, "m": 1000}),
+        ("sv-combined-softmax", {"s": 100.0, "m1": 100.0, "m2": 0.0, "m3": 0.0, "t": 1.2}),
+    ],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_diagnose_calls_svref_right_at_odd_parameters(name: str, parameters: dict[str, float], dtype: str) -> None:
+    def own(cosines: np.ndarray, labels: np.ndarray, **given: float) -> tuple[np.ndarray, np.ndarray]:
+        return svref.VARIANTS[name].factory(**given).value_and_grad(cosines, labels, reduction="none")
+
+    found = svref.diagnose(own, name, dtype=dtype, framework="numpy", parameters=parameters)
+    assert found.ok, str(found)
+    assert "as the paper" in str(found)
+
+
+ODD = [{"s": 100.0}, {"s": 16.0, "m": 0.1}, {"s": 1e-3}, {"s": 64.0, "t": 3.0}, {"s": 1e4}]
+
+
+@pytest.mark.parametrize("parameters", ODD)
+@pytest.mark.parametrize(
+    "name", ["margin-ignored", "t-ignored", "fixed-for-adaptive", "slope-of-h-lost", "mean-for-sum"]
+)
+def test_a_mistake_departs_at_odd_parameters_too(name: str, parameters: dict[str, float]) -> None:
+    def candidate(cosines: np.ndarray, labels: np.ndarray, **given: float) -> tuple[np.ndarray, np.ndarray]:
+        return wrong(name, svref.sv_am_softmax(**given))(cosines, labels)
+
+    found = svref.diagnose(candidate, "sv-am-softmax", framework="numpy", parameters=parameters)
+    assert name in [finding.deviation for finding in found.departures], str(found)
+
+
+def test_who_tells_nothing_is_not_called_right() -> None:
+    def constant(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float) -> tuple[np.ndarray, None]:
+        return np.zeros(len(labels)), None
+
+    found = svref.diagnose(constant, "am-softmax", framework="numpy")
+    assert not found.ok
+    assert "as the paper" not in str(found)
+    assert "! " in str(found) or "not answered, because" in str(found)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", svref.VARIANTS)
 def test_the_questions_about_the_formula_are_all_answered_at_s_equal_8(name: str, dtype: str) -> None:
@@ -554,7 +630,7 @@ def test_negatives_that_carry_nothing_have_no_scale() -> None:
 
     findings = identify(run, loss)
     scale = about("the scale s", findings)
-    assert (scale.agrees, scale.answer, scale.evidence) == (None, "cannot be told", "z_k does not grow with c_k")
+    assert (scale.agrees, scale.answer, scale.evidence) == (None, "not answered", "z_k does not grow with c_k")
     assert about("cap of the loss", findings).answer == "none"
 
 
@@ -568,7 +644,7 @@ def test_nan_where_nothing_overflows_is_no_overflow() -> None:
 
 @pytest.mark.parametrize(("open_", "said"), [(0, "as the paper"), (1, "1 question that"), (2, "2 questions that")])
 def test_open_questions_are_counted(open_: int, said: str) -> None:
-    findings = [Finding("f", "c_y - m", "", True), *[Finding("overflow", "cannot be told", "", None)] * open_]
+    findings = [Finding("f", "c_y - m", "", True), *[Finding("overflow", "not answered", "", None)] * open_]
     last = str(Identification({"svref": "svref"}, tuple(findings))).splitlines()[-1]
     assert said in last
     assert ("question" in last) is (open_ > 0)

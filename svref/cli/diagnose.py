@@ -25,7 +25,8 @@ def diagnose_command(
 ) -> None:
     """Say what an implementation computes, from its outputs alone: it needs no vectors, and gives no verdict on cases.
 
-    Exit code 0: it computes what the paper's loss does; 1: it departs from it; 2: it cannot be asked.
+    Exit code 0: it computes what the paper's loss does; 1: it departs from it; 2: it cannot be asked, or its outputs
+    tell nothing about the loss.
     """
     from svref.conformance import diagnose
 
@@ -35,7 +36,7 @@ def diagnose_command(
             candidate, loss, dtype=dtype.value, framework=framework, device=device, timeout=timeout, parameters=given
         )
     say(f"{found}\n")
-    raise typer.Exit(0 if found.ok else 1)
+    raise typer.Exit(0 if found.ok else 1 if found.departures else 2)
 
 
 def _name_and_value(word: str) -> tuple[str, float]:

@@ -9,5 +9,6 @@ target      f, the target's cosine after the margin
 negatives   the logits of the negatives, and h
 mask        where the mask turns on
 sweep       one negative moved over many cosines, for `negatives` and `mask`
-gradient    the gradient against differences of the losses, and at c = ±1
+gradient    the gradient against differences of the losses
+ends        loss, gradient and clamps at cosines of ±1
 """

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from svref.arrays import FloatArray
+from svref.arrays import BoolArray, FloatArray
 from svref.conformance.diagnosing import probes
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, SAME, Rows, Subject
@@ -15,17 +15,20 @@ from svref.margins import Angle
 SCALE, BATCHES, STATE = "the scale s", "size of the batch", "state between calls"
 ROW_ORDER, CLASS_ORDER = "order of the rows", "order of the classes"
 CAP, OVERFLOW, BEYOND, DIGITS = "cap of the loss", "overflow", "c_y one ulp above 1", "digits"
-BELOW_FLOAT32 = 2.0**-38  # added to cosines of the ordinary rows, float64 keeps it; rounding to float32 loses it
+BELOW_FLOAT32 = (2.0**-38, 2.0**-32, 2.0**-27)  # moves that float64 keeps; rounding to float32 loses each of them
+SLACK = {"float64": 1e-9, "float32": 1e-4}  # relative: two calls of the same code may differ by this much
 KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 69.08}  # -log 1e-7, 1e-9 and 1e-30
+LARGEST_CAP = 690.0  # e^-L of larger losses has few digits in float64, as the smallest normal number is e^-708
 LARGEST_LOGIT = {"float64": 709.0, "float32": 88.0}  # exp of a larger one is infinite
+DEEPEST = {"float64": 20.0, "float32": 6.0}  # a logit that is this far below the target's still moves the loss
+UNCERTAIN = 0.5  # relative, or absolute below 1: a slope that is known no better tells no scale from another
 SMALL_LOGIT = 80.0  # up to here a sum of four exp, and its inverse, are ordinary numbers in float32 too
 
 
-def ordinary_rows(shift: float = 0.0) -> Rows:
-    """Return a batch of cosines drawn from (-0.9, 0.9), with the targets lowered by `shift`, the negatives raised."""
+def ordinary_rows() -> Rows:
+    """Return a batch of cosines drawn from (-0.9, 0.9)."""
     rng = np.random.default_rng(48)
-    targets, negatives = rng.uniform(-0.9, 0.9, BATCH), rng.uniform(-0.9, 0.9, (BATCH, CLASSES - 1))
-    return probes.rows_of(targets - shift, negatives + shift)
+    return probes.rows_of(rng.uniform(-0.9, 0.9, BATCH), rng.uniform(-0.9, 0.9, (BATCH, CLASSES - 1)))
 
 
 def ordinary_losses(subject: Subject) -> FloatArray:
@@ -33,10 +36,17 @@ def ordinary_losses(subject: Subject) -> FloatArray:
     return subject.ask(ordinary_rows()).losses
 
 
+def _noise(subject: Subject, losses: FloatArray) -> FloatArray:
+    """Return by how much the losses of the first ordinary rows may differ between two calls of right code, (B,)."""
+    rows = ordinary_rows()
+    rounding = subject.tolerance(Rows(rows.cosines[: len(losses)], rows.labels[: len(losses)]))
+    return SLACK[subject.precision] * (1 + np.abs(losses)) + 2 * rounding
+
+
 def _is_same(subject: Subject, losses: FloatArray, others: FloatArray) -> bool:
-    """Return whether two calls gave the same losses up to rounding; NaN beside NaN is the same."""
-    slack = 1e-9 if subject.precision == "float64" else 1e-4
-    return bool(np.allclose(losses, others, rtol=slack, atol=slack, equal_nan=True))
+    """Return whether two calls gave the same losses of ordinary rows up to rounding; NaN beside NaN is the same."""
+    same = (losses == others) | (np.isnan(losses) & np.isnan(others))
+    return bool((same | (np.abs(losses - others) <= _noise(subject, others))).all())
 
 
 def _why_no_losses(subject: Subject) -> str:
@@ -55,16 +65,44 @@ def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
     """
     if subject.dtype == np.float32:
         return (), subject
-    one, other = ordinary_losses(subject), subject.ask(ordinary_rows(BELOW_FLOAT32)).losses
+    if not np.isfinite(ordinary_losses(subject)).any():
+        return (unanswered(DIGITS, _why_no_losses(subject)),), subject
+    move, asked = _smallest_move(subject)
+    one, other = (subject.ask(_float32_rows(each)).losses[asked] for each in (0.0, move))
     finite = np.isfinite(one) & np.isfinite(other)
     moved = int((one != other)[finite].sum())
-    evidence = f"{moved} of {finite.sum()} losses move if cosines move by {BELOW_FLOAT32:.0e}"
+    evidence = f"{moved} of {finite.sum()} losses move if cosines move by {move:.0e}"
     if not finite.any():
-        return (unanswered(DIGITS, _why_no_losses(subject)),), subject
+        return (unanswered(DIGITS, "rounding hides whether losses move"),), subject
     if moved == 0:
         finding = known_deviation(DIGITS, "precision-downcast-float32", evidence)
         return (finding,), replace(subject, precision="float32")
     return (Finding(DIGITS, "float64 throughout", evidence, True),), subject
+
+
+def _float32_rows(move: float) -> Rows:
+    """Return a batch of float32 numbers between 0.25 and 0.9, or their negatives, moved by less than float32 keeps.
+
+    The targets are lowered by `move`, the negatives raised by half of it. Were it the same, then with m = π, where
+    f = -c_y, no loss would move at all.
+    """
+    rng = np.random.default_rng(48)
+    sizes, signs = rng.uniform(0.25, 0.9, (BATCH, CLASSES)), rng.choice([-1.0, 1.0], (BATCH, CLASSES))
+    c = (sizes * signs).astype(np.float32).astype(np.float64)
+    return probes.rows_of(c[:, 0] - move, c[:, 1:] + move / 2)
+
+
+def _smallest_move(subject: Subject) -> tuple[float, BoolArray]:
+    """Return the smallest of the moves that half of the paper's losses show, and which rows (B,) show it.
+
+    If there is none, return the largest move and the rows that show that one.
+    """
+    before, noise = subject.papers_losses(_float32_rows(0.0)), 2 * subject.tolerance(_float32_rows(0.0))
+    for move in BELOW_FLOAT32:
+        shown = np.abs(subject.papers_losses(_float32_rows(move)) - before) > noise
+        if 2 * shown.sum() >= BATCH:
+            break
+    return move, shown
 
 
 def batch(subject: Subject) -> tuple[Finding, Subject]:
@@ -95,14 +133,18 @@ def cap(subject: Subject) -> tuple[Finding, Subject]:
     """
     for largest in (1.0,) if subject.through_angle else (1.0, 16.0):
         rows = _rows_of_large_losses(largest)
-        losses = subject.ask(rows).losses
+        losses, noise = subject.ask(rows).losses, 4 * subject.tolerance(rows)
         evidence = f"L = {losses[1]:.6g} beside one negative at {largest:g}, {losses[2]:.6g} beside three"
-        ending = _largest_loss(losses, 4 * subject.tolerance(rows))
-        if np.isfinite(ending):
+        ending = _largest_loss(losses, noise)
+        right = subject.papers_losses(rows)
+        is_seen = abs(right[2] - right[1]) > 2 * noise.max()  # one negative and three differ, unless there is a cap
+        if np.isfinite(ending) and is_seen:
             return _cap_finding(ending, evidence), replace(subject, eps=float(np.exp(-ending)))
     reached = losses[2] > max(KNOWN_CAPS.values())
-    answer = "none" if reached else "none below the largest loss" if np.isfinite(losses[2]) else "cannot be told"
-    return Finding(CAP, answer, evidence, True if reached and np.isfinite(losses[2]) else None), subject
+    if not np.isfinite(losses[2]):
+        return unanswered(CAP, evidence), subject
+    answer = "none" if reached else "none below the largest loss"
+    return Finding(CAP, answer, evidence, True if reached else None), subject
 
 
 def _rows_of_large_losses(largest: float) -> Rows:
@@ -120,8 +162,10 @@ def _largest_loss(losses: FloatArray, tolerance: FloatArray) -> float:
     """
     none, one, three, lower = losses
     if abs(three - one) <= tolerance.max():
-        # A lower target has a larger loss: then nothing is capped, but the negatives carry nothing.
-        return np.nan if lower > three + tolerance.max() else float(three)
+        # A lower target has another loss: then nothing is capped, but the negatives carry nothing.
+        return np.nan if abs(lower - three) > tolerance.max() else float(three)
+    if max(one, three) > LARGEST_CAP:
+        return np.nan
     p1, p3 = np.exp(-one), np.exp(-three)
     eps = (3 * p3 - p1) / 2 - np.exp(none) * p1 * p3
     return float(-np.log(eps)) if eps > tolerance.max() * (p1 + p3) else np.nan
@@ -145,13 +189,15 @@ def scale(subject: Subject) -> tuple[Finding, Subject]:
     # the scale is s', the slope of z_k/s - c_k is s'/s - 1.
     lift = probes.measured_lift(subject, target, levels, np.zeros(1))
     usable = lift.usable[0]
-    if usable.sum() < 3:
+    if usable.sum() < 3 or np.ptp(levels[0, usable]) == 0:
         return unanswered(SCALE, "rounding hides the losses below f"), subject
     c, error = levels[0, usable], lift.error[0, usable] + SAME
     z = lift.value[0, usable] + c
     factor, start = np.polyfit(c, z, 1)
     evidence = f"z_k grows by {factor * s:.6g} c_k over c_k = {c.min():.2f} to {c.max():.2f}"
     uncertainty = 10 * error.max() / np.ptp(c)
+    if not uncertainty < UNCERTAIN * max(1.0, abs(factor)):
+        return unanswered(SCALE, "rounding hides how much z_k grows with c_k"), subject
     if abs(factor) < uncertainty:
         return unanswered(SCALE, "z_k does not grow with c_k"), subject
     if _is_meant_slope(subject, factor, uncertainty):
@@ -164,12 +210,14 @@ def scale(subject: Subject) -> tuple[Finding, Subject]:
 def _levels_below_f(subject: Subject) -> tuple[FloatArray, FloatArray]:
     """Return a target (1,) whose f is near 0.35, and levels (1, 20) below f, which are no support vectors.
 
-    f = 0.35 leaves room for levels that are mostly above 0, where a filter of negatives changes nothing.
+    f = 0.35 leaves room for levels that are mostly above 0, where a filter of negatives changes nothing. The levels are
+    closer at large scales, as the loss beside a negative far below f has no digits.
     """
     targets = np.linspace(-0.95, 0.9995, 400)
     f = subject.loss.margin.value(Angle.from_cosine(targets))
     nearest = [int(np.argmin(np.abs(f - 0.35)))]
-    return targets[nearest], np.maximum(f[nearest][:, None] - 0.015 * np.arange(1, 21), -0.9)
+    step = min(0.015, DEEPEST[subject.precision] / (20 * subject.loss.s))
+    return targets[nearest], np.maximum(f[nearest][:, None] - step * np.arange(1, 21), -0.9)
 
 
 def _is_meant_slope(subject: Subject, factor: float, uncertainty: float) -> bool:
@@ -253,6 +301,8 @@ def _order_finding(subject: Subject, question: str, before: FloatArray, after: F
     off[np.isnan(before) & np.isnan(after)] = 0
     worst = int(np.argmax(off))
     same, evidence = _is_same(subject, before, after), f"L = {before[worst]:.6g} before, {after[worst]:.6g} after"
+    if same and np.nanmax(before) - np.nanmin(before) <= _noise(subject, before).max():
+        return unanswered(question, "the losses of all rows are the same to rounding")
     return Finding(question, "does not matter" if same else "changes losses", evidence, same)
 
 

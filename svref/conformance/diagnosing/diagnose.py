@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,19 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.candidates.call import Answer, Call, CandidateError, check_dtypes, check_outputs, outputs_of
 from svref.conformance.candidates.guard import Guard, Mishap
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
-from svref.conformance.diagnosing.behaviour import ordinary_rows
-from svref.conformance.diagnosing.findings import Finding
+from svref.conformance.diagnosing.behaviour import SCALE, ordinary_rows
+from svref.conformance.diagnosing.findings import NOT_ANSWERED, Finding
+from svref.conformance.diagnosing.gradient import GRADIENT
 from svref.conformance.diagnosing.identify import identify
+from svref.conformance.diagnosing.mask import MASK
+from svref.conformance.diagnosing.negatives import LOGITS, H
 from svref.conformance.diagnosing.probes import BoundCandidate
+from svref.conformance.diagnosing.target import F
 from svref.variants import Variant
 
 USUAL = {"s": 8.0, "t": 1.25}  # at s = 8 rounding hides few losses, and no format rounds 1.25
-LARGE_SCALE = 64.0  # asked once more at this s, where losses are large enough for caps and overflow to show
+OTHER_SCALES = (8.0, 64.0)  # what stays open is asked here: losses have digits at 8, and are large enough to cap at 64
+OF_THE_LOSS = (SCALE, F, LOGITS, MASK, H, GRADIENT)  # a candidate of whom all these are open is not called right
 DYADIC_MARGINS = ("am-softmax", "sv-am-softmax", "mv-am-softmax")  # asked with m = 0.25, which no format rounds
 
 
@@ -47,8 +52,16 @@ class Identification:
 
     @property
     def ok(self) -> bool:
-        """Whether no finding departs from the paper. That is no proof: `check` tests more, with golden vectors."""
-        return not self.departures
+        """Whether no finding departs from the paper, and some finding says what the loss is.
+
+        That is no proof: `check` tests more, with golden vectors.
+        """
+        return not self.departures and self.tells_the_loss
+
+    @property
+    def tells_the_loss(self) -> bool:
+        """Whether a question about the loss itself is answered: one about s, f, the negatives or the gradient."""
+        return any(f.agrees is not None for f in self.findings if f.question in OF_THE_LOSS)
 
     def __str__(self) -> str:
         """Return the header, the findings, and a last line that counts departures and open questions.
@@ -60,7 +73,8 @@ class Identification:
         marks = {True: " ", False: "!", None: "?"}
         lines = []
         for f in self.findings:
-            lines.append(f"{marks[f.agrees]} {f.question:<{width}}  {f.answer}")
+            because = f", because {f.evidence}" if f.answer == NOT_ANSWERED else ""
+            lines.append(f"{marks[f.agrees]} {f.question:<{width}}  {f.answer}{because}")
             if f.agrees is False:
                 name = f"{f.deviation}: " if f.deviation else ""
                 lines.append(f"  {'':<{width}}    {name}{f.evidence}")
@@ -69,7 +83,10 @@ class Identification:
     def _summary(self) -> str:
         """Return how many findings depart from the paper, and how many questions are open."""
         found, unknown = len(self.departures), sum(f.agrees is None for f in self.findings)
-        verdict = f"{found} departure{'s' if found > 1 else ''} from the paper, marked !" if found else "as the paper"
+        as_the_paper = (
+            "as the paper" if self.tells_the_loss else "nothing about the loss could be told, not even as right"
+        )
+        verdict = f"{found} departure{'s' if found > 1 else ''} from the paper, marked !" if found else as_the_paper
         plural = "s" if unknown > 1 else ""
         return verdict + (f"; {unknown} question{plural} that outputs do not answer, marked ?" if unknown else "")
 
@@ -129,11 +146,21 @@ def diagnose(
 
 
 def _findings(guard: Guard, entry: Variant, parameters: dict[str, float], kind: np.dtype[Any]) -> tuple[Finding, ...]:
-    """Return the findings with some parameters; a question they leave open is answered at s = 64, if it can be."""
-    large = {**parameters, "s": LARGE_SCALE}
-    usual, at_large_scale = (identify(_bound(guard, each), entry.factory(**each), kind) for each in (parameters, large))
-    second = {finding.question: finding for finding in at_large_scale}
-    return tuple(second.get(f.question, f) if f.agrees is None else f for f in usual)
+    """Return the findings with some parameters; a question they leave open is answered at s = 8 or 64, if it can be.
+
+    The evidence then says at which s. If nothing answers a question, its evidence is what the given s had to say.
+    """
+    findings = identify(_bound(guard, parameters), entry.factory(**parameters), kind)
+    for s in OTHER_SCALES:
+        if s == parameters["s"] or all(f.agrees is not None for f in findings):
+            continue
+        other = {**parameters, "s": s}
+        again = identify(_bound(guard, other), entry.factory(**other), kind)
+        answers = {
+            f.question: replace(f, evidence=f"{f.evidence} (at s = {s:g})") for f in again if f.agrees is not None
+        }
+        findings = tuple(answers.get(f.question, f) if f.agrees is None else f for f in findings)
+    return findings
 
 
 def _parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from svref.deviations import DEVIATIONS
 
+NOT_ANSWERED = "not answered"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -39,4 +41,4 @@ def known_deviation(question: str, name: str, evidence: str) -> Finding:
 
 def unanswered(question: str, why: str) -> Finding:
     """Return the finding that the candidate's outputs do not answer a question, and why they do not."""
-    return Finding(question, "cannot be told", why, None)
+    return Finding(question, NOT_ANSWERED, why, None)

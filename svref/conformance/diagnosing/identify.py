@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.conformance.diagnosing import behaviour, gradient, mask, negatives, target
+from svref.conformance.diagnosing import behaviour, ends, gradient, mask, negatives, target
 from svref.conformance.diagnosing.findings import Finding
 from svref.conformance.diagnosing.probes import BoundCandidate, Subject
 from svref.loss import SVXSoftmax, check_loss
@@ -32,9 +32,9 @@ QUESTIONS = (  # in the order of a report; those without a meaning for a loss ar
     behaviour.BATCHES,
     behaviour.ROW_ORDER,
     behaviour.CLASS_ORDER,
-    gradient.LOSS_AT_POLES,
-    gradient.POLES,
-    gradient.NEGATIVE_ENDS,
+    ends.LOSS_AT_POLES,
+    ends.POLES,
+    ends.NEGATIVE_ENDS,
     behaviour.BEYOND,
     behaviour.CAP,
     behaviour.OVERFLOW,
@@ -90,7 +90,7 @@ def _how_to_read(subject: Subject) -> tuple[list[Finding], Subject]:
     of_batch, subject = behaviour.batch(subject)
     of_cap, subject = behaviour.cap(subject)
     of_scale, subject = behaviour.scale(subject)
-    return [*of_digits, of_batch, of_cap, of_scale], gradient.clamp_of_negatives(subject)
+    return [*of_digits, of_batch, of_cap, of_scale], ends.clamp_of_negatives(subject)
 
 
 def _formula(subject: Subject, is_capped: bool) -> list[Finding]:
@@ -103,5 +103,5 @@ def _formula(subject: Subject, is_capped: bool) -> list[Finding]:
     of_negatives = negatives.ask(subject, base)
     of_gradient = gradient.gradient(subject)
     f_is_right = base == "" and not is_capped and all(finding.agrees is not False for finding in of_f)
-    of_ends = gradient.ends(subject, f_is_right and of_gradient.agrees is True)
+    of_ends = ends.ask(subject, f_is_right and of_gradient.agrees is True)
     return [*of_f, *of_negatives, of_gradient, *of_ends]

@@ -118,7 +118,7 @@ def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArra
     own, extra = probes.measured_f(subject, targets), EXTRA[subject.precision]
     is_close = np.isfinite(own.value) & (own.error + extra < SAME)
     error = np.where(is_close, own.error + extra, SAME if base is not None else SAME + own.error)
-    return np.where(is_close, own.value, f), error
+    return np.where(is_close, own.value, f), error + probes.rounding_of_f(subject, targets)
 
 
 def _evidence(got: Sweep, compared: BoolArray, steps: FloatArray) -> str:
@@ -190,6 +190,8 @@ def ties(subject: Subject, is_right: bool) -> Finding:
     margin, c = subject.loss.emphasis.boundary or subject.loss.margin, np.array([0.5])
     angle = Angle.from_cosine(c)
     exact = bool(is_exact(margin, angle, subject.dtype)[0])
+    if exact and abs(margin.value(angle)[0]) > 1:
+        return unanswered(TIES, f"no cosine is f = {margin.value(angle)[0]:g}: choose a smaller m, such as 0.25")
     if not exact or not is_right:
         why = "f, the mask or h differs already" if exact else "f has no exact value: choose a dyadic m, such as 0.25"
         return unanswered(TIES, why)

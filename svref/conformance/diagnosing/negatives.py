@@ -21,7 +21,7 @@ from svref.margins import Angle
 TARGETS = np.array([-0.2017, 0.2011, 0.4523, 0.6189, 0.8013, 0.9297, 0.9803])  # where usual margins have -1 < f < 1
 BESIDE = 0.012  # cosine units: how far from f and from c_y a sweep looks at both sides of them
 NEAR = 1e-4  # cosine units: decisions this close to a boundary are not compared, as rounding may take them either way
-INSIDE = 0.98  # |f| must be less. Below -1 every negative is a support vector, the ones at -1 included
+INSIDE = 0.98  # |f| should be less. Below -1 every negative is a support vector, the ones at -1 included
 
 LOGITS, H = "logits of the negatives", "h"
 WRONG_LOGITS = ("margin-on-all-classes", "negatives-zeroed", "negatives-filtered", "logits-are-angles")
@@ -38,10 +38,13 @@ def ask(subject: Subject, base: str | None) -> list[Finding]:
     reference = subject if base is None else subject.computing(base)
     f, error = probes.measured_f(reference, TARGETS)
     usable = np.abs(f) < INSIDE
+    if not usable.any() and subject.loss.emphasis.growth_slope:
+        usable = f < INSIDE  # all are support vectors, with the same h = 1 at -1 as negatives that are none
     usable &= (error < LIFTED * SAME) | (base is not None)  # an error of f moves every lift, and must not look like one
     targets, f = TARGETS[usable], f[usable]
     if not len(targets):
-        return [unanswered(LOGITS, "f is -1 or less, or unknown, beside every target tried")]
+        asked = (LOGITS, MASK, TIES, H) if which.emphasises(subject.loss) else (LOGITS,)
+        return [unanswered(question, "f is -1 or less, or unknown, beside every target tried") for question in asked]
     levels = _levels(subject, targets, f)
     got = sweep(subject, targets, levels, f)
     right = ideal_sweep(got, subject, f, error[usable]) if base is None else sweep(reference, targets, levels, f)

@@ -30,8 +30,9 @@ from numpy.typing import ArrayLike, NDArray
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS
 from svref.judging import condition
+from svref.judging.figures import figures
 from svref.loss import SVXSoftmax
-from svref.margins import AdditiveCosine, NoMargin
+from svref.margins import AdditiveCosine, Angle, Combined, MultiplicativeAngle, NoMargin
 
 BoundCandidate = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[Any] | None]]
 
@@ -158,6 +159,10 @@ class Subject:
 
         return replace(self, candidate=candidate, precision="float64", batch_power=0, eps=0.0, lowest=-1.0)
 
+    def papers_losses(self, rows: Rows) -> FloatArray:
+        """Return the losses that the paper has for some rows, (B,): what a question can tell, it can tell of these."""
+        return self.computing("").ask(rows).losses
+
     def applicable(self, names: Iterable[str]) -> list[str]:
         """Return those of the named deviations that change this loss at all, in the same order."""
         return [name for name in names if DEVIATIONS[name].applies(self.loss)]
@@ -188,6 +193,27 @@ def rows_of(targets: ArrayLike, negatives: ArrayLike) -> Rows:
     own = np.arange(CLASSES) == labels[:, None]
     cosines[own], cosines[~own] = c, np.broadcast_to(others, (len(c), CLASSES - 1)).ravel()
     return Rows(cosines, labels)
+
+
+def own(rows: Rows) -> BoolArray:
+    """Return where the label's column is, (B, C)."""
+    return np.asarray(np.arange(CLASSES) == rows.labels[:, None])
+
+
+def rounding_of_f(subject: Subject, targets: FloatArray) -> FloatArray:
+    """Return how far rounding may move f itself at each of the targets, (T,): far for a large multiple of the angle."""
+    u = condition.unit_roundoff(subject.precision)
+    return condition.SLACK * u * figures(subject.loss.margin, Angle.from_cosine(targets), u).value
+
+
+def multiple_of_angle(loss: SVXSoftmax) -> float:
+    """Return by what the margin multiplies the angle."""
+    match loss.margin:
+        case MultiplicativeAngle():
+            return float(loss.margin.m)
+        case Combined():
+            return loss.margin.m1
+    return 1.0
 
 
 def measured_f(subject: Subject, targets: FloatArray) -> Measurement:
