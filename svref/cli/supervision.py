@@ -1,8 +1,8 @@
 """A run in a child process, so that a candidate which ends the process does not end the command without a verdict.
 
 Native code may call exit(0), abort, or write where it must not. No Python code runs after that. `run_in_child`
-therefore forks: the child goes on and judges the candidate, the parent waits. The child leaves notes of where it is in a
-piece of shared memory, and at the end its exit code. If it ends without one, the parent says where, and how.
+therefore forks: the child goes on and judges the candidate, the parent waits. The child leaves notes of where it is in
+shared memory, and at the end its exit code. If it ends without that code, the parent says where, and how.
 """
 
 from __future__ import annotations
