@@ -50,6 +50,7 @@ class Output(io.TextIOWrapper):
     """A stream of text that never raises: it spells what its encoding lacks, and drops what it cannot write."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._stream = stream  # as long as it is there, the file stays open
         super().__init__(
             stream.buffer, stream.encoding, SPELLED, line_buffering=stream.line_buffering,
             write_through=stream.write_through,
@@ -88,7 +89,9 @@ def outputs() -> Iterator[None]:
     """Make the streams of the process such outputs; streams that somebody has put in their place stay as they are."""
     before = sys.stdout, sys.stderr
     for name, stream in zip(("stdout", "stderr"), before, strict=True):
-        if type(stream) is io.TextIOWrapper:
+        if stream is None:  # a shell closes a stream by >&-
+            setattr(sys, name, Output(open(os.devnull, "w", encoding="utf-8")))  # noqa: SIM115
+        elif type(stream) is io.TextIOWrapper:
             stream.flush()
             setattr(sys, name, Output(stream))
     try:
@@ -133,11 +136,11 @@ def _wrapped_line(line: str, width: int) -> str:
         return (
             _wrapped_line(f"{start.rstrip()}\n", width) * bool(start) + _wrapped_command(command + words, width) + end
         )
-    indent = " " * min(len(body) - len(body.lstrip()) + 2, width // 2)
-    whole = INDEX.sub(lambda index: index.group().replace(" ", "\0"), body)
+    indent = " " * min(len(body) - len(body.lstrip()), width // 2)
+    whole = INDEX.sub(lambda index: index.group().replace(" ", "\0"), body.lstrip())
     lines = textwrap.wrap(
-        whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False,
-        replace_whitespace=False, expand_tabs=False,
+        whole, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
+        break_on_hyphens=False, replace_whitespace=False, expand_tabs=False,
     )  # fmt: skip
     return "\n".join(lines).replace("\0", " ") + end
 

@@ -24,6 +24,7 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from svref.cli.descendants import adopts_orphans, die_with_parent
+from svref.cli.output import Output
 from svref.conformance.candidates import watch
 
 FORKS = hasattr(os, "fork") and sys.platform != "darwin"  # libraries of macOS may crash in a process that was forked
@@ -109,13 +110,13 @@ def run_in_child(say_ended: Callable[[Ending], object]) -> int | None:
     """Return None in a child process, which is to do the work, and in the parent the exit code once it has ended.
 
     `say_ended` reports an ending without a verdict; the exit code is then 2. The child must call `leave` at the end. In
-    a program that has replaced the streams of the process, as tests do, this process does the work without a child.
+    a program that has put other streams in place of `Output`, as tests do, this process does the work without a child.
     """
     global _channel
     if CHANNEL in os.environ:
         _begin(Channel(_mapped(os.environ.pop(CHANNEL))))
         return None
-    if sys.stdout is None or not _is_own_stream():
+    if not isinstance(sys.stdout, Output):
         return None
     sys.stdout.flush()
     sys.stderr.flush()
@@ -124,14 +125,6 @@ def run_in_child(say_ended: Callable[[Ending], object]) -> int | None:
             _begin(channel)
             return None
         return _wait(child, channel, say_ended)
-
-
-def _is_own_stream() -> bool:
-    """Return whether standard output is that of the process; where it is replaced, a child would print to nowhere."""
-    try:
-        return sys.stdout.fileno() == 1
-    except (OSError, ValueError):
-        return False
 
 
 def leave(code: int) -> None:
