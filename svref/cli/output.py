@@ -26,6 +26,8 @@ SPELLINGS = {
 }  # fmt: skip
 INDEX = re.compile(r"\[\d+(?:, \d+)+\]")  # such as [1, 2], which is not broken
 LEAST_WIDTH = 20  # columns; text is not wrapped to less
+USUAL_WIDTH = 80  # columns that the readline library sets COLUMNS to without a terminal, so that they say nothing
+WIDE = 120  # columns, for which the screens are made
 COMMAND = "svref check "  # a line that has this is a command to copy, also in parts
 
 
@@ -109,11 +111,17 @@ def outputs() -> Iterator[None]:
 
 
 def width_of_screen() -> int | None:
-    """Return how many columns the output has: as COLUMNS says, or those of the terminal; None for a pipe or a file."""
+    """Return how many columns to wrap to: those of COLUMNS or of the terminal; None for a pipe, a file, or wide ones.
+
+    For a pipe or a file COLUMNS counts only below `USUAL_WIDTH`. A terminal of `WIDE` columns breaks the few lines
+    that are longer by itself.
+    """
     columns = os.environ.get("COLUMNS", "")
-    if not (columns.isdecimal() and int(columns)) and not sys.stdout.isatty():
+    asked_for = columns.isdecimal() and 0 < int(columns) < USUAL_WIDTH
+    if not asked_for and not sys.stdout.isatty():
         return None
-    return max(LEAST_WIDTH, shutil.get_terminal_size().columns)
+    width = shutil.get_terminal_size().columns
+    return max(LEAST_WIDTH, width) if width < WIDE else None
 
 
 def wrapped(text: str, width: int | None) -> str:
