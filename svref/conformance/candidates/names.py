@@ -92,6 +92,8 @@ class Names:
     ----------
     changed : list of str
         The names that were changed since, as "numpy.abs".
+    late : list of str
+        Those that only the end of the run showed: what was judged until then means nothing.
     """
 
     def __init__(self) -> None:
@@ -103,6 +105,7 @@ class Names:
         spaces = [*(space for space in self.modules if _is_own(space.title)), *self.parts]
         self.codes = [(f, _code_of(f)) for f in _functions(value for space in spaces for value in space.values)]
         self.changed: list[str] = []
+        self.late: list[str] = []
 
     def set_back(self) -> None:
         """Set back what was changed in modules, and note its names. This takes 60 us."""
@@ -173,7 +176,9 @@ def watched() -> Iterator[Names]:
     try:
         yield names
     finally:
+        known = len(names.changed)
         names.set_back_all()
+        names.late = names.changed[known:]
         _watched.remove(names)
 
 

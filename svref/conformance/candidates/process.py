@@ -53,12 +53,19 @@ def untouched() -> Iterator[None]:
         If the code of a function that svref computes with was changed in place; what was judged then means nothing.
     """
     with kept_with_imports(OF_RUNS), warnings.catch_warnings():
-        with names.watched() as found:
-            yield
-            known = list(found.changed)
-        late = [name for name in found.changed if name not in known]
-    if late:
-        raise CandidateError(f"the candidate changes {', '.join(late)}, which svref judges it with.")
+        try:
+            with names.watched() as found:
+                yield
+        except Exception:  # it may come from the changed function
+            _refuse(found.late)
+            raise
+        _refuse(found.late)
+
+
+def _refuse(changed: list[str]) -> None:
+    """Raise a CandidateError if names were changed that only the end of a run showed."""
+    if changed:
+        raise CandidateError(f"the candidate changes {', '.join(changed)}, which svref judges it with.")
 
 
 @contextmanager
