@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +34,7 @@ def run(*arguments: str, stdout: int = subprocess.PIPE, **variables: str) -> sub
 # ---- encodings ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437"])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 @pytest.mark.parametrize("screen", [*SCREENS, "help"])
 def test_an_encoding_that_lacks_letters_changes_no_exit_code(screen: str, encoding: str) -> None:
     arguments = SCREENS.get(screen, ("check", "--help"))
@@ -84,14 +83,16 @@ def test_a_full_disk_changes_no_exit_code(screen: str, tmp_path: Path) -> None:
 def test_a_narrow_screen_gets_the_same_words_in_shorter_lines(screen: str) -> None:
     wide, narrow = (run(*SCREENS[screen], COLUMNS=columns).stdout.decode() for columns in ("200", "40"))
     assert [word for word in narrow.split() if word != "\\"] == wide.split()
-    too_long = [line for line in narrow.splitlines() if len(line) > 40 and len(line.split()) > 1]
+    too_long = [line for line in narrow.splitlines() if len(line) > 40 and len(line.rstrip(" \\").split()) > 1]
     assert too_long == []
 
 
 def test_a_wrapped_command_is_the_same_command() -> None:
     command = "svref check a/long/path/to/a/candidate.py:f --loss sv-am-softmax --case sv-am-softmax-basic-63c71e68"
     lines = wrapped(f"reproduce         {command}\n", 40)
-    assert shlex.split(lines.removeprefix("reproduce\n")) == shlex.split(command)
+    script = lines.removeprefix("reproduce\n").replace("svref", "echo svref", 1)
+    read = subprocess.run(["sh", "-c", script], capture_output=True, encoding="utf-8", check=True).stdout  # noqa: S607
+    assert read == f"{command}\n"
 
 
 def test_indices_and_words_are_not_broken() -> None:

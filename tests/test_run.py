@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import json
 import locale
@@ -142,7 +143,7 @@ def test_a_signal_ends_command_and_child(number: int, code: int, to_all: bool, t
 
 @LINUX
 def test_memory_beyond_the_limit_is_an_error_of_the_case(tmp_path: Path) -> None:
-    path = candidate(tmp_path, "np.ones(2**27)")
+    path = candidate(tmp_path, "np.empty(2**27)")
     assert svref_command("check", path, "--loss", NAME, "--memory", "4G").returncode == 0
     result = svref_command("check", path, "--loss", NAME, "--memory", "512M")
     assert result.returncode != 0
@@ -161,7 +162,8 @@ def test_a_memory_that_is_no_size_is_refused(size: str) -> None:
 
 def world() -> dict[str, Any]:
     return {
-        "error state": np.geterr(), "NumPy's generator": np.random.get_state()[1].tolist(),
+        "error state": np.geterr(), "NumPy's generator": np.random.get_state()[1].tolist(),  # noqa: NPY002
+
         "print options": np.get_printoptions(), "Python's generator": random.getstate(),
         "warnings": list(warnings.filters), "locale": locale.setlocale(locale.LC_ALL), "environment": dict(os.environ),
         "folder": os.getcwd(), "path": list(sys.path), "interrupt": signal.getsignal(signal.SIGINT),
@@ -171,7 +173,7 @@ def world() -> dict[str, Any]:
 
 def change_the_world() -> None:
     np.seterr(all="raise")
-    np.random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
     np.set_printoptions(precision=2)
     random.seed(1)
     warnings.simplefilter("error")
@@ -188,8 +190,9 @@ def change_the_world() -> None:
 @pytest.mark.parametrize("run", [check, diagnose])
 def test_python_and_numpy_are_as_before(run: Callable[..., Any]) -> None:
     def meddles(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Any:
+        right = sv_am(cosines, labels, s=s, m=m, t=t)
         change_the_world()
-        return sv_am(cosines, labels, s=s, m=m, t=t)
+        return right
 
     before = world()
     assert run(meddles, NAME).ok
@@ -200,7 +203,7 @@ def test_python_and_numpy_are_as_before(run: Callable[..., Any]) -> None:
 def test_random_numbers_go_on_from_call_to_call() -> None:
     def draws(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Any:
         losses, gradient = sv_am(cosines, labels, s=s, m=m, t=t)
-        return losses * random.random(), gradient
+        return losses * random.random(), gradient  # noqa: S311
 
     report = check(draws, NAME)
     assert "hidden-state" in {finding.name for finding in report.findings}
@@ -229,10 +232,8 @@ def test_torch_is_as_before(torch: Any, run: Callable[..., Any]) -> None:
         return cosines[:, 0].sum()
 
     before = torch_world(torch)
-    try:
+    with contextlib.suppress(CandidateError):  # raised by diagnose
         assert run(meddles, NAME).verdict == "ERROR"
-    except CandidateError:
-        pass
     assert torch_world(torch) == before
 
 

@@ -183,7 +183,8 @@ class _Forked:
     def send_signal(self, sig: int, /) -> None:
         """Send it a signal, if it is still there."""
         if not self.has_ended:
-            os.kill(self.pid, sig)
+            with contextlib.suppress(ProcessLookupError):  # it may end between the two lines
+                os.kill(self.pid, sig)
 
 
 @contextmanager
