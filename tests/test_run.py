@@ -23,6 +23,7 @@ from textbook import sv_am
 
 import svref.judging.judge
 from svref.conformance import CandidateError, check, diagnose
+from svref.judging.formats import FORMATS
 
 NAME = "sv-am-softmax"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc on this platform")
@@ -308,13 +309,13 @@ def changed_code() -> None:
 OWN_CHANGES: dict[str, Callable[[], object]] = {
     "svref.judging.judge.judge": lambda: setattr(svref.judging.judge, "judge", zeros),
     "svref.judging.judge.Quantity.wrong": lambda: setattr(svref.judging.judge.Quantity, "wrong", property(zeros)),
-    "svref.variants.VARIANTS['sv-am-softmax']": lambda: svref.VARIANTS.update({NAME: svref.VARIANTS["softmax"]}),  # type: ignore[attr-defined]
+    "svref.judging.formats.FORMATS['float64']": lambda: FORMATS.update(float64=FORMATS["float16"]),
 }
 
 
 @pytest.mark.parametrize("name", [*OWN_CHANGES, "code"])
 def test_who_changes_svref_cannot_pass(name: str) -> None:
-    judge, variant, code = svref.judging.judge.judge, svref.VARIANTS[NAME], svref.judging.judge.judge.__code__
+    judge, table, code = svref.judging.judge.judge, dict(FORMATS), svref.judging.judge.judge.__code__
     wrong = vars(svref.judging.judge.Quantity)["wrong"]
     changed = "svref.judging.judge.judge" if name == "code" else name
     try:
@@ -325,7 +326,7 @@ def test_who_changes_svref_cannot_pass(name: str) -> None:
     except CandidateError as error:
         assert changed in str(error)  # noqa: PT017
     assert svref.judging.judge.judge is judge
-    assert (svref.VARIANTS[NAME], judge.__code__) == (variant, code)
+    assert (FORMATS, judge.__code__) == (table, code)
     assert vars(svref.judging.judge.Quantity)["wrong"] is wrong
 
 
