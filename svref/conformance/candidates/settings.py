@@ -75,8 +75,8 @@ def kept_with_imports(settings: Sequence[Setting]) -> Iterator[None]:
 
 
 def _read(settings: Iterable[Setting], modules: Iterable[str]) -> list[tuple[Setting, Any]]:
-    """Return the settings that belong to some modules, with their values."""
-    return [(setting, setting.read()) for setting in settings if setting.module in modules]
+    """Return the settings that belong to some modules, with their values; sys.modules may say None: not installed."""
+    return [(setting, setting.read()) for setting in settings if setting.module in modules and sys.modules[setting.module]]
 
 
 def _write_back(values: Iterable[tuple[Setting, Any]]) -> None:
