@@ -76,7 +76,8 @@ def kept_with_imports(settings: Sequence[Setting]) -> Iterator[None]:
 
 def _read(settings: Iterable[Setting], modules: Iterable[str]) -> list[tuple[Setting, Any]]:
     """Return the settings that belong to some modules, with their values; sys.modules may say None: not installed."""
-    return [(setting, setting.read()) for setting in settings if setting.module in modules and sys.modules[setting.module]]
+    there = (setting for setting in settings if setting.module in modules and sys.modules[setting.module] is not None)
+    return [(setting, setting.read()) for setting in there]
 
 
 def _write_back(values: Iterable[tuple[Setting, Any]]) -> None:
