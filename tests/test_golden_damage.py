@@ -295,7 +295,9 @@ def test_make_writes_through_a_link(whole: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_pack_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there is no pack 'nothing'; there are seed, core, paper, batches, head, large\."):
+    with pytest.raises(
+        ValueError, match=r"there is no pack 'nothing'; there are seed, core, paper, batches, head, large\."
+    ):
         golden.make(tmp_path, ["seed", "nothing"])
     assert list(tmp_path.iterdir()) == []
 

@@ -24,7 +24,9 @@ try:
     from svref.cli.diagnose import diagnose_command
     from svref.cli.explain import explain_command
     from svref.cli.golden import app as golden_app
-    from svref.cli.tools import USAGE
+    from svref.cli.output import outputs
+    from svref.cli.supervision import INTERRUPTED, leave
+    from svref.cli.tools import USAGE, refuse_empty, say
 except KeyboardInterrupt:
     sys.exit(130)
 
@@ -43,17 +45,30 @@ app.command("explain", short_help="Print one row step by step.")(explain_command
 
 def main() -> None:
     """Run the command. An error inside svref exits with 2, so that no caller takes it for the verdict "wrong"."""
+    with outputs():
+        code = _exit_code()
+        leave(code)  # a child that judges a candidate ends here
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command, and return its exit code."""
     try:
+        refuse_empty(sys.argv[1:])
         app()
+    except (SystemExit, typer.Exit) as exit_:
+        code = exit_.code if isinstance(exit_, SystemExit) else exit_.exit_code
+        return code if isinstance(code, int) else USAGE * (code is not None)
     except KeyboardInterrupt:
-        sys.exit(130)
+        return INTERRUPTED
     except Exception:
         traceback.print_exc()
-        sys.exit(USAGE)
+        return USAGE
+    return 0
 
 
 @app.callback(invoke_without_command=True)
 def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
-        typer.echo(f"svref {__version__}")
+        say(f"svref {__version__}\n")
         raise typer.Exit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Annotated
 
 import typer
 
+from svref.cli.ended import report_of_end, say_ended
+from svref.cli.memory import bytes_of, memory_limited
+from svref.cli.supervision import Ending, run_in_child
 from svref.cli.tools import USAGE, a_path, bar, errors, fail, say
-from svref.conformance import check
+from svref.conformance import Report, check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
 from svref.golden.files.writing import check_place
@@ -60,6 +64,10 @@ def check_command(
         int | None, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which batches these are.")] = 0,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="How much more memory it may take, such as 4G; no limit if left out."),
+    ] = None,
     report: Annotated[Path | None, typer.Option(parser=a_path, help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
@@ -74,8 +82,13 @@ def check_command(
     with errors():
         if report is not None:
             check_place(report, "--report")
+    limit = bytes_of(memory)
+    ended = functools.partial(_say_ended, candidate=candidate, loss=loss, dtype=dtype.value, report=report)
+    code = run_in_child(ended)
+    if code is not None:
+        raise typer.Exit(code)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow would log every invalid input that is asked
-    with errors(), bar("judging") as progress:
+    with errors(), bar("judging") as progress, memory_limited(limit):
         result = check(
             candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
             reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
@@ -83,10 +96,22 @@ def check_command(
             variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")
+    _write(result, report)
+    raise typer.Exit(EXIT_CODES.get(result.verdict.split("(")[0].removesuffix("-AS"), USAGE))
+
+
+def _write(result: Report, report: Path | None) -> None:
+    """Write the report to a file, if there is one, and say so."""
     if report is not None:
         try:
             result.write(report)
         except (OSError, ValueError) as error:
             fail(f"the report is lost: {error}")
         say(f"\nreport            {report}\n")
-    raise typer.Exit(EXIT_CODES.get(result.verdict.split("(")[0].removesuffix("-AS"), USAGE))
+
+
+def _say_ended(ending: Ending, candidate: str, loss: str, dtype: str, report: Path | None) -> None:
+    """Report that the candidate has ended the process."""
+    say_ended(ending, candidate, loss, dtype)
+    if report is not None:
+        _write(report_of_end(ending, candidate, loss, dtype), report)

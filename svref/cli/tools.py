@@ -1,10 +1,10 @@
-"""What the commands share: paths, a progress bar, printing into a pipe that may be closed, and exit codes."""
+"""What the commands share: paths, a progress bar, printing, errors, and exit codes."""
 
 from __future__ import annotations
 
-import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -14,8 +14,10 @@ from rich import progress
 from rich.console import Console
 
 from svref.checks import Progress
+from svref.cli.output import width_of_screen, wrapped
 
 USAGE, DAMAGED = 2, 3  # exit codes: wrong options, or a candidate that cannot be judged; damaged vectors
+ASSIGNED_NOTHING = re.compile(r"--[\w-]+=\s*")
 
 
 def a_path(text: str) -> Path:
@@ -49,20 +51,32 @@ def errors() -> Iterator[None]:
         fail(str(error), DAMAGED)
     except (CandidateError, ValueError, ImportError, OSError) as error:
         fail(str(error))
+    except MemoryError:
+        fail("the memory ran out. What the candidate keeps from call to call counts too; give --memory more.")
 
 
 def say(text: str) -> None:
-    """Print a text. If the reader has left, as in `svref check ... | head`, the exit code stays that of the verdict."""
-    # A path or an id may hold bytes that are no text; they are printed as escapes.
-    text = text.encode(sys.stdout.encoding or "utf-8", "backslashreplace").decode(sys.stdout.encoding or "utf-8")
-    try:
-        typer.echo(text, nl=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Print a text at once, wrapped to the terminal; `Output` sees to it that this cannot fail."""
+    sys.stdout.write(wrapped(text, width_of_screen()))
+    sys.stdout.flush()
 
 
 def fail(message: str, code: int = USAGE) -> NoReturn:
     """Print what is wrong on the error stream, and exit with a code."""
-    typer.echo(f"svref: {message}", err=True)
+    sys.stderr.write(f"svref: {message}\n")
     raise typer.Exit(code)
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """End with exit code 2 if an option of the command line has an empty value, as from a variable that is not set.
+
+    No option has a use for one: an empty path is the current folder, and an empty name would count as left out. The
+    same holds for the arguments of `svref golden`; those of the other commands have messages of their own.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        if ASSIGNED_NOTHING.fullmatch(word):
+            fail(f"{word.rstrip('= ')} needs a value; got an empty one. Leave the option out, or give the value.")
+        if not word.strip() and before.startswith("--"):
+            fail(f"{before} needs a value; got {word!r}. Leave the option out, or give the value.")
+        if not word.strip() and words[0] == "golden":
+            fail(f"an argument of svref golden is empty; got {word!r}. Leave it out, or give its value.")

@@ -7,5 +7,10 @@ adapters     finds out which framework a function is written in, and chooses one
 arrays       functions that return their gradients: NumPy, and the namespaces of the array API
 frameworks   functions of PyTorch, JAX and TensorFlow, whose autograd gives the gradient
 answers      answers that a program in any language wrote to files
+settings     how the settings of the process are as before, whatever foreign code did to them
+known_settings    the table of these settings: Python's, NumPy's, those of the frameworks
+names        the names that svref computes with, set back where a candidate changes them
+watch        who is told what the candidate is asked
+process      what foreign code does to the process: prints, exits, settings, names
 guard        calls a candidate, which may raise, hang, print or exit, and the run goes on
 """

@@ -25,7 +25,8 @@ from svref.conformance.candidates.call import (
     UnsupportedError,
 )
 from svref.conformance.candidates.frameworks import JaxAdapter, TensorFlowAdapter, TorchAdapter
-from svref.conformance.candidates.guard import HungError, first_line, frames_of, quietly, within
+from svref.conformance.candidates.guard import HungError, first_line, frames_of, within
+from svref.conformance.candidates.process import quietly
 
 ARRAY_API = "array-api:"
 _ADAPTERS: Mapping[str, Callable[[Function, str], Adapter]] = {
@@ -86,7 +87,8 @@ def adapter(
         If the framework is unknown, a device is given to one without that choice, or the candidate fails in every
         framework.
     """
-    framework = framework or detect(function, level, parameters, device, dtype, timeout)
+    if framework is None:
+        framework = detect(function, level, parameters, device, dtype, timeout)
     if framework not in _ADAPTERS and not framework.startswith(ARRAY_API):
         raise CandidateError(f"framework must be one of {', '.join(FRAMEWORKS)}; got {framework!r}.")
     if device != "cpu" and framework != "torch":
@@ -137,7 +139,7 @@ def _best_outcome(adapter: Adapter, calls: tuple[Call, Call], timeout: float | N
 def _outcome(adapter: Adapter, call: Call, timeout: float | None) -> tuple[int, str]:
     """Return how well a call went, 0 is best, and the candidate's error message with its place, if it raised."""
     try:
-        with quietly():
+        with quietly("while the framework of the candidate is found out"):
             answer = within(timeout, adapter, call)
     except KeyboardInterrupt:
         raise

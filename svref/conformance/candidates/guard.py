@@ -1,30 +1,22 @@
 """A call that cannot end the run, whatever the candidate does: raise, hang, exit, or print a lot.
 
-The first part contains what foreign code does to the process it runs in: its prints, its exits, the settings that it
-changes. The second part calls a candidate, with a time limit if there is one, and turns what went wrong into a
-`Mishap`.
+A candidate is called with a time limit if there is one, and what went wrong becomes a `Mishap`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import ctypes
-import io
-import os
 import sysconfig
 import threading
 import traceback
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
-import numpy as np
-
+from svref.conformance.candidates import names
 from svref.conformance.candidates.call import Adapter, Answer, Call, CandidateError, RefusedError, UnsupportedError
+from svref.conformance.candidates.process import Counter, quietly
 
 PACKAGE = Path(__file__).parents[2]
 LIBRARIES = (
@@ -35,69 +27,9 @@ LIBRARIES = (
 MOST_FRAMES = 3  # the last lines of the candidate's own code that a mishap shows
 LONGEST_MESSAGE = 300  # characters of a candidate's error message; some frameworks print whole graphs
 
-Kind = Literal["raised", "hung", "unusable", "unsupported"]
+MOST_NAMES = 3  # changed names that a mishap lists
 
-
-# ---- what foreign code does to the process ----------------------------------------------------------------------
-
-
-class Counter(io.RawIOBase):
-    """A stream that forgets what is printed to it and counts the characters."""
-
-    characters = 0
-
-    def writable(self) -> bool:
-        """Return True: the stream takes text."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Add the characters of some UTF-8 bytes to the count."""
-        self.characters += len(str(data, "utf-8", "replace"))
-        return memoryview(data).nbytes
-
-
-class ExitedError(SystemExit):
-    """The code called os._exit. Without this error it would have ended svref with the code's own exit status."""
-
-
-@contextmanager
-def quietly() -> Iterator[Counter]:
-    """Keep prints from the screen and exits from the process; restore the warning filters and the current folder.
-
-    Yields the stream that counts what is printed.
-    """
-    counter = Counter()
-    sink = io.TextIOWrapper(counter, "utf-8", errors="replace", write_through=True)  # type: ignore[type-var]
-    with (
-        contextlib.redirect_stdout(sink),
-        contextlib.redirect_stderr(sink),
-        contextlib.chdir(os.curdir),
-        np.errstate(all="ignore"),
-        warnings.catch_warnings(),
-        _exits_raise(),
-    ):
-        warnings.simplefilter("ignore")
-        yield counter
-
-
-@contextmanager
-def _exits_raise() -> Iterator[None]:
-    """Make os._exit raise an ExitedError in this process. Processes that the code forks may leave by it."""
-    real, process = os._exit, os.getpid()
-
-    def leave(status: int) -> NoReturn:
-        if os.getpid() != process:
-            real(status)
-        raise ExitedError(f"os._exit({status})")
-
-    os._exit = leave
-    try:
-        yield
-    finally:
-        os._exit = real
-
-
-# ---- one guarded call -------------------------------------------------------------------------------------------
+Kind = Literal["raised", "hung", "unusable", "unsupported", "patched", "ended"]
 
 
 class HungError(Exception):
@@ -112,9 +44,9 @@ class Mishap:
     ----------
     case : str
         The case's id.
-    kind : {"raised", "hung", "unusable", "unsupported"}
-        The candidate raised an exception; gave no answer in time; returned no losses and gradients; or said that it
-        cannot compute this case.
+    kind : {"raised", "hung", "unusable", "unsupported", "patched", "ended"}
+        The candidate raised an exception; gave no answer in time; returned no losses and gradients; said that it
+        cannot compute this case; changed functions of svref, which judge it; or ended the process.
     message : str
         What happened.
     trace : tuple of str
@@ -152,14 +84,14 @@ class Guard:
         """Return the answer to a call, or why there is none."""
         counter = Counter()
         try:
-            with quietly() as counter:
-                return within(self.timeout, self.adapter, call)
+            with quietly(f"in case {call.id}" if call.id else "in a question of svref") as counter:
+                result: Answer | Mishap = within(self.timeout, self.adapter, call)
         except KeyboardInterrupt:  # this one is the user's, who wants to stop the whole run
             raise
         except BaseException as error:  # anything else is the candidate's, and the next case must be asked
-            return self._mishap(call, error)
-        finally:
-            self.printed += counter.characters
+            result = self._mishap(call, error)
+        self.printed += counter.characters
+        return _with_changes(result, call)
 
     def _mishap(self, call: Call, error: BaseException) -> Mishap:
         """Return the mishap that an exception stands for."""
@@ -183,6 +115,21 @@ class Guard:
             return self.adapter.description
         except CandidateError:
             return "its framework"
+
+
+def _with_changes(result: Answer | Mishap, call: Call) -> Answer | Mishap:
+    """Return an answer with remarks on the names that the candidate has changed in this run, so far.
+
+    If they are names of svref, no answer of this run can be trusted, and a mishap is returned.
+    """
+    changed = names.changed()
+    own = names.of_svref(changed)
+    if own:
+        more = f" and {len(own) - MOST_NAMES} more" if len(own) > MOST_NAMES else ""
+        return Mishap(call.id, "patched", f"changes {', '.join(own[:MOST_NAMES])}{more}, which judges it")
+    if not changed or isinstance(result, Mishap):
+        return result
+    return replace(result, remarks=(*result.remarks, *(f"changes {name}, which was set back" for name in changed)))
 
 
 def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:

@@ -18,7 +18,8 @@ from numpy.typing import DTypeLike
 
 from svref.conformance.candidates import adapters, answers
 from svref.conformance.candidates.call import CandidateError, Function, Level, names, signature_of
-from svref.conformance.candidates.guard import Guard, first_line, quietly
+from svref.conformance.candidates.guard import Guard, first_line
+from svref.conformance.candidates.process import quietly
 from svref.variants import VARIANTS, Variant
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
@@ -90,7 +91,7 @@ def load(path: str) -> Function:
     if not place:
         raise CandidateError(f"a candidate is {FORMS}; got {path!r}.")
     try:
-        with quietly():
+        with quietly("while the candidate is imported"):
             module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
     except KeyboardInterrupt:
         raise

@@ -17,6 +17,7 @@ from svref.conformance.candidates.adapters import AnswersAdapter
 from svref.conformance.candidates.arrays import to_numpy
 from svref.conformance.candidates.call import Call, Level, check_outputs
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.candidates.process import untouched
 from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run, run, run_variation
@@ -36,6 +37,7 @@ MOST_VARIATIONS, MOST_SEEDS = 10_000, 10**9
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 
+@untouched()
 def check(
     candidate: Callable[..., Any] | str,
     loss: str,

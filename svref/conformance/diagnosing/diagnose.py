@@ -14,6 +14,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.candidates.call import Answer, Call, CandidateError, check_dtypes, check_outputs, outputs_of
 from svref.conformance.candidates.guard import Guard, Mishap
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.candidates.process import untouched
 from svref.conformance.diagnosing.behaviour import SCALE, ordinary_rows
 from svref.conformance.diagnosing.findings import NOT_ANSWERED, Finding
 from svref.conformance.diagnosing.gradient import GRADIENT
@@ -91,6 +92,7 @@ class Identification:
         return verdict + (f"; {unknown} question{plural} that outputs do not answer, marked ?" if unknown else "")
 
 
+@untouched()
 def diagnose(
     candidate: Callable[..., Any] | str,
     loss: str,
