@@ -28,7 +28,7 @@ class Pack:
     Parameters
     ----------
     name, version : str
-        A patch changes notes or power alone, a minor version adds cases, a major one changes what is expected.
+        A patch changes notes, scales or power alone, a minor version adds cases, a major one changes what is expected.
     purpose : str
         What it is for.
     groups : mapping
