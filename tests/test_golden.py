@@ -291,7 +291,7 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
     assert (same.returncode, same.stdout) == (0, "the packs are the same\n")
     other = svref_command("golden", "diff", pack, SHIPPED / "core")
     assert other.returncode == 1
-    assert "changed  the pack: pack, purpose\n" in other.stdout
+    assert "changed  the pack: pack, purpose, version\n" in other.stdout
     assert len(re.findall(r"removed  (?!note)", other.stdout)) == 5
     assert len(re.findall(r"added    (?!note)", other.stdout)) == len(CORE)
     exported = svref_command("golden", "export", tmp_path / "inputs.json", "--pack", "seed")
@@ -306,10 +306,10 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
         (("make", "x", "--pack", "nothing"), "there is no pack 'nothing'; there are seed, core, paper, batches, head, large."),
         (("verify", "--pack", "nothing"), "the packs that ship are core, paper, seed; got 'nothing'."),
         (("lint", "--pack", ".."), "the packs that ship are core, paper, seed; got '..'."),
-        (("list", "--pack", ""), "the packs that ship are core, paper, seed; got ''."),
+        (("list", "--pack", ""), "--pack needs a value; got ''."),
         (("verify", "x", "--pack", "seed"), "give a directory or the name of a pack that ships, not both; got x and 'seed'."),
         (("list", "--variant", "x"), "variant must be one of a-softmax, am-softmax, arc-softmax,"),
-        (("list", "--group", "x"), "group must be one of basic, confident, error, extreme, hard, head,"),
+        (("list", "--group", "x"), "group must be one of basic, confident, digits, error, extreme, hard, head,"),
     ],
 )  # fmt: skip
 def test_what_there_is_not_exits_2_with_what_there_is(arguments: tuple[str, ...], message: str) -> None:

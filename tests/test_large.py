@@ -233,6 +233,7 @@ def test_known_mistakes_are_found(vectors: LargeVectors, name: str, dtype: str) 
 
 
 AT_POLES = {"clamp-kills-gradient", "clamp-of-target-kills-gradient", "clip-halves-at-ends", "sine-of-whole-row", "slope-one-at-poles"}  # fmt: skip
+FEW_DIGITS = {"inputs-cast-to-bfloat16", "inputs-cast-to-float16", "inputs-cast-to-float32"}  # cosines are on a grid
 OVERFLOWS = {"no-max-subtraction-float64", "no-max-subtraction-quotient-float64"}
 
 
@@ -249,8 +250,8 @@ def test_what_large_cases_miss_needs_a_pole_a_larger_exponent_or_another_margin(
                     wrong = known[name].run(case.loss, case.cosines(), case.labels, case.cotangent)
                 for dtype, names in missed.items():
                     names -= set() if case.judge(*wrong, dtype=dtype).ok else {name}
-    assert missed["float64"] == AT_POLES | OVERFLOWS
-    assert missed["float32"] == AT_POLES | OVERFLOWS | {"precision-downcast-float32"}
+    assert missed["float64"] == AT_POLES | OVERFLOWS | FEW_DIGITS
+    assert missed["float32"] == AT_POLES | OVERFLOWS | FEW_DIGITS | {"precision-downcast-float32"}
 
 
 def test_a_flipped_sign_is_found_in_every_row_that_has_a_gradient(vectors: LargeVectors) -> None:

@@ -13,7 +13,7 @@ import typer
 from svref.cli.ended import report_of_end, say_ended
 from svref.cli.memory import bytes_of, memory_limited
 from svref.cli.supervision import Ending, run_in_child
-from svref.cli.tools import USAGE, a_path, bar, errors, fail, say
+from svref.cli.tools import USAGE, bar, errors, fail, say
 from svref.conformance import Report, check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
@@ -68,7 +68,7 @@ def check_command(
         str | None,
         typer.Option(help="How much more memory it may take, such as 4G; no limit if left out."),
     ] = None,
-    report: Annotated[Path | None, typer.Option(parser=a_path, help="Write the report as JSON to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
 

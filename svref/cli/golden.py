@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from svref.cli.tools import a_path, bar, errors, say
+from svref.cli.tools import bar, errors, say
 
 app = typer.Typer(
     help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Directory = Annotated[
-    Path | None, typer.Argument(parser=a_path, help="The pack's directory; one that ships if left out.")
-]
+Directory = Annotated[Path | None, typer.Argument(help="The pack's directory; one that ships if left out.")]
 PackName = Annotated[
     str | None, typer.Option("--pack", help="Which of the packs that ship: core, paper, seed; core if left out.")
 ]
@@ -23,9 +21,7 @@ PackName = Annotated[
 
 @app.command("make")
 def make_command(
-    directory: Annotated[
-        Path, typer.Argument(parser=a_path, help="Where <pack>/manifest.json and the rest are written.")
-    ],
+    directory: Annotated[Path, typer.Argument(help="Where <pack>/manifest.json and the rest are written.")],
     packs: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,8 +94,8 @@ def list_command(
 
 @app.command("diff")
 def diff_command(
-    old: Annotated[Path, typer.Argument(parser=a_path, help="A pack's directory.")],
-    new: Annotated[Path, typer.Argument(parser=a_path, help="The directory of the pack to compare it with.")],
+    old: Annotated[Path, typer.Argument(help="A pack's directory.")],
+    new: Annotated[Path, typer.Argument(help="The directory of the pack to compare it with.")],
 ) -> None:
     """List the cases, notes and errata that were added, removed or changed. Exit with 1 if there are any."""
     with errors():
@@ -112,10 +108,8 @@ def diff_command(
 
 @app.command("export")
 def export_command(
-    to: Annotated[Path, typer.Argument(parser=a_path, help="The file to write, in a folder that exists.")],
-    directory: Annotated[
-        Path | None, typer.Option(parser=a_path, help="The pack's directory; one that ships if left out.")
-    ] = None,
+    to: Annotated[Path, typer.Argument(help="The file to write, in a folder that exists.")],
+    directory: Annotated[Path | None, typer.Option(help="The pack's directory; one that ships if left out.")] = None,
     pack: PackName = None,
 ) -> None:
     """Write the inputs without the outputs as one JSON file, for a program whose answers `svref check` judges."""

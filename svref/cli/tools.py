@@ -1,4 +1,4 @@
-"""What the commands share: paths, a progress bar, printing, errors, and exit codes."""
+"""What the commands share: a progress bar, printing, errors, and exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -18,13 +17,6 @@ from svref.cli.output import width_of_screen, wrapped
 
 USAGE, DAMAGED = 2, 3  # exit codes: wrong options, or a candidate that cannot be judged; damaged vectors
 ASSIGNED_NOTHING = re.compile(r"--[\w-]+=\s*")
-
-
-def a_path(text: str) -> Path:
-    """Return the path that a user typed; exit with 2 if it is empty, since Path("") would be the current folder."""
-    if not text:
-        fail("a path must have a name; got ''. Type . for the current folder.")
-    return Path(text)
 
 
 @contextmanager
@@ -79,4 +71,4 @@ def refuse_empty(words: Sequence[str]) -> None:
         if not word.strip() and before.startswith("--"):
             fail(f"{before} needs a value; got {word!r}. Leave the option out, or give the value.")
         if not word.strip() and words[0] == "golden":
-            fail(f"an argument of svref golden is empty; got {word!r}. Leave it out, or give its value.")
+            fail(f"an argument of svref golden is empty; got {word!r}. Type . for the current folder.")

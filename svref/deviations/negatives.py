@@ -61,7 +61,7 @@ def _with_easy_margin_but_full_mask(loss: SVXSoftmax, above: float | None) -> SV
     eased, emphasis = with_easy_margin(loss, above), loss.emphasis
     if emphasis.boundary is not None or eased == loss:
         return loss
-    return replace(eased, emphasis=replace(emphasis, boundary=loss.margin)) if which.emphasises(loss) else eased
+    return replace(eased, emphasis=replace(emphasis, boundary=loss.margin))
 
 
 @changed_loss(

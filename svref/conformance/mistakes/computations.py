@@ -184,11 +184,13 @@ class WrongComputation:
     def expected(self, trial: Trial) -> Expected | None:
         """Return the outputs of the deviation with estimated tolerances.
 
-        None if the deviation does not apply, or if the loss refuses the parameters of the case.
+        None if the loss refuses the parameters of the case, or if neither the deviation nor the change shows there:
+        where the deviation cannot be made, as one of the emphasis at t = 1, the change is all there is.
         """
-        loss = OtherLoss(self.change).loss(trial)
+        below = OtherLoss(self.change)
+        loss = below.loss(trial)
         values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
-        return None if values is None else _with_estimated_tolerance(trial, values)
+        return below.expected(trial) if values is None else _with_estimated_tolerance(trial, values)
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return None: no SVXSoftmax describes the deviation, whichever loss `change` returns below it."""

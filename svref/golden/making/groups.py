@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from svref.deviations.which import has_margin
 from svref.golden.making.recipes import (
     DYADIC,
     GRID,
@@ -198,13 +199,18 @@ def head(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
     p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces the boundary of A-Softmax would equal some exact cosines
     draw = Draw(f"{entry.name}/{name}")
-    for flags, x, w, labels in _heads([draw.row(4, -96, 96) for _ in range(8)]):
+    # The last case has a class twice. Without a margin it is no label: a tie that rounding decides would be the mask's.
+    double = [1, 2, 1] if has_margin(entry.factory()) else [0, 0, 0]
+    for flags, x, w, labels in _heads([draw.row(4, -96, 96) for _ in range(8)], double):
         inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))}
         yield Recipe(entry.name, name, p, flags, inputs)
 
 
-def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, list[int]]]:
-    """Yield flags, embeddings, weights and labels of each case; `drawn` are eight rows of four numbers."""
+def _heads(drawn: Matrix, last: list[int]) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, list[int]]]:
+    """Yield flags, embeddings, weights and labels of each case.
+
+    `drawn` are eight rows of four numbers, `last` the labels of the last case.
+    """
     unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
     yield ("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]
     yield ("ScaledRows",), _scaled(drawn[:3], 4), _scaled(drawn[3:], 0.25), [0, 4, 2]
@@ -222,7 +228,7 @@ def _heads(drawn: Matrix) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, lis
         ("RepeatedLabels", "DuplicatedRows", "ClassWithoutRow"),
         [unit[0], unit[3], unit[0]],
         [unit[8], double, double],
-        [1, 2, 1],
+        last,
     )
 
 
