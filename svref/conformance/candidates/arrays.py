@@ -47,7 +47,7 @@ class ArrayAdapter:
         takes_cotangent = names(self.function, "cotangent")
         g = call.cotangent if takes_cotangent else np.ones_like(call.cotangent)
         given = [xp.asarray(a) for a in (*arrays, labels)]
-        extra = {"cotangent": xp.asarray(g.astype(call.dtype))} if takes_cotangent else {}
+        extra = {"cotangent": xp.asarray(OF_NUMPY[call.layout](g.astype(call.dtype)))} if takes_cotangent else {}
         result = self.function(*given, **call.parameters, **extra)
         remarks = remarks_on_writes(call, given)
         losses, gradients, stages = parts_of(result, call.level)

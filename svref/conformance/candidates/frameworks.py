@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,8 +56,8 @@ class TorchAdapter:
             losses, stages = losses_of(self.function(*given, **call.parameters), torch.Tensor, call)
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
-        cotangent = torch.as_tensor(g_of(losses, call), dtype=losses.dtype, device=losses.device)
-        gradients = torch.autograd.grad(losses, leaves, cotangent.reshape(losses.shape), allow_unused=True)
+        cotangent = torch.as_tensor(g_of(losses, call), dtype=losses.dtype, device=losses.device).reshape(losses.shape)
+        gradients = torch.autograd.grad(losses, leaves, _as_autograd(cotangent, laid_out), allow_unused=True)
         return answer_of(losses, gradients, call, stages, remarks_on_writes(call, given))
 
 
@@ -131,6 +131,17 @@ class TensorFlowAdapter:
     def _called(self) -> Function:
         """The function that is called; compiled once, so that cases of one shape share a graph."""
         return framework("tensorflow").function(self.function) if self.compiled else self.function
+
+
+def _as_autograd(cotangent: Any, laid_out: Callable[[Any], Any]) -> Any:
+    """Return a cotangent in the memory that autograd would give it: one number for all rows, where all are equal.
+
+    The backward of a sum returns such a tensor, whose stride is 0.
+    """
+    if cotangent.ndim == 0:
+        return cotangent
+    is_one = bool((cotangent == cotangent[0]).all())
+    return cotangent[:1].expand(cotangent.shape) if is_one else laid_out(cotangent)
 
 
 @contextmanager

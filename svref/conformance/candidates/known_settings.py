@@ -163,6 +163,12 @@ def _of_jax(name: str) -> Setting:
 
 
 _TORCH_OF_CALLS = (
+    Setting(
+        "autocast of PyTorch",
+        lambda: _torch().is_autocast_enabled("cpu"),
+        lambda on: _torch().set_autocast_enabled("cpu", on),
+        "torch",
+    ),
     Setting("inference mode of PyTorch", lambda: _torch().is_inference_mode_enabled(), _set_inference_mode, "torch"),
     Setting(
         "grad mode of PyTorch", lambda: _torch().is_grad_enabled(), lambda on: _torch().set_grad_enabled(on), "torch"
@@ -238,6 +244,7 @@ OF_RUNS = (
     Setting("environment", lambda: dict(os.environ), _set_environment),
     Setting("search path", lambda: (sys.path, list(sys.path)), _set_search_path),
     Setting("signal handlers", _signal_handlers, _set_signal_handlers),
+    Setting("exit of Python", lambda: sys.exit, lambda function: setattr(sys, "exit", function)),
     Setting("exception hook", lambda: sys.excepthook, lambda hook: setattr(sys, "excepthook", hook)),
     Setting("garbage collection", gc.isenabled, _set_garbage_collection),
     *_TORCH_OF_RUNS,

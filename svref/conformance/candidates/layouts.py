@@ -27,6 +27,13 @@ def _strided(array: NDArray[Any]) -> NDArray[Any]:
     return wide[..., ::2]
 
 
+def _padded(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy whose rows lie in longer rows, as in a buffer with a padded leading dimension."""
+    longer = np.zeros((*array.shape[:-1], array.shape[-1] + 3), array.dtype)
+    longer[..., :-3] = array
+    return longer[..., :-3]
+
+
 def _offset(array: NDArray[Any]) -> NDArray[Any]:
     """Return a copy that begins at the second element of a longer buffer."""
     buffer = np.zeros(array.size + 1, array.dtype)
@@ -45,6 +52,7 @@ OF_NUMPY: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     PLAIN: np.copy,
     "columns-first": _columns_first,
     "strided": _strided,
+    "padded": _padded,
     "offset": _offset,
     "read-only": _read_only,
 }
@@ -54,5 +62,6 @@ OF_TORCH: Mapping[str, Callable[[Any], Any]] = {
     PLAIN: lambda tensor: tensor.clone(),
     "columns-first": lambda tensor: tensor.T.contiguous().T if tensor.ndim == 2 else tensor.clone(),
     "strided": lambda tensor: tensor.repeat_interleave(2, dim=-1)[..., ::2],
+    "padded": lambda tensor: tensor[..., [*range(tensor.shape[-1]), 0]][..., :-1],
     "offset": lambda tensor: tensor.flatten()[[0, *range(tensor.numel())]][1:].reshape(tensor.shape),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import itertools
 import math
 import operator
@@ -20,7 +21,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 OWN = "svref"
-PYTHON = (builtins, math, operator, itertools, functools)
+PYTHON = (builtins, math, operator, itertools, functools, inspect)
 NUMPY = ("numpy", "numpy.linalg")
 INSIDE_NUMPY = ("numpy._core.", "numpy.lib._", "numpy.linalg._", "numpy.random.")
 # Names that libraries and shells set for good reason, and that no number depends on.

@@ -25,19 +25,20 @@ FEW_DIGITS = 8  # significant bits of every number of the core pack
 UINT8_CLASSES = 256
 MOST_PARAMETERS = 8  # of a variant
 # B, C and D of the eight shapes of a seed, as (least, most). In the fourth B = C = D, so that a transposed matrix fits.
-# The last has labels above 2048, which float16 does not hold.
+# The fifth has more than 65,536 entries; the last has labels above 2048, which float16 does not hold.
 SHAPES = (
     ((2, 2), (7, 7), (3, 3)),
-    ((5, 16), (9, 40), (5, 9)),
-    ((17, 64), (7, 7), (16, 33)),
+    ((5, 16), (9, 40), (129, 160)),
+    ((17, 64), (7, 7), (513, 600)),
     ((9, 24), (0, 0), (0, 0)),
-    ((9, 24), (130, 250), (64, 64)),
+    ((260, 300), (253, 290), (64, 64)),
     ((131, 300), (3, 12), (8, 8)),
     ((2, 4), (1025, 1500), (10, 20)),
     ((2, 3), (2051, 4200), (4, 4)),
 )
 LABELS = ("int64", "int32", "int64", "uint8")
 PATTERNS = ("drawn", "drawn", "equal")
+COTANGENTS = ("drawn", "drawn", "ones")
 SMALL = {"rows": 3, "classes": 5, "dimensions": 4, "highest": 5}  # a batch as small as the packs'
 
 
@@ -57,6 +58,8 @@ class Batch:
         Labels that differ as far as B and `highest` allow, that are drawn, or that are all the same.
     labels : {"int64", "int32", "uint8"}
         The dtype of the labels.
+    cotangents : {"drawn", "few", "ones"}
+        g between -2 and 2, with all digits or with few, or 1 for every row, as in the sum of the losses.
     layout : str
         How arrays lie in memory: `PLAIN`, or a name that the asker knows.
     digits : int
@@ -72,6 +75,7 @@ class Batch:
     highest: int
     pattern: str
     labels: str
+    cotangents: str
     layout: str
     digits: int
     parameters: Mapping[str, float]
@@ -92,13 +96,16 @@ class Batch:
     @property
     def arrays(self) -> tuple[FloatArray, ...]:
         """Cosines (B, C); or embeddings (B, D) and weights (C, D)."""
-        return tuple(self._rounded(a) for a in (self._vectors() if self.dimensions else (self._cosines(),)))
+        arrays = self._vectors() if self.dimensions else (self._cosines(),)
+        return tuple(_rounded(array, self.digits) for array in arrays)
 
     @property
     def cotangent(self) -> FloatArray:
-        """g, shape (B,): between -2 and 2, none of them 0."""
+        """g, shape (B,), none of them 0."""
+        if self.cotangents == "ones":
+            return np.ones(self.rows)
         g = 4 * self._uniform("cotangent", self.rows) - 2
-        return self._rounded(np.where(g == 0, 1.0, g))
+        return _rounded(np.where(g == 0, 1.0, g), FEW_DIGITS if self.cotangents == "few" else self.digits)
 
     def _cosines(self) -> FloatArray:
         """Return cosines: negatives around 0, and targets from -0.3 to 0.95."""
@@ -111,16 +118,16 @@ class Batch:
         """Return embeddings and weights; an embedding lies nearer to the weights of its class than to others."""
         weights = 2 * self._uniform("weights", self.classes * self.dimensions).reshape(self.classes, -1) - 1
         noise = 2 * self._uniform("embeddings", self.rows * self.dimensions).reshape(self.rows, -1) - 1
-        lengths = 0.5 + 3 * self._uniform("lengths", self.rows)[:, None]
-        return lengths * (0.7 * weights[self.target_classes] + noise), weights
+        embeddings = 0.7 * weights[self.target_classes] + noise
+        return self._lengths("embeddings", 10) * embeddings, self._lengths("weights", 5) * weights
+
+    def _lengths(self, what: str, most: int) -> FloatArray:
+        """Return a factor for each row, shape (N, 1): between 2^-most and 2^most."""
+        rows = self.rows if what == "embeddings" else self.classes
+        return np.exp2(most * (2 * self._uniform(f"lengths of {what}", rows)[:, None] - 1))
 
     def _uniform(self, what: str, size: int) -> FloatArray:
         return uniform(f"{self.name}/{what}", size)
-
-    def _rounded(self, values: FloatArray) -> FloatArray:
-        """Return numbers rounded to `digits` significant bits."""
-        fractions, exponents = np.frexp(values)
-        return np.ldexp(np.rint(np.ldexp(fractions, self.digits)), exponents - self.digits)
 
 
 def batches(
@@ -150,11 +157,17 @@ def batches(
         labels = LABELS[around % len(LABELS)]
         plain = Batch(
             f"{variant}/{seed}/{i}", rows, classes, dimensions if is_head else 0, classes,
-            PATTERNS[around % len(PATTERNS)], labels, layouts[(around // 2) % len(layouts)] if layouts else PLAIN,
-            digits, usual_parameters(variant),
+            PATTERNS[around % len(PATTERNS)], labels, COTANGENTS[(i // 2) % len(COTANGENTS)],
+            layouts[(around // 2) % len(layouts)] if layouts else PLAIN, digits, usual_parameters(variant),
         )  # fmt: skip
         batch = plain if usual else replace(plain, parameters=_parameters(variant, plain.name, around))
         yield _with_uint8(batch) if labels == "uint8" else batch
+
+
+def _rounded(values: FloatArray, digits: int) -> FloatArray:
+    """Return numbers rounded to some significant bits."""
+    fractions, exponents = np.frexp(values)
+    return np.ldexp(np.rint(np.ldexp(fractions, digits)), exponents - digits)
 
 
 def usual_parameters(variant: str) -> dict[str, float]:

@@ -19,6 +19,7 @@ BEYOND = 3  # values past the least failing one that must fail too, if it is to 
 LAYOUTS = {
     "columns-first": "non-contiguous inputs (column by column)",
     "strided": "non-contiguous inputs (every second column of a wider array)",
+    "padded": "non-contiguous inputs (rows inside longer rows)",
     "offset": "inputs that begin inside a longer buffer",
     "read-only": "read-only inputs",
 }
@@ -48,7 +49,7 @@ def cause_of(batch: Batch, fails: Fails, variant: str) -> Cause:
     """Return why a batch fails; `fails` asks the candidate a batch, and is true of this one."""
     words: list[str] = []
     of_values = 0
-    for simpler in (_layout, _labels, _digits, _parameters, _pattern, _highest, _sizes):
+    for simpler in (_layout, _labels, _cotangents, _digits, _parameters, _pattern, _highest, _sizes):
         batch, found = simpler(batch, fails, variant)
         words += found
         of_values += len(found) if simpler in OF_VALUES else 0
@@ -70,6 +71,17 @@ def _labels(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]
     if _kept(batch, fails, labels="int64"):
         return replace(batch, labels="int64"), []
     return batch, [f"for {batch.labels} labels"]
+
+
+def _cotangents(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
+    """Let every cotangent be 1, or have few digits."""
+    if batch.cotangents == "ones":
+        few = replace(batch, cotangents="few")
+        return (batch, []) if fails(few) else (batch, ["for cotangents that are all 1"])
+    if _kept(batch, fails, cotangents="ones"):
+        return replace(batch, cotangents="ones"), []
+    few = replace(batch, cotangents="few")
+    return (few, ["for cotangents other than 1"]) if fails(few) else (batch, ["for cotangents of many digits"])
 
 
 def _digits(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:

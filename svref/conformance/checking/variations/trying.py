@@ -74,7 +74,7 @@ class Asker:
     def ask(self, batch: Batch, name: str = "") -> Trial | Mishap:
         """Return the judged answer to a batch, or why there is none."""
         factor = FACTORS[self.reduction](batch.rows) or 1.0
-        g = batch.cotangent if self.takes_cotangent else np.full(batch.rows, factor)
+        g = batch.cotangent if self.takes_cotangent else np.full(batch.rows, factor)  # all that a row can be asked for
         arrays = tuple(a.astype(self.plan.dtype) for a in batch.arrays)
         call = Call(name, arrays, batch.target_classes, g, batch.parameters, batch.layout)
         result = asked(self.plan, self.plan.question_of(call, self.variant, GROUP), self.reduction)
@@ -83,6 +83,11 @@ class Asker:
     def fails(self, batch: Batch) -> bool:
         """Return whether the answer to a batch is wrong, or an exception."""
         return is_wrong(self.ask(batch))
+
+    def fails_again(self, trial: Trial) -> bool:
+        """Return whether a case is wrong now."""
+        call = Call(trial.id, tuple(trial.inputs), trial.labels, trial.cotangent, trial.parameters)
+        return is_wrong(asked(self.plan, self.plan.question_of(call, trial.variant, trial.group), self.reduction))
 
 
 def is_wrong(result: Trial | Mishap) -> bool:
@@ -177,6 +182,8 @@ def _finding(
     if not asker.fails(batch):
         return CallFinding("hidden-state", name, "the answer is wrong at first, and right when asked again")
     cause = cause_of(batch, asker.fails, asker.variant)
+    if not cause.features and trials and asker.fails_again(trials[0]):
+        return CallFinding("hidden-state", trials[0].id, "the case was right, and is wrong when asked again")
     result = asker.ask(cause.batch, name)
     if isinstance(result, Mishap):
         return replace(result, message=f"no answer {cause.features}: {result.message}")
@@ -192,7 +199,7 @@ def _known_mistake(trials: Sequence[Trial], entry: Variant | None) -> str:
 
 def _name(cause: Cause) -> str:
     """Return the name of the finding."""
-    return f"wrong {cause.features}".strip()
+    return f"wrong {cause.features}" if cause.features else "wrong for batches unlike the cases"
 
 
 def _described(cause: Cause) -> str:
