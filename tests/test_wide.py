@@ -97,7 +97,8 @@ def compare(mine: np.ndarray, true: np.ndarray, g: np.ndarray, scale: np.ndarray
 
 @pytest.mark.parametrize("length", [1.0, 1e6])
 @pytest.mark.parametrize(
-    ("dtype", "huge"), [("float32", 1e36), ("float32", 1e30), ("float64", 1e305), ("float64", 1e-290)]
+    ("dtype", "huge"),
+    [("float32", 1e36), ("float32", 1e30), ("float32", 1e-30), ("float64", 1e305), ("float64", 1e-290)],
 )
 def test_gradients_of_a_head_are_those_of_its_unit_cotangent_times_it(dtype: str, huge: float, length: float) -> None:
     rng, y = np.random.default_rng(6), np.array([0, 1, 2, 3])
@@ -114,3 +115,28 @@ def test_gradients_of_a_head_are_those_of_its_unit_cotangent_times_it(dtype: str
         expected = np.ldexp(one.astype(np.float64) * np.frexp(huge)[0], np.frexp(huge)[1])
         assert np.isfinite(many).all()
         np.testing.assert_allclose(many, expected, rtol=rtol, atol=rtol * np.abs(expected).max() * 1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "huge", "one"), [("float32", 1e37, 1e-5), ("float64", 1e305, 1e-100)])
+def test_a_huge_cotangent_leaves_the_rows_beside_it_their_digits(dtype: str, huge: float, one: float) -> None:
+    rng = np.random.default_rng(8)
+    x, w = (rng.normal(size=(k, 8)).astype(dtype) for k in (2, 6))
+    shard = Shard.of(svref.sv_arc_softmax(s=64.0), x, w, [0, 1])
+    targets = shard.targets()
+    mass = shard.negatives(targets).mass
+    beside, alone = (
+        by_embeddings(x, shard.gradients(targets, mass, g)[0])[1] for g in np.array([[huge, one], [0.0, one]])
+    )
+    np.testing.assert_allclose(beside, alone, rtol=0, atol=64 * np.finfo(dtype).eps * np.abs(alone).max())
+    assert np.abs(alone).max() > 0
+
+
+@pytest.mark.parametrize("power", [-900, -1, 1, 900])
+@pytest.mark.parametrize("margin", MARGINS, ids=repr)
+def test_a_power_of_two_in_the_cotangent_changes_no_digit_of_a_gradient(margin: Margin, power: int) -> None:
+    rng, loss = np.random.default_rng(9), SVXSoftmax(margin, SupportVectors(1.2), s=8.0)
+    step, g = loss.forward(rng.uniform(-0.9, 0.9, (6, 9)), np.arange(6)), rng.normal(size=6)
+    one, other = loss.backward(step, g), loss.backward(step, np.ldexp(g, power))
+    pairs = [(one.cosines, other.cosines), (one.s, other.s), (one.t, other.t)]
+    for before, after in pairs + [(one.margin[name], other.margin[name]) for name in one.margin]:
+        np.testing.assert_array_equal(after, np.ldexp(before, power))

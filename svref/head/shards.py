@@ -39,7 +39,8 @@ from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.reference import Step, forward, sigmoid, times_df
 
-ORDINARY = 64  # s t |g| from 2^-64 to 2^64 leaves room for any probability, any length and the sum over a batch
+# Exponents of the largest s t |g|: between them probabilities, lengths and the sum over a batch have room in the dtype.
+ROOM = {"float32": (-40, 100), "float64": (-400, 900)}
 
 
 class Kept(NamedTuple):
@@ -174,14 +175,15 @@ class Shard:
         return kernels.LabelEntries(self._here, self.labels[self._here])
 
     def _common_power(self, g: FloatArray) -> int:
-        """Return the exponent of the power of two that g is divided by: 0 unless the largest s t |g| is far from 1.
+        """Return the exponent of the power of two that g is divided by: 0 unless the largest s t |g| is out of `ROOM`.
 
-        All rows share it, because a class collects the gradients of many rows. Dividing by it rounds nothing, but costs
-        a pass over the gradient at the end, which is saved where nothing leaves the range anyway.
+        All rows share it, because a class collects the gradients of many rows. It is no larger than it must be, because
+        rows with a much smaller g must stay in range too.
         """
         largest = float(np.abs(g).max(initial=0))
-        power = math.frexp(largest)[1] + math.frexp(self.loss.s * self.loss.emphasis.t)[1]
-        return power if largest > 0 and abs(power) > ORDINARY else 0
+        exponent = math.frexp(largest)[1] + math.frexp(self.loss.s * self.loss.emphasis.t)[1]
+        low, high = ROOM[self.weights.dtype.name]
+        return exponent - min(max(exponent, low), high) if largest > 0 else 0
 
     def _classes(self) -> Directions:
         return directions(self.weights, threads.scratch("unit", self.weights.shape, self.weights.dtype))
