@@ -33,7 +33,6 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.emphasis import SupportVectors
 from svref.margins import Angle, Margin
-from svref.wide import Wide, exponential
 
 
 class Loss(Protocol):
@@ -208,13 +207,14 @@ def forward(
     )  # fmt: skip
 
 
-@np.errstate(under="ignore")
+@np.errstate(under="ignore", over="ignore")
 def backward(step: Step, g: FloatArray) -> Gradients:
     """Return the gradients of Σ_b g_b L_b: the right column of the table, upwards.
 
     The sums are over shares and are multiplied by g q last: a share is an ordinary number where p_k = q share_k
-    underflows. g q and s g q are `Wide`: a huge or a tiny g leaves the range of float64 on the way, not in the result.
-    What truly lies beyond the range of the dtype is a signed infinity.
+    underflows. g is divided by a power of two, and the results are multiplied by it: that rounds nothing, and products
+    with a huge or a tiny g stay in range. A q or a share below 2^-1022 has lost digits, which no g brings back. Results
+    beyond the range of the dtype are signed infinities.
 
     Parameters
     ----------
@@ -224,47 +224,31 @@ def backward(step: Step, g: FloatArray) -> Gradients:
         The cotangent: the derivative of the final number by each row's loss; 0 in ignored rows.
     """
     s, c = step.s, step.cosines.astype(np.float64)
-    g_q, share = Wide.of(g).times(error(step.a)), shares(step)  # (15, 16)
-    by_s = g_q.times(np.sum(share * finite_or_zero(step.r) / s, axis=1)).narrow()  # (19)
-    by_t = g_q.times(np.sum(share * step.emphasis.log_h_by_t(c, step.mask, s), axis=1)).narrow()  # (20)
-    pull = g_q.times(s)
-    by_cosines = by_negatives(step, pull, share)  # (17)
+    g, power = np.frexp(g)  # g · 2^power is what it was, with |g| between 1/2 and 1
+    g_q, share = g * sigmoid(step.a), shares(step)  # (15, 16)
+    by_s = g_q * np.sum(share * finite_or_zero(step.r) / s, axis=1)  # (19)
+    by_t = g_q * np.sum(share * step.emphasis.log_h_by_t(c, step.mask, s), axis=1)  # (20)
+    by_cosines = s * g_q[:, None] * (share * step.emphasis.slope(step.mask))  # (17)
     dead = (g == 0) | (step.a == -np.inf)  # a cotangent of 0, or no negatives
-    by_cosines[step.own] = times_df(pull.times(-1.0), step.margin.by_cosine(step.angle), dead)  # (18)
-    by_margin = {
-        name: times_df(pull.times(-1.0), df, dead) for name, df in step.margin.by_parameter(step.angle).items()
-    }  # (21)
+    by_cosines[step.own] = times_df(-s * g_q, step.margin.by_cosine(step.angle), dead)  # (18)
+    by_margin = {n: times_df(-s * g_q, df, dead) for n, df in step.margin.by_parameter(step.angle).items()}  # (21)
     return Gradients(
-        cosines=step.in_dtype(by_cosines),
-        s=step.in_dtype(by_s),
-        t=step.in_dtype(by_t),
-        margin={name: step.in_dtype(d) for name, d in by_margin.items()},
+        cosines=step.in_dtype(np.ldexp(by_cosines, power[:, None])),
+        s=step.in_dtype(np.ldexp(by_s, power)),
+        t=step.in_dtype(np.ldexp(by_t, power)),
+        margin={name: step.in_dtype(np.ldexp(d, power)) for name, d in by_margin.items()},
     )
 
 
-@np.errstate(under="ignore", over="ignore")
-def by_negatives(step: Step, pull: Wide, share: FloatArray) -> FloatArray:
-    """Return pull · share_k · slope_k (equation 17), with pull = s g q; 0 in the label's column.
-
-    Rows with an extraordinary pull take share_k from its logarithm, because the share itself may underflow.
-    """
-    slope, far = step.emphasis.slope(step.mask), pull.extraordinary
-    by_cosines = np.where(far, 0.0, pull.narrow())[:, None] * (share * slope)
-    if far.any():
-        exact = exponential(np.minimum(step.r[far] - finite_or_zero(step.a)[far, None], 0))
-        by_cosines[far] = exact.times(slope[far]).times(pull.column(far)).narrow()
-    return by_cosines
-
-
-def times_df(factor: FloatArray | Wide, df: FloatArray, dead: BoolArray) -> FloatArray:
+def times_df(factor: FloatArray, df: FloatArray, dead: BoolArray) -> FloatArray:
     """Return factor · df, with factor = -s q g; where df is infinite, the infinity with the sign of the product.
 
     The true factor is not 0, however small its q is; where it underflows, the zero keeps its sign. In `dead` rows the
     result is 0, even where df is infinite.
     """
-    infinite, wide = np.isinf(df), Wide.of(factor)
-    finite = wide.times(np.where(infinite, 0.0, df)).narrow()
-    return np.where(dead, 0.0, np.where(infinite, np.copysign(1.0, wide.mantissa) * df, finite))
+    infinite = np.isinf(df)
+    finite = factor * np.where(infinite, 0.0, df)
+    return np.where(dead, 0.0, np.where(infinite, np.copysign(1.0, factor) * df, finite))
 
 
 @np.errstate(under="ignore")
@@ -294,13 +278,6 @@ def sigmoid(a: FloatArray) -> FloatArray:
     """Return q = e^a / (1 + e^a) (equation 15), for a > 0 as 1/(1 + e^-a); p_y is the same function of -a."""
     e = np.exp(-np.abs(a))
     return np.where(a > 0, 1.0, e) / (1 + e)
-
-
-@np.errstate(under="ignore")
-def error(a: FloatArray) -> Wide:
-    """Return q as `sigmoid` does, however small: a huge cotangent makes an ordinary number of it."""
-    e = exponential(np.minimum(a, 0))
-    return Wide(e.mantissa / (1 + np.exp(-np.abs(a))), e.exponent)
 
 
 def finite_or_zero(values: FloatArray) -> FloatArray:

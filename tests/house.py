@@ -24,7 +24,7 @@ OLD_PATHS = ("shards", "distributed", "dialects")  # kept so that imports of use
 Layers = tuple[tuple[str, ...], ...]
 HOUSE: Layers = (
     ("_version", "arrays"),
-    ("checks", "wide"),
+    ("checks",),
     ("margins",),
     ("emphasis",),
     ("reference",),

@@ -33,12 +33,11 @@ from svref.emphasis import SupportVectors
 from svref.engine import threads
 from svref.margins import Angle
 from svref.reference import Loss, finite_or_zero
-from svref.wide import Wide
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 WINDOW = {FLOAT32: (-64.0, 64.0), FLOAT64: (-512.0, 0.0)}  # of the largest r_k: far from overflow and underflow of exp
 EXACT = {FLOAT32: 2.0**23, FLOAT64: 2.0**52}  # below it numbers are no more than 1/2 apart, so P is where it should be
-ONE_STEP = {FLOAT32: (-100, 120), FLOAT64: (-1000, 1000)}  # exponents of a number that is multiplied in one step
+SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # a row's number below it is multiplied in two steps
 SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
 
 
@@ -191,18 +190,18 @@ def share_factor(slice_mass: Mass, mass: Mass) -> FloatArray:
     return np.divide(relative, mass.total, out=np.zeros(len(some)), where=some)
 
 
-def multiply_rows(values: FloatArray, numbers: FloatArray | Wide) -> None:
-    """Multiply each row of `values` by its number, in place, even by one too small or too large for their dtype.
+def multiply_rows(values: FloatArray, numbers: FloatArray) -> None:
+    """Multiply each row of `values` by its float64 number, in place, even by a number too small for their dtype.
 
     In float32 e^{r_k - P} may be as large as e^64, and the number below the smallest float32, while their product is
-    ordinary; a huge cotangent makes a number above the largest. Then it is multiplied in two steps.
+    ordinary. Then it is multiplied in two steps, the first by a number nearer to 1.
     """
-    (low, high), (mantissa, exponent) = ONE_STEP[values.dtype], Wide.of(numbers)
-    if exponent.min(initial=0) < low or exponent.max(initial=0) > high:
-        first = np.clip(exponent, low, high)
-        values *= np.ldexp(values.dtype.type(1), first)[:, None]
-        exponent = exponent - first
-    values *= np.ldexp(mantissa, exponent).astype(values.dtype)[:, None]
+    small = np.abs(numbers) < SMALL[values.dtype]
+    if small.any():
+        first = np.where(small, SMALL[values.dtype], 1.0)
+        values *= first.astype(values.dtype)[:, None]
+        numbers = numbers / first
+    values *= numbers.astype(values.dtype)[:, None]
 
 
 def rounded_down(values: FloatArray, dtype: DTypeLike) -> FloatArray:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,11 +37,10 @@ from svref.head.geometry import (
 )
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
-from svref.reference import Step, error, forward, times_df
-from svref.wide import Wide
+from svref.reference import Step, forward, sigmoid, times_df
 
-# Exponents of s g q t up to which the gradients by directions, and their sums over a batch, are finite.
-ROOMS = {"float32": 100, "float64": 900}
+# Exponents of the largest s t |g|: between them probabilities, lengths and the sum over a batch have room in the dtype.
+ROOM = {"float32": (-40, 100), "float64": (-400, 900)}
 
 
 class Kept(NamedTuple):
@@ -134,7 +133,7 @@ class Shard:
     ) -> tuple[FloatArray, FloatArray]:
         """Return this shard's part of dL/dx̂ (B, D), and dL/dw (K, D) of its classes.
 
-        The part is in the dtype of the weights, or in float64 if s g is so large that it may lie beyond that dtype.
+        The part is float64: the lengths, which divide the sum of the parts, may bring it into the range of float32.
         Numbers beyond their dtype are signed infinities.
 
         Parameters
@@ -154,18 +153,18 @@ class Shard:
         classes = self._classes()
         shape = len(self.labels), len(self.weights)
         kept = kept or self._negatives(targets, classes, threads.scratch("exponentials", shape, self.weights.dtype))
-        pull = error(kernels.log_odds_against(mass)).times(g).times(self.loss.s)
-        pull, over = _with_room(pull, self.loss.emphasis.t, self.weights.dtype)
+        power = self._common_power(g)
+        pull = self.loss.s * sigmoid(kernels.log_odds_against(mass)) * np.ldexp(g, -power)
         by_cosines = kept.exponentials
-        kernels.multiply_rows(by_cosines, pull.times(kernels.share_factor(kept.mass, mass)))
+        kernels.multiply_rows(by_cosines, pull * kernels.share_factor(kept.mass, mass))
         by_x = by_cosines @ classes.unit
         by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
         remove_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
         if self._here.size:
-            self._add_targets(by_x, by_w, pull.times(-1.0), Angle(*targets), (g == 0) | (mass.total == 0))
-        if over:
-            by_x, classes = np.ldexp(by_x.astype(np.float64), over), classes._replace(exponent=classes.exponent - over)
-        return by_x, divide_by_length(by_w, classes, np.empty_like(by_w) if out is None else out)
+            self._add_targets(by_x, by_w, -pull, Angle(*targets), (g == 0) | (mass.total == 0))
+        classes = classes._replace(exponent=classes.exponent - power)
+        by_w = divide_by_length(by_w, classes, np.empty_like(by_w) if out is None else out)
+        return np.ldexp(by_x.astype(np.float64), power), by_w
 
     @cached_property
     def _here(self) -> IntArray:
@@ -174,6 +173,17 @@ class Shard:
     @property
     def _own(self) -> kernels.LabelEntries:
         return kernels.LabelEntries(self._here, self.labels[self._here])
+
+    def _common_power(self, g: FloatArray) -> int:
+        """Return the exponent of the power of two that g is divided by: 0 unless the largest s t |g| is out of `ROOM`.
+
+        All rows share it, because a class collects the gradients of many rows. It is no larger than it must be, because
+        rows with a much smaller g must stay in range too.
+        """
+        largest = float(np.abs(g).max(initial=0))
+        exponent = math.frexp(largest)[1] + math.frexp(self.loss.s * self.loss.emphasis.t)[1]
+        low, high = ROOM[self.weights.dtype.name]
+        return exponent - min(max(exponent, low), high) if largest > 0 else 0
 
     def _classes(self) -> Directions:
         return directions(self.weights, threads.scratch("unit", self.weights.shape, self.weights.dtype))
@@ -208,7 +218,7 @@ class Shard:
             x, w = (scaled(v.astype(np.float64))[0] for v in (self.embeddings[b], self.weights[k[part]]))
             c[b, k[part]] = pair_cosines(x, w)[0]
 
-    def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: Wide, angle: Angle, dead: BoolArray) -> None:
+    def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
         """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
         by_angle = times_df(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
         by_x[self._here] -= by_angle * self.pairs.at_embedding
@@ -261,24 +271,6 @@ def within(labels: IntArray, classes: slice) -> IntArray:
 @np.errstate(under="ignore", over="ignore", invalid="ignore")
 def by_embeddings(embeddings: FloatArray, by_unit: FloatArray) -> FloatArray:
     """Return dL/dx (B, D), in the dtype of the embeddings, from the sum of all shards' parts of dL/dx̂."""
-    rows, narrow = directions(embeddings), embeddings.dtype
-    if np.abs(by_unit).max(initial=0) > 2.0 ** ROOMS[narrow.name]:  # dL/dx may have room where dL/dx̂ has none
-        by_unit, over = _scaled_rows(by_unit.astype(np.float64))
-        rows = rows._replace(exponent=rows.exponent - over)
-    return divide_by_length(remove_radial(by_unit.astype(narrow), rows), rows)
-
-
-def _scaled_rows(by_unit: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Return rows times 2^-over, and over, so that each row's largest entry is at most 1 in magnitude."""
-    over = np.frexp(np.abs(by_unit).max(axis=1))[1]
-    return np.ldexp(by_unit, -over[:, None]), over
-
-
-def _with_room(pull: Wide, t: float, dtype: np.dtype[Any]) -> tuple[Wide, int]:
-    """Return s g q divided by a power of two, and its exponent: 0 unless gradients may come near the dtype's end.
-
-    t multiplies the slopes. All rows share the exponent, because a class collects the gradients of many rows.
-    """
-    largest = int(pull.exponent.max(initial=0)) + math.frexp(t)[1]
-    over = max(0, largest - ROOMS[dtype.name])
-    return Wide(pull.mantissa, pull.exponent - over), over
+    rows, (by_unit, power) = directions(embeddings), scaled(by_unit)  # dL/dx may have room where dL/dx̂ has none
+    rows = rows._replace(exponent=rows.exponent - power)
+    return divide_by_length(remove_radial(by_unit.astype(embeddings.dtype), rows), rows)
