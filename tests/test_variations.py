@@ -48,7 +48,10 @@ CONDITIONS: dict[str, Condition] = {
     "wrong for uint8 labels": lambda c, y, **p: y.dtype == np.uint8,
     "wrong for non-contiguous inputs (column by column)": lambda c, y, **p: c.flags.f_contiguous and min(c.shape) > 1,
     "wrong for non-contiguous inputs (every second column of a wider array)": (
-        lambda c, y, **p: not (c.flags.c_contiguous or c.flags.f_contiguous)
+        lambda c, y, **p: c.strides[1] == 2 * c.itemsize
+    ),
+    "wrong for non-contiguous inputs (rows inside longer rows)": (
+        lambda c, y, **p: c.strides[1] == c.itemsize and c.strides[0] > c.shape[1] * c.itemsize
     ),
     "wrong for read-only inputs": lambda c, y, **p: not c.flags.writeable,
     "wrong from C = 1,025 on": lambda c, y, **p: c.shape[1] > 1024,
@@ -70,6 +73,39 @@ def test_the_condition_under_which_code_is_wrong_is_named(name: str, dtype: str)
     assert name_of(report) == name
     assert report.variations is not None
     assert report.variations.failed > 0
+
+
+def test_a_backward_that_forgets_or_casts_the_cotangent_is_named() -> None:
+    right = candidate(NAME, "acos", "log_sum_exp")
+
+    def casts(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> Any:
+        return right(cosines, labels, cotangent=cotangent.astype(np.float16).astype(cotangent.dtype), **p)
+
+    def only_weighted(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> Any:
+        losses, gradient = right(cosines, labels, cotangent=cotangent, **p)
+        return losses, gradient * (2 if len(cotangent) > 1 and (cotangent == 1).all() else 1)
+
+    assert name_of(check(casts, NAME)) == "wrong for cotangents of many digits"
+    assert name_of(check(only_weighted, NAME)) == "wrong for cotangents that are all 1"
+
+
+def test_a_state_that_spoils_every_call_from_some_on_is_hidden_state() -> None:
+    calls: list[int] = []
+
+    def later(cosines: np.ndarray, labels: np.ndarray, **p: float) -> Any:
+        calls.append(1)
+        losses, gradient = candidate(NAME, "acos", "log_sum_exp")(cosines, labels, **p)
+        return losses + (len(calls) > 100), gradient
+
+    assert check(later, NAME).verdict == "FAIL-AS(hidden-state)"
+
+
+def test_an_instance_that_has_forward_alone_is_a_candidate() -> None:
+    class Loss:
+        def forward(self, cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Any:
+            return sv_am(cosines, labels, s=s, m=m, t=t)
+
+    check(Loss(), NAME).raise_if_wrong()
 
 
 def test_two_conditions_at_once_are_both_named() -> None:

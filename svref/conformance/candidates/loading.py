@@ -45,10 +45,15 @@ def guarded(
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
     if is_answers(candidate):
         return Guard(answers.read(Path(str(candidate)))), None, False
-    function = load(candidate) if isinstance(candidate, str) else candidate
+    function = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
     level = level_of(function, entry.parameters)
     adapter = adapters.adapter(function, framework, level, entry.parameters, device, kind, timeout)
     return Guard(adapter, timeout), level, names(function, "ignore_index")
+
+
+def callable_of(found: Any) -> Any:
+    """Return what is called: the method `forward` of an instance that has no other way to be called."""
+    return found if callable(found) else getattr(found, "forward", found)
 
 
 def is_answers(candidate: Callable[..., Any] | str) -> bool:
@@ -99,7 +104,7 @@ def load(path: str) -> Function:
         hint = "" if place.endswith(".py") else f"; a candidate is {FORMS}"
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise CandidateError(f"{place} cannot be imported: {reason}{hint}.") from error
-    function = getattr(module, name, None) if name else None
+    function = callable_of(getattr(module, name, None) if name else None)
     if not callable(function):
         raise CandidateError(_no_function(place, name, module))
     return function

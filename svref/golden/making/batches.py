@@ -22,6 +22,7 @@ from svref.variants import VARIANTS
 
 PLAIN = "plain"  # in memory row by row, without gaps: how every case of a pack is asked
 FEW_DIGITS = 8  # significant bits of every number of the core pack
+FLOAT32_DIGITS = 24
 UINT8_CLASSES = 256
 MOST_PARAMETERS = 8  # of a variant
 # B, C and D of the eight shapes of a seed, as (least, most). In the fourth B = C = D, so that a transposed matrix fits.
@@ -59,7 +60,7 @@ class Batch:
     labels : {"int64", "int32", "uint8"}
         The dtype of the labels.
     cotangents : {"drawn", "few", "ones"}
-        g between -2 and 2, with all digits or with few, or 1 for every row, as in the sum of the losses.
+        g between -2 and 2, with all digits of float32 or with few, or 1 for every row, as in the sum of the losses.
     layout : str
         How arrays lie in memory: `PLAIN`, or a name that the asker knows.
     digits : int
@@ -105,7 +106,7 @@ class Batch:
         if self.cotangents == "ones":
             return np.ones(self.rows)
         g = 4 * self._uniform("cotangent", self.rows) - 2
-        return _rounded(np.where(g == 0, 1.0, g), FEW_DIGITS if self.cotangents == "few" else self.digits)
+        return _rounded(np.where(g == 0, 1.0, g), FEW_DIGITS if self.cotangents == "few" else FLOAT32_DIGITS)
 
     def _cosines(self) -> FloatArray:
         """Return cosines: negatives around 0, and targets from -0.3 to 0.95."""
@@ -148,7 +149,7 @@ def batches(
     layouts : sequence of str
         The layouts that the candidate's framework knows.
     usual : bool
-        Whether the parameters are those of the core pack, which every format holds.
+        Whether the parameters are those of the core pack, and the cotangents of few digits: every format holds them.
     """
     shapes = list(_shapes(f"{variant}/{seed}"))
     for i in range(number):
@@ -160,7 +161,8 @@ def batches(
             PATTERNS[around % len(PATTERNS)], labels, COTANGENTS[(i // 2) % len(COTANGENTS)],
             layouts[(around // 2) % len(layouts)] if layouts else PLAIN, digits, usual_parameters(variant),
         )  # fmt: skip
-        batch = plain if usual else replace(plain, parameters=_parameters(variant, plain.name, around))
+        few = replace(plain, cotangents="few" if plain.cotangents == "drawn" else plain.cotangents)
+        batch = few if usual else replace(plain, parameters=_parameters(variant, plain.name, around))
         yield _with_uint8(batch) if labels == "uint8" else batch
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from svref.deviations.which import has_margin
-from svref.golden.making.batches import SHAPES, Batch, batches
+from svref.golden.making.batches import FLOAT32_DIGITS, SHAPES, Batch, batches
 from svref.golden.making.groups import CORE, Group
 from svref.golden.making.recipes import GRID, Draw, Recipe, cotangent, of_rows
 from svref.loss import SVXSoftmax
@@ -17,7 +17,6 @@ from svref.variants import VARIANTS, Variant
 NOTEBOOK_LOGITS = [[2.0, 3.0, 1.0, -1.0], [-1.0, 2.1, 2.0, 6.0], [-2.0, 3.0, 4.0, -2.1]]
 NOTEBOOK_LABELS = [1, 2, 0]
 PAPER_SCALES = (30.0, 64.0)
-FLOAT32_DIGITS = 24
 MOST_NUMBERS = 2_500  # of a matrix of the pack of batches, beside 2 rows or 2 dimensions
 
 

@@ -49,7 +49,17 @@ def cause_of(batch: Batch, fails: Fails, variant: str) -> Cause:
     """Return why a batch fails; `fails` asks the candidate a batch, and is true of this one."""
     words: list[str] = []
     of_values = 0
-    for simpler in (_layout, _labels, _cotangents, _digits, _parameters, _pattern, _highest, _sizes):
+    for simpler in (
+        _layout,
+        _labels,
+        _cotangents,
+        _digits,
+        _parameters,
+        _pattern,
+        _rows,
+        _highest,
+        _classes_and_dimensions,
+    ):
         batch, found = simpler(batch, fails, variant)
         words += found
         of_values += len(found) if simpler in OF_VALUES else 0
@@ -146,17 +156,27 @@ def _highest(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]
     return replace(batch, highest=least), [f"for labels above {least - 2:,}"]
 
 
-def _sizes(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
-    """Make B, C and D small."""
+def _rows(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
+    """Make B small."""
+    return _small(batch, fails, "rows")
+
+
+def _classes_and_dimensions(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
+    """Make C and D small."""
+    return _small(batch, fails, "classes", "dimensions")
+
+
+def _small(batch: Batch, fails: Fails, *sizes: str) -> tuple[Batch, list[str]]:
+    """Make some sizes small."""
     words: list[str] = []
-    for name, letter in SIZES.items():
+    for name in sizes:
         small = max(SMALL[name], batch.highest) if name == "classes" else SMALL[name]
         size = getattr(batch, name)
         if size == 0 or _kept(batch, fails, **_named(name, small)):
             batch = replace(batch, **_named(name, small if size else 0))
             continue
         batch, text = _size(batch, name, small, fails)
-        words.append(f"{text.format(letter=letter)}")
+        words.append(f"{text.format(letter=SIZES[name])}")
     return batch, words
 
 
@@ -199,4 +219,7 @@ def _least(good: int, bad: int, at: Callable[[int], bool]) -> int:
     return bad
 
 
+FEATURES = (
+    _layout, _labels, _cotangents, _digits, _parameters, _pattern, _rows, _highest, _classes_and_dimensions,
+)  # fmt: skip
 OF_VALUES = (_digits, _parameters, _pattern)  # features that a wrong formula may show by
