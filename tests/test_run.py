@@ -340,3 +340,13 @@ def test_what_the_import_of_a_candidate_changes_is_set_back(tmp_path: Path) -> N
     assert np.abs is before
     assert list(report.remarks) == ["changes numpy.abs, which was set back"]
     assert report.ok
+
+
+def test_an_exit_that_does_nothing_changes_no_exit_code(tmp_path: Path) -> None:
+    path = tmp_path / "no_exit.py"
+    path.write_text(
+        "import sys\nimport numpy as np\n\ndef f(cosines, labels, *, s, m, t):\n"
+        "    sys.exit = lambda *_: None\n    return np.zeros(len(labels)), np.zeros_like(cosines)\n",
+        encoding="utf-8",
+    )
+    assert svref_command("check", f"{path}:f", "--loss", "sv-am-softmax").returncode == 1

@@ -122,14 +122,14 @@ class Trial:
         outputs = {name: np.asarray(values, self.expected.dtype) for name, values in self.outputs.items()}
         return judge(self._as_returned(other), outputs)
 
-    def would_fail(self, other: Expected) -> bool:
+    def would_fail(self, other: Expected, by_digits: bool = True) -> bool:
         """Return whether a candidate that computes another reference exactly would fail this case.
 
-        A reference that is right, but with the wide tolerances of a format of fewer digits, fails too.
+        `by_digits`: a reference that is right, but with the wide tolerances of a format of fewer digits, fails too.
         """
         other = self._as_returned(other)
         ways = [{o.name: self._typical(o) for o in way if o.name in self.outputs} for way in other.ways]
-        return any(self.judged_with(outputs).wrong for outputs in ways) or self._has_fewer_digits(other)
+        return any(self.judged_with(o).wrong for o in ways) or (by_digits and self._has_fewer_digits(other))
 
     def _as_returned(self, other: Expected) -> Expected:
         """Return a reference for losses (B,) as one for what the candidate returns: these, or a scalar."""

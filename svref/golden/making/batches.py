@@ -172,6 +172,11 @@ def _rounded(values: FloatArray, digits: int) -> FloatArray:
     return np.ldexp(np.rint(np.ldexp(fractions, digits)), exponents - digits)
 
 
+def rounded(value: float, digits: int) -> float:
+    """Return a number rounded to some significant bits."""
+    return float(_rounded(np.array(value), digits))
+
+
 def usual_parameters(variant: str) -> dict[str, float]:
     """Return the first set of parameters of the core pack, at s = 16."""
     return parameters(VARIANTS[variant], DYADIC, 16.0, 3)

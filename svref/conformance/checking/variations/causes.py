@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from svref.golden.making.batches import FEW_DIGITS, PLAIN, SMALL, Batch, usual_parameters
+from svref.golden.making.batches import FEW_DIGITS, PLAIN, SMALL, Batch, rounded, usual_parameters
 
 Fails = Callable[[Batch], bool]
 NEAR = 1e-4  # of the way from a usual to a failing parameter: values that are nearer are one to a reader
+ALL_DIGITS = 53
 BEYOND = 3  # values past the least failing one that must fail too, if it is to be called "from there on"
 LAYOUTS = {
     "columns-first": "non-contiguous inputs (column by column)",
@@ -125,6 +126,9 @@ def _parameter(batch: Batch, name: str, usual: float, fails: Fails) -> tuple[Bat
     value = batch.parameters[name]
     if isinstance(usual, int):
         return batch, f"for {name} = {value:g}"
+    if not fails(at(rounded(value, FEW_DIGITS))):
+        least = _least(FEW_DIGITS, ALL_DIGITS, lambda n: fails(at(rounded(value, n))))
+        return at(rounded(value, least)), f"for {name} of more than {least - 1} significant bits"
     good, bad = usual, value
     near = NEAR * abs(value - usual)
     while abs(bad - good) > near:
