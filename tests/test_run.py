@@ -124,8 +124,12 @@ def test_processes_that_the_candidate_starts_end_with_the_run(tmp_path: Path) ->
 def test_a_signal_ends_command_and_child(number: int, code: int, to_all: bool, tmp_path: Path) -> None:
     started = tmp_path / "started"
     line = f"open({str(started)!r}, 'w').close() or time.sleep(100)"
+    # A shell that starts its jobs in the background makes them ignore SIGINT.
+    heeds = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from svref.cli import main; main()"
+    )
     process = subprocess.Popen(
-        [*COMMAND, "check", candidate(tmp_path, line), "--loss", NAME],
+        [sys.executable, "-c", heeds, "check", candidate(tmp_path, line), "--loss", NAME],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", env=environment(), start_new_session=True,
     )  # fmt: skip
     while not started.exists():
