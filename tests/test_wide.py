@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,24 @@ def test_a_power_of_two_in_the_cotangent_changes_no_digit_of_a_gradient(margin: 
     pairs = [(one.cosines, other.cosines), (one.s, other.s), (one.t, other.t)]
     for before, after in pairs + [(one.margin[name], other.margin[name]) for name in one.margin]:
         np.testing.assert_array_equal(after, np.ldexp(before, power))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("t", [1.0, 1.2, 1e3])
+@pytest.mark.parametrize("factory", [svref.sv_softmax, svref.sv_arc_softmax, svref.sv_a_softmax])
+def test_losses_are_finite_to_the_edge_of_the_accepted_scales(
+    factory: Callable[..., SVXSoftmax], t: float, dtype: type
+) -> None:
+    accepted = 0
+    for share in (0.999, 0.5, 0.2, 0.11, 0.03, 1e-3, 1e-10):
+        loss = factory(s=float(np.finfo(dtype).max) / 8 / t * share, t=t)
+        cosines = np.random.default_rng(0).uniform(-1, 1, (40, 5)).astype(dtype)
+        labels = np.arange(40) % 5
+        try:
+            values, gradient = loss.value_and_grad(cosines, labels, reduction="none")
+        except ValueError:  # an f beyond 1 in size leaves less room for s
+            continue
+        accepted += 1
+        assert np.isfinite(values).all()
+        assert not np.isnan(gradient).any()
+    assert accepted >= 4
