@@ -193,7 +193,7 @@ def test_variations_can_be_left_out_and_are_checked() -> None:
 def test_code_that_fails_cases_is_not_asked_more() -> None:
     report = check(lambda c, y, **p: (np.zeros(len(y)), np.zeros_like(c)), NAME)
     assert report.variations is not None
-    assert report.variations.reason == "what the cases show must be mended first"
+    assert report.variations.reason == "the candidate must pass the cases first"
 
 
 def test_a_seed_fixes_every_number() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from svref.cli.ended import report_of_end, say_ended
-from svref.cli.memory import bytes_of, memory_limited
+from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import Ending, run_in_child
 from svref.cli.tools import USAGE, bar, errors, fail, say
 from svref.conformance import Report, check
@@ -64,10 +64,7 @@ def check_command(
         int | None, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which batches these are.")] = 0,
-    memory: Annotated[
-        str | None,
-        typer.Option(help="How much more memory it may take, such as 4G; no limit if left out."),
-    ] = None,
+    memory: Memory = None,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.

@@ -9,7 +9,7 @@ import typer
 
 from svref.cli.check import Dtype
 from svref.cli.ended import say_ended
-from svref.cli.memory import bytes_of, memory_limited
+from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import run_in_child
 from svref.cli.tools import errors, fail, say
 from svref.variants import VARIANTS
@@ -22,10 +22,7 @@ def diagnose_command(
     framework: Annotated[str | None, typer.Option(help="What it is written in; found out if left out.")] = None,
     device: Annotated[str, typer.Option(help="Where a PyTorch candidate runs.")] = "cpu",
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(help="How much more memory it may take, such as 4G; no limit if left out."),
-    ] = None,
+    memory: Memory = None,
     parameter: Annotated[
         list[str] | None, typer.Option("--with", help="name=value, in place of the usual parameters; repeat for more.")
     ] = None,

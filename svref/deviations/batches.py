@@ -77,8 +77,7 @@ def target_terms_averaged_over_class(
     """The rows of a class pull it as one row would: a class with n rows is pulled n times too weakly."""
 
     def averaged(by_cosines: FloatArray, y: IntArray) -> FloatArray:
-        rows_of_class = np.bincount(y, minlength=by_cosines.shape[1])
-        return np.where(_own(by_cosines, y), by_cosines / rows_of_class[y][:, None], by_cosines)
+        return np.where(_own(by_cosines, y), by_cosines / _rows_of(by_cosines, y)[y][:, None], by_cosines)
 
     return _with_weight_gradient(averaged)(loss, x, w, y, g)
 
@@ -90,7 +89,7 @@ def grad_w_averaged_over_class(
     """The whole gradient of a class is divided by the number of its rows, as updates of centers are."""
 
     def averaged(by_cosines: FloatArray, y: IntArray) -> FloatArray:
-        return by_cosines / np.maximum(np.bincount(y, minlength=by_cosines.shape[1]), 1)
+        return by_cosines / np.maximum(_rows_of(by_cosines, y), 1)
 
     return _with_weight_gradient(averaged)(loss, x, w, y, g)
 
@@ -123,9 +122,14 @@ def _own(by_cosines: FloatArray, y: IntArray) -> BoolArray:
     return np.asarray(np.arange(by_cosines.shape[1]) == y[:, None])
 
 
+def _rows_of(by_cosines: FloatArray, y: IntArray) -> IntArray:
+    """Return how many rows each class has, (C,)."""
+    return np.bincount(y, minlength=by_cosines.shape[1])
+
+
 def _has_row(by_cosines: FloatArray, y: IntArray) -> BoolArray:
     """Return which classes are the label of some row, (C,)."""
-    return np.asarray(np.bincount(y, minlength=by_cosines.shape[1]) > 0)
+    return np.asarray(_rows_of(by_cosines, y) > 0)
 
 
 def _last(y: IntArray) -> BoolArray:

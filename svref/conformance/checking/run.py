@@ -128,7 +128,7 @@ def _reason_against(plan: Plan, result: Run) -> str:
     if not result.trials:
         return "no case was answered"
     if result.findings or any(trial.failed for trial in result.trials):
-        return "what the cases show must be mended first"
+        return "the candidate must pass the cases first"
     return ""
 
 

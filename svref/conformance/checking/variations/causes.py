@@ -37,19 +37,20 @@ class Cause:
         The features as one would say them, "for int32 labels"; "" if even the plainest batch fails.
     batch : Batch
         The simplest batch that fails.
-    is_known : bool
-        Whether another mistake cannot lie behind it: the features are a dtype, a layout, or a size.
+    of_values : bool
+        Whether a known mistake may lie behind it: a feature is about numbers, or there is none. A wrong formula does
+        not depend on dtypes, layouts and sizes.
     """
 
     features: str
     batch: Batch
-    is_known: bool
+    of_values: bool
 
 
 def cause_of(batch: Batch, fails: Fails, variant: str) -> Cause:
     """Return why a batch fails; `fails` asks the candidate a batch, and is true of this one."""
     words: list[str] = []
-    of_values = 0
+    of_values = False
     for simpler in (
         _layout,
         _labels,
@@ -63,8 +64,8 @@ def cause_of(batch: Batch, fails: Fails, variant: str) -> Cause:
     ):
         batch, found = simpler(batch, fails, variant)
         words += found
-        of_values += len(found) if simpler in OF_VALUES else 0
-    return Cause(" ".join(words), batch, bool(words) and not of_values)
+        of_values |= bool(found) and simpler in OF_VALUES
+    return Cause(" ".join(words), batch, of_values or not words)
 
 
 # ---- one feature after another: each returns the simpler batch, and what is said if it must stay -----------------

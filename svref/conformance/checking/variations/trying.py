@@ -63,7 +63,8 @@ class Asker:
     variant, reduction : str
         The variant; what the candidate returns: "none", "sum" or "mean".
     takes_cotangent : bool
-        Whether the gradients are for any cotangent. Otherwise it is 1, or 1/B in a mean.
+        Whether the gradients are for any cotangent. Otherwise it is 1, or 1/B in a mean: a batch with another one
+        would have to be asked row by row.
     """
 
     plan: Plan
@@ -71,10 +72,15 @@ class Asker:
     reduction: str
     takes_cotangent: bool
 
+    @property
+    def entry(self) -> Variant | None:
+        """The variant, whose slips may explain a failure; None for a dialect, which has none."""
+        return VARIANTS[self.variant] if self.plan.dialect is None else None
+
     def ask(self, batch: Batch, name: str = "") -> Trial | Mishap:
         """Return the judged answer to a batch, or why there is none."""
         factor = FACTORS[self.reduction](batch.rows) or 1.0
-        g = batch.cotangent if self.takes_cotangent else np.full(batch.rows, factor)  # all that a row can be asked for
+        g = batch.cotangent if self.takes_cotangent else np.full(batch.rows, factor)
         arrays = tuple(a.astype(self.plan.dtype) for a in batch.arrays)
         call = Call(name, arrays, batch.target_classes, g, batch.parameters, batch.layout)
         result = asked(self.plan, self.plan.question_of(call, self.variant, GROUP), self.reduction)
@@ -102,7 +108,7 @@ def try_variations(
 
     `trials` are the cases, all right. `done` is called after each batch with how many are done.
     """
-    plan, declined, first_of = asker.plan, Counter[str](), dict[str, str]()
+    declined, first_of = Counter[str](), dict[str, str]()
     failing: list[tuple[str, Batch]] = []
     mishaps: list[CallFinding | Mishap] = []
     passed = 0
@@ -120,10 +126,7 @@ def try_variations(
             passed += 1
         done(i + 1)
     found = Variations(seed, number, passed, len(failing), dict(declined))
-    return found, [
-        *mishaps,
-        *_findings(asker, failing, trials, VARIANTS[asker.variant] if plan.dialect is None else None),
-    ]
+    return found, [*mishaps, *_findings(asker, failing, trials)]
 
 
 def one_variation(asker: Asker, seed: int, i: int) -> Trial | Mishap:
@@ -162,22 +165,20 @@ def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Tri
 
 
 def _findings(
-    asker: Asker, failing: Sequence[tuple[str, Batch]], trials: Sequence[Trial], entry: Variant | None
+    asker: Asker, failing: Sequence[tuple[str, Batch]], trials: Sequence[Trial]
 ) -> Iterator[CallFinding | Mishap]:
     """Yield why the smallest and the largest failing batch fail; a reason that only adds to the other is left out."""
     by_size = sorted(failing, key=lambda pair: pair[1].rows * pair[1].classes)
     seen = set[str]()
     for name, batch in by_size[:1] + by_size[1:][-1:]:  # each takes some fifty calls
-        finding = _finding(asker, name, batch, trials, entry)
+        finding = _finding(asker, name, batch, trials)
         said = finding.name if isinstance(finding, CallFinding) else finding.message
         if not any(said.startswith(other) for other in seen):
             seen.add(said)
             yield finding
 
 
-def _finding(
-    asker: Asker, name: str, batch: Batch, trials: Sequence[Trial], entry: Variant | None
-) -> CallFinding | Mishap:
+def _finding(asker: Asker, name: str, batch: Batch, trials: Sequence[Trial]) -> CallFinding | Mishap:
     """Return why a batch fails: hidden state, a feature of the batch, or a known mistake that the cases do not show."""
     if not asker.fails(batch):
         return CallFinding("hidden-state", name, "the answer is wrong at first, and right when asked again")
@@ -187,8 +188,8 @@ def _finding(
     result = asker.ask(cause.batch, name)
     if isinstance(result, Mishap):
         return replace(result, message=f"no answer {cause.features}: {result.message}")
-    wrong_dtype = any(q.note for q in result.judgement.quantities)
-    known = "" if cause.is_known or wrong_dtype else _known_mistake([*trials, result], entry)
+    right_dtype = not any(q.note for q in result.judgement.quantities)
+    known = _known_mistake([*trials, result], asker.entry) if cause.of_values and right_dtype else ""
     return CallFinding(known or _name(cause), name, f"{_described(cause)}: {_worst(result)}")
 
 
