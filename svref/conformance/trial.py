@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -114,12 +114,13 @@ class Trial:
         """Return the trial judged by another reference, one for losses (B,), which is reduced where it must be."""
         return replace(self, judgement=judge(self._as_returned(expected), self.outputs))
 
-    def against(self, other: Expected) -> Judgement:
-        """Return the judgement on the outputs by another reference, whatever the outputs' dtype.
+    def against(self, other: Expected, names: Collection[str] | None = None) -> Judgement:
+        """Return the judgement on the outputs, or on those of some names, by another reference, whatever their dtype.
 
         The reference is one for losses (B,). It is reduced where the candidate returns a scalar.
         """
-        outputs = {name: np.asarray(values, self.expected.dtype) for name, values in self.outputs.items()}
+        chosen = self.outputs if names is None else {n: v for n, v in self.outputs.items() if n in names}
+        outputs = {name: np.asarray(values, self.expected.dtype) for name, values in chosen.items()}
         return judge(self._as_returned(other), outputs)
 
     def would_fail(self, other: Expected, by_digits: bool = True) -> bool:

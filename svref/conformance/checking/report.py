@@ -106,7 +106,7 @@ def report_of(
         Whether a small share of judged elements is accepted.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
-    explained = explanations(run.trials, entry)
+    explained = explanations(run.trials, entry, run.probes)
     accepted = [_accepted(case) for case in run.accepted if strict]
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(

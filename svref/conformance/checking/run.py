@@ -13,6 +13,7 @@ from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.asking import Plan, asked, reduction_of
 from svref.conformance.checking.controls import CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
 from svref.conformance.checking.outcome import Variations
+from svref.conformance.checking.probing import probed
 from svref.conformance.checking.variations.trying import Asker, one_variation, try_variations
 from svref.conformance.trial import Trial
 from svref.golden.vectors import Vector
@@ -42,6 +43,8 @@ class Run:
         How many elements would have said something, but came with no answer.
     variations : Variations or None
         What the candidate did with batches unlike the cases; None if that was not asked for.
+    probes : list of Trial
+        What a wrong candidate answered besides the cases, so that its mistake can be told.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -54,6 +57,7 @@ class Run:
     remarks: dict[str, int] = field(default_factory=dict)
     unjudged: int = 0
     variations: Variations | None = None
+    probes: list[Trial] = field(default_factory=list)
 
 
 def run(
@@ -76,6 +80,9 @@ def run(
         _call_again(plan, {v.id: plan.question(v).call for v in numeric}, result)
     result.blind += unnoticed_controls(result.trials)
     result.unjudged = _unjudged(plan, numeric, result.trials)
+    if _is_worth_probing(plan, result):
+        asker = Asker(plan, numeric[0].variant, reduction, _take_any_cotangent(result.trials))
+        result.probes = probed(asker)
     if variations:
         _vary(
             plan,
@@ -87,6 +94,13 @@ def run(
             lambda done: progress(len(vectors) + done, total),
         )
     return result
+
+
+def _is_worth_probing(plan: Plan, result: Run) -> bool:
+    """Return whether the candidate is wrong, can be asked more, and answers the same question in the same way."""
+    can_be_asked = plan.can_be_asked and not any(m.kind == "hung" for m in result.mishaps)
+    has_state = any(finding.name == "hidden-state" for finding in result.findings)
+    return can_be_asked and not has_state and any(trial.failed for trial in result.trials)
 
 
 def _vary(

@@ -1,10 +1,11 @@
-"""What a wrong candidate may compute by mistake, and what its outputs would then be: five kinds of `Computation`.
+"""What a wrong candidate may compute by mistake, and what its outputs would then be: six kinds of `Computation`.
 
 OtherLoss           another loss, computed rightly: a margin ignored, a parameter taken for another
 WrongComputation    a deviation that no loss describes: a gradient that is lost, an ε in a logarithm
 FittedSize          a mistake whose size nobody knows; one row of each case says how large it is
 LostNumbers         any of these, and numbers that are lost besides: to an overflow, or to an infinite slope
 NarrowerFormat      a loss computed in fewer digits than asked for
+Apart               each output computed with a mistake of its own
 
 Each returns, for a case, the outputs that it would lead to, with tolerances. For another loss the tolerances are
 svref's own. For a wrong computation there is no error analysis; they are estimated from above.
@@ -109,11 +110,14 @@ def outputs_of_deviation(deviation: Deviation, loss: SVXSoftmax, trial: Trial) -
     if not deviation.applies(loss) or (trial.level == "cosine" and deviation.level == "head"):
         return None
     run: Any = deviation.run if trial.level == "cosine" else deviation.run_head
-    values: tuple[FloatArray, ...] = run(loss, *trial.arrays, trial.labels, trial.cotangent)
+    try:
+        values: tuple[FloatArray, ...] = run(loss, *trial.arrays, trial.labels, trial.cotangent)
+    except ValueError:  # a size that the parameters of this case do not allow
+        return None
     return values
 
 
-# ---- the five kinds ---------------------------------------------------------------------------------------------
+# ---- the six kinds ---------------------------------------------------------------------------------------------
 
 
 def unchanged(trial: Trial) -> SVXSoftmax:
@@ -303,6 +307,46 @@ class LostNumbers:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """Each output computed with a mistake of its own, or rightly.
+
+    Parameters
+    ----------
+    parts : tuple of (str, Computation or None)
+        The mistake of each output; None where the output is right.
+    """
+
+    parts: tuple[tuple[str, Computation | None], ...]
+
+    def expected(self, trial: Trial) -> Expected | None:
+        """Return each output as its own mistake gives it."""
+        right = trial.expected_of_rows
+        of = {name: (expected_of(c, trial) if c else None) or right for name, c in self.parts}
+        number = max(len(e.ways) for e in of.values())
+        ways = [
+            tuple(
+                next(o for o in e.ways[min(i, len(e.ways) - 1)] if o.name == output.name)
+                for output in right.ways[0]
+                for e in (of.get(output.name, right),)
+            )
+            for i in range(number)
+        ]
+        return replace(right, ways=tuple(ways))
+
+    def loss(self, trial: Trial) -> SVXSoftmax | None:
+        """Return None: no SVXSoftmax describes outputs that do not belong together."""
+        return None
+
+    def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
+        """Return False: the parts were tried before."""
+        return False
+
+    def supported(self, failing: Sequence[Trial]) -> bool:
+        """Return whether there is enough evidence for each part."""
+        return all(c.supported(failing) for _, c in self.parts if c is not None)
+
+
+@dataclass(frozen=True)
 class NarrowerFormat:
     """A loss computed rightly, but in a format of fewer digits than was asked for.
 
@@ -415,16 +459,36 @@ def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> E
     relative = _relative_error(trial, values[0], trial.compute)
     outputs = []
     for right, value in zip(trial.expected_of_unit_cotangents, values, strict=True):
-        finite = np.isfinite(value)
-        size = np.where(finite, np.abs(value), 0) + (right.name == "loss")
-        lost = ~finite & _is_lost(trial, right.name)
+        lost = ~np.isfinite(value) & _is_lost(trial, right.name)
         outputs.append(
             replace(
-                right, value=value, rest=np.zeros_like(value), tolerance=4 * right.tolerance + relative * size,
+                right, value=value, rest=np.zeros_like(value), tolerance=_estimated(right, value, relative),
                 policy=right.policy | lost,
             )
         )  # fmt: skip
     return replace(trial.expected_of_rows, ways=(tuple(outputs),))
+
+
+def _estimated(right: ExpectedOutput, value: FloatArray, relative: float) -> FloatArray:
+    """Return the tolerance 4 T + e |value|, with |value| + 1 for losses; `relative` is e."""
+    size = np.where(np.isfinite(value), np.abs(value), 0) + (right.name == "loss")
+    return 4 * right.tolerance + relative * size
+
+
+def estimated_tolerances(trial: Trial, names: Sequence[str]) -> FloatArray:
+    """Return these tolerances of the candidate's own outputs of some names, one after another, as one vector.
+
+    A scalar has the sum of the tolerances of its rows.
+    """
+    losses = np.asarray(trial.outputs["loss"], np.float64)
+    relative = _relative_error(trial, np.ravel(losses), trial.compute)
+    parts = []
+    for right in trial.expected_of_unit_cotangents:
+        if right.name in names:
+            value = np.asarray(trial.outputs[right.name], np.float64)
+            room = _estimated(right, np.broadcast_to(value, right.value.shape), relative)
+            parts.append(np.ravel(room if value.shape == right.value.shape else room.sum()))
+    return np.concatenate(parts)
 
 
 def _lost_where(trial: Trial, output: ExpectedOutput, where: BoolArray) -> ExpectedOutput:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from svref.conformance.mistakes.computations import forget_results
-from svref.conformance.mistakes.guesses import losing, narrowed_changes, pairs, singles
+from svref.conformance.mistakes.guesses import (
+    apart,
+    families,
+    families_of_other_losses,
+    losing,
+    narrowed_changes,
+    pairs,
+    singles,
+)
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import DOWNCAST
 from svref.conformance.trial import Trial
@@ -57,25 +65,50 @@ class Explanation(NamedTuple):
     diagnosis: Diagnosis
 
 
-def explanations(trials: Sequence[Trial], entry: Variant | None) -> tuple[Explanation, ...]:
+def explanations(
+    trials: Sequence[Trial], entry: Variant | None, probes: Sequence[Trial] = ()
+) -> tuple[Explanation, ...]:
     """Return the hypotheses that explain every failing case and contradict no passing one, best first.
 
-    Single mistakes are tried first, then pairs, then any with lost numbers; each group only if nothing before it
-    explains all. If nothing does, the single mistake that explains most is returned, if that is more than half.
+    Single mistakes are tried first, then families of them, pairs, mistakes of each output, and any with lost numbers;
+    each group only if nothing before it explains all. If nothing does, the single mistake that explains most cases is
+    returned, if that is more than half.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        The cases.
+    entry : Variant or None
+        The variant, for the mistakes that are made with its parameters.
+    probes : sequence of Trial
+        Further answers of the candidate. An explanation must agree with them too.
     """
-    failing = [t for t in trials if t.failed]
-    passing = [t for t in trials if not t.failed]
-    if not failing:
+    if not any(trial.failed for trial in trials):
         return ()
-    known = list(singles(entry))
+    failing = [t for t in (*probes, *trials) if t.failed]
+    passing = [t for t in (*probes, *trials) if not t.failed]
+    cases = [t for t in trials if t.failed]
     try:
-        for hypotheses in (known, pairs(), losing(known), losing(narrowed_changes())):
+        for hypotheses in _groups(entry, failing, passing):
             complete = [h for h in hypotheses if _explains_all(h, failing, passing)]
             if complete:
-                return tuple(_explanation(h, len(failing), 0, failing, entry) for h in complete)
-        return _closest(known, failing, passing, entry)
+                return tuple(_explanation(h, len(cases), 0, cases, entry) for h in complete)
+        return _closest(list(singles(entry)), cases, [t for t in trials if not t.failed], entry)
     finally:
         forget_results()
+
+
+def _groups(
+    entry: Variant | None, failing: Sequence[Trial], passing: Sequence[Trial]
+) -> Iterator[Iterable[Hypothesis]]:
+    """Yield the hypotheses in groups, from the simple to the combined."""
+    yield singles(entry)
+    yield families(failing)
+    yield pairs()
+    yield apart(entry, failing, passing)
+    yield families_of_other_losses(failing)
+    yield losing(singles(entry))
+    yield losing(narrowed_changes())
 
 
 def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:

@@ -1,18 +1,21 @@
 """Every hypothesis that is tried, from the simple to the combined.
 
 singles   every known deviation; the slips of a variant's parameters; mistakes of some size
+families  every family of mistakes, in the sizes that fit
 pairs     another loss, computed with a second mistake
+apart     each output with a mistake of its own
 losing    any of these, and numbers that are lost besides to an overflow or to an infinite slope
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from svref.conformance.mistakes.computations import (
+    Apart,
     Change,
     Computation,
     LostNumbers,
@@ -20,10 +23,12 @@ from svref.conformance.mistakes.computations import (
     OtherLoss,
     WrongComputation,
 )
+from svref.conformance.mistakes.fitting import deviations_of, hypotheses_of
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import ANNEALING, DOWNCAST, annealed, clamps_in_float32, sized
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
+from svref.deviations.families import FAMILIES
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
@@ -35,6 +40,7 @@ LOSING = (  # deviations that lose numbers in some rows; float64 first, as float
     "no-max-subtraction-quotient",
 )
 NEUTRAL = {"m1": 1.0, "m2": 0.0, "m3": 0.0}  # values that switch a parameter off; for other margins that is a deviation
+QUICK = ("other-scale", "other-t", "focal-weight")  # families that are tried on other losses, besides linear ones
 
 Parameters = dict[str, float]
 
@@ -44,6 +50,48 @@ def singles(entry: Variant | None) -> Iterator[Hypothesis]:
     yield from (_single(d) for d in DEVIATIONS.values() if not d.name.startswith(DOWNCAST))
     yield from () if entry is None else slips(entry)
     yield from sized()
+
+
+def families(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
+    """Yield every family of mistakes in the sizes that fit a failing case."""
+    for family in FAMILIES.values():
+        yield from hypotheses_of(family, failing)
+
+
+def families_of_other_losses(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
+    """Yield another loss, computed with a mistake of a family whose size is quickly found."""
+    for first in (d for d in DEVIATIONS.values() if d.change is not None):
+        change = _change_of(first)
+        for family in FAMILIES.values():
+            if family.linear or not family.has_size or family.name in QUICK:
+                for second in deviations_of(family, failing, change=change):
+                    yield _combined(first, second, WrongComputation(second, change))
+
+
+def apart(entry: Variant | None, failing: Sequence[Trial], passing: Sequence[Trial]) -> Iterator[Hypothesis]:
+    """Yield each output with the first mistake that gives it in all cases, where every wrong output has one."""
+    every = [*failing, *passing]
+    wrong = {q.name: any(_is_wrong(t, q.name) for t in failing) for q in failing[0].judgement.quantities}
+    parts: list[tuple[str, Hypothesis | None]] = []
+    for name, is_wrong in wrong.items():
+        known = itertools.chain(singles(entry), *(hypotheses_of(f, failing, (name,)) for f in FAMILIES.values()))
+        part = next((h for h in known if all(h.matches(trial, name) for trial in every)), None) if is_wrong else None
+        if is_wrong and part is None:
+            return
+        parts.append((name, part))
+    chosen = [(name, part) for name, part in parts if part is not None]
+    yield Hypothesis(
+        name=" with ".join(f"{part.name} in {name} alone" for name, part in chosen),
+        formula="; ".join(f"{name}: {part.formula}" for name, part in chosen),
+        effect=" ".join(dict.fromkeys(part.effect for _, part in chosen)),
+        seen=tuple(dict.fromkeys(place for _, part in chosen for place in part.seen)),
+        computation=Apart(tuple((name, part and part.computation) for name, part in parts)),
+    )
+
+
+def _is_wrong(trial: Trial, name: str) -> bool:
+    """Return whether an output of a case has a wrong element."""
+    return any(q.wrong.any() for q in trial.judgement.quantities if q.name == name)
 
 
 def pairs() -> Iterator[Hypothesis]:

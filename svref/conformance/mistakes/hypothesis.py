@@ -41,6 +41,11 @@ class Hypothesis:
         # Other tolerances are estimated from above: where they are wide, they say nothing of a narrower format.
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
 
+    def matches(self, trial: Trial, name: str) -> bool:
+        """Return whether one output of a case is what the hypothesis expects; the right one where it changes nothing."""
+        expected = expected_of(self.computation, trial) or trial.expected_of_rows
+        return not trial.against(expected, {name}).wrong
+
     def contradicted(self, trial: Trial) -> bool:
         """Return whether the outputs of a passing case are not what the hypothesis expects."""
         expected = expected_of(self.computation, trial)

@@ -1,0 +1,161 @@
+"""What a family is: one mistake in any size, and the law that says how large it is.
+
+A deviation is one computation. A family is a computation for each size: labels smoothed by any ε, losses multiplied by
+any factor. The size of a wrong candidate may be a number, as 0.1, or follow the parameters, as m/s. `Law` is either.
+A family with a law is a `Deviation` like any other.
+
+    @family("L = (1 - ε) L + ε/C Σ_k -log p_k, ε = {size}", between=(1e-4, 1), neutral=0)
+    def labels_smoothed(size):          takes the size, returns the computation on cosines
+
+`between` are the sizes among which the fitted one is looked for. A family without it has no size, or only `tried` ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from svref.arrays import FloatArray, IntArray
+from svref.deviations import which
+from svref.deviations.kinds import Applies, Deviation
+from svref.deviations.logits import CosineRun, Result
+from svref.deviations.normalisation import HeadRun, head_around
+from svref.loss import SVXSoftmax
+
+Shows = Literal["loss", "gradient"]
+
+
+@dataclass(frozen=True)
+class Law:
+    """How large a mistake is: a number, or a formula of the parameters and of the shape.
+
+    Parameters
+    ----------
+    text : str
+        As it is printed: "0.1", "m/s", "cos m".
+    of : callable
+        Takes the loss, B and C; returns the size. It raises a ValueError where the loss has no such parameter.
+    """
+
+    text: str
+    of: Callable[[SVXSoftmax, int, int], float] = field(repr=False)
+
+
+def constant(size: float, text: str = "") -> Law:
+    """Return the law that a size is a number."""
+    return Law(text or f"{size:.6g}", lambda loss, rows, classes: size)
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """One mistake in any size.
+
+    Parameters
+    ----------
+    name : str
+        Lower case, with hyphens.
+    formula : str
+        What it computes, with {size} where the size stands.
+    effect : str
+        What it does, in one or two sentences.
+    applies : callable
+        Takes an SVXSoftmax; returns whether the mistake can be made in it.
+    on_cosines : callable or None
+        Takes a size and returns the computation on cosines; None where the mistake is in the head.
+    on_head : callable
+        Takes a size and returns the computation on embeddings and weights.
+    between : tuple of float or None
+        The smallest and the largest size that is looked for; None where no size is fitted.
+    linear : bool
+        Whether the outputs are linear in the size, so that two of them give all.
+    tried : sequence of Law
+        Sizes that are tried as they are.
+    shows : {"loss", "gradient"}
+        Which outputs the size is fitted to. Where it is "gradient", the losses are right.
+    """
+
+    name: str
+    formula: str
+    effect: str
+    applies: Applies = field(repr=False)
+    on_cosines: Callable[[float], CosineRun] | None = field(repr=False)
+    on_head: Callable[[float], HeadRun] = field(repr=False)
+    between: tuple[float, float] | None = None
+    linear: bool = False
+    tried: Sequence[Law] = ()
+    shows: Shows = "loss"
+
+    @property
+    def has_size(self) -> bool:
+        """Whether the mistake has a size."""
+        return self.between is not None or bool(self.tried)
+
+    def following(self, law: Law) -> Deviation:
+        """Return the deviation whose size follows a law; its name and its formula say which."""
+        on_cosines, on_head = self.on_cosines, self.on_head
+
+        def of_cosines(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+            assert on_cosines is not None
+            return on_cosines(law.of(loss, *c.shape))(loss, c, y, g)
+
+        def of_head(
+            loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
+        ) -> tuple[FloatArray, FloatArray, FloatArray]:
+            return on_head(law.of(loss, len(x), len(w)))(loss, x, w, y, g)
+
+        return Deviation(
+            name=f"{self.name}({law.text})" if self.has_size else self.name,
+            formula=self.formula.format(size=law.text),
+            effect=self.effect,
+            seen=(),
+            applies=self.applies,
+            on_cosines=None if on_cosines is None else of_cosines,
+            on_head=of_head,
+        )
+
+
+OfSize = Callable[[float], CosineRun]
+HeadOfSize = Callable[[float], HeadRun]
+
+
+def family(
+    formula: str,
+    *,
+    applies: Applies = which.always,
+    between: tuple[float, float] | None = None,
+    linear: bool = False,
+    tried: Sequence[Law] = (),
+    shows: Shows = "loss",
+) -> Callable[[OfSize], Family]:
+    """Return a decorator for a function that takes a size and returns the computation on cosines."""
+
+    def make(function: OfSize) -> Family:
+        return Family(
+            *_titles(function, formula), applies, function, lambda size: head_around(function(size)),
+            between, linear, tried, shows,
+        )  # fmt: skip
+
+    return make
+
+
+def head_family(
+    formula: str,
+    *,
+    applies: Applies = which.always,
+    between: tuple[float, float] | None = None,
+    linear: bool = False,
+    tried: Sequence[Law] = (),
+    shows: Shows = "loss",
+) -> Callable[[HeadOfSize], Family]:
+    """Return a decorator for a function that takes a size and returns the computation on embeddings and weights."""
+    return lambda function: Family(
+        *_titles(function, formula), applies, None, function, between, linear, tried, shows
+    )  # fmt: skip
+
+
+def _titles(function: Callable[..., Any], formula: str) -> tuple[str, str, str]:
+    """Return the name of a decorated function with hyphens, the formula, and the docstring on one line."""
+    effect = " ".join((inspect.getdoc(function) or "").split())
+    return function.__name__.replace("_", "-"), formula, effect

@@ -1,0 +1,209 @@
+"""Families of what follows the logits: the softmax, the logarithm, and what losses are multiplied by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.deviations.families.kind import constant, family
+from svref.deviations.logits import (
+    CosineRun,
+    Own,
+    Result,
+    cross_entropy,
+    from_logits,
+    right_logits,
+    right_result,
+)
+from svref.loss import SVXSoftmax
+from svref.reference import finite_or_zero, log_sum_exp, times_df
+
+SIZES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-30)
+
+# ---- the cross entropy -----------------------------------------------------------------------------------------
+
+
+@family("L = -Σ_k y_k log p_k, y = (1 - ε) onehot + ε/C, ε = {size}", between=(1e-5, 0.999), linear=True)
+def labels_smoothed(size: float) -> CosineRun:
+    """Label smoothing is on: part of the loss pulls the embedding to every class."""
+    return from_logits(right_logits, lambda z, own: _soft(z, own, size, of_negatives=False))
+
+
+@family("L = -Σ_k y_k log p_k, y_y = 1 - ε, y_k = ε/(C - 1), ε = {size}", between=(1e-5, 0.999), linear=True)
+def labels_smoothed_over_negatives(size: float) -> CosineRun:
+    """Label smoothing is on, and shares ε among the negatives alone."""
+    return from_logits(right_logits, lambda z, own: _soft(z, own, size, of_negatives=True))
+
+
+def _soft(z: FloatArray, own: Own, eps: float, of_negatives: bool) -> Result:
+    """Return the cross entropy with smoothed labels, and its derivatives by z."""
+    losses, by_z = cross_entropy(z, own)
+    classes = z.shape[1]
+    if of_negatives and classes == 1:
+        return losses, by_z
+    share = eps / (classes - of_negatives)
+    weight = eps * classes / (classes - of_negatives)  # y = (1 - weight) onehot + share
+    relative = np.sum(z[own][:, None] - z, axis=1)  # Σ_k (-log p_k) = C L + Σ_k (z_y - z_k)
+    p = by_z.copy()
+    p[own] += 1
+    gradient = (1 - weight) * by_z + share * (classes * p - 1)
+    return losses + share * relative, gradient
+
+
+@family("L := (1 - p_y)^γ L, γ = {size}", between=(0.05, 6.0), tried=[constant(g) for g in (0.5, 1, 2, 3, 5)])
+def focal_weight(size: float) -> CosineRun:
+    """A focal weight is on: rows that are nearly right hardly count."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        losses, by_z = cross_entropy(z, own)
+        q, p = -by_z[own], np.exp(-losses)
+        inner = q**size + size * q ** (size - 1) * p * losses
+        return q**size * losses, by_z * inner[:, None]
+
+    return from_logits(right_logits, entropy)
+
+
+@family("L := (1 - p_y)^γ L with a constant weight, γ = {size}", between=(0.05, 6.0))
+def focal_weight_detached(size: float) -> CosineRun:
+    """A focal weight is on, and the backward pass takes it for a constant."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        losses, by_z = cross_entropy(z, own)
+        weight = (-by_z[own]) ** size
+        return weight * losses, by_z * weight[:, None]
+
+    return from_logits(right_logits, entropy)
+
+
+@family("z := softmax(z) before the cross entropy")
+def softmax_twice(size: float) -> CosineRun:
+    """The head ends with a softmax, and the cross entropy takes another: losses lie within 1 of log C."""
+    return from_logits(right_logits, _second_softmax)
+
+
+def _second_softmax(z: FloatArray, own: Own) -> Result:
+    losses, by_z = cross_entropy(z, own)
+    p = by_z.copy()
+    p[own] = np.exp(-losses)
+    again, by_p = cross_entropy(p, own)
+    return again, p * (by_p - np.sum(p * by_p, axis=1, keepdims=True))
+
+
+@family("L = log Σ_k≠y e^z_k - z_y")
+def target_left_out(size: float) -> CosineRun:
+    """The target is not in the denominator: losses fall below 0, and pull for ever."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        r = z - z[own][:, None]
+        r[own] = -np.inf
+        a = log_sum_exp(r)
+        by_z = np.exp(r - finite_or_zero(a)[:, None])
+        by_z[own] = -1.0
+        return a, by_z
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        step = loss.forward(c, y)
+        z, slope = right_logits(step)
+        losses, by_z = entropy(z, step.own)
+        return losses, times_df(by_z * g[:, None], slope, (g == 0)[:, None])
+
+    return run
+
+
+@family("L = -log max(p_y, ε), no gradient where p_y < ε, ε = {size}", tried=[constant(e) for e in SIZES])
+def probability_kept_above(size: float) -> CosineRun:
+    """The probability is clipped from below before the logarithm: the hardest rows have no gradient."""
+    return _clipped(lambda p: p < size, size, 1.0)
+
+
+@family(
+    "L = -log p, p = clip(p_y, ε, 1 - ε), ∂p/∂p_y = 0 beyond, ε = {size}",
+    tried=[constant(e) for e in SIZES if e != 1e-7],
+)
+def probability_kept_between(size: float) -> CosineRun:
+    """The probability is clipped on both sides: the best and the hardest rows have no gradient."""
+    return _clipped(lambda p: (p < size) | (p > 1 - size), size, 1 - size)
+
+
+def _clipped(beyond: Callable[[FloatArray], BoolArray], low: float, high: float) -> CosineRun:
+    """Return the right computation with p_y clipped; rows beyond have no gradient."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = right_result(loss, c, y, g)
+        p = np.exp(-losses)
+        dead = beyond(p)
+        return np.where(dead, -np.log(np.clip(p, low, high)), losses), np.where(dead[:, None], 0.0, gradient)
+
+    return run
+
+
+@family(
+    "L = -log softmax(z)_y by a softmax and a logarithm in {size}",
+    tried=[constant(64, "float64"), constant(32, "float32")],
+)
+def logarithm_of_softmax(size: float) -> CosineRun:
+    """A probability that underflows has the logarithm -∞: the loss is infinite, and its gradient NaN."""
+    dtype = np.float64 if size == 64 else np.float32
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = right_result(loss, c, y, g)
+        p = np.exp(-losses).astype(dtype).astype(np.float64)
+        few_digits = p < np.finfo(dtype).smallest_normal
+        return np.where(few_digits, -np.log(p), losses), np.where((p == 0)[:, None], np.nan, gradient)
+
+    return run
+
+
+# ---- factors and offsets ----------------------------------------------------------------------------------------
+
+
+@family("L := a L, a = {size}", between=(-1e6, 1e6), linear=True)
+def result_scaled(size: float) -> CosineRun:
+    """Losses and gradients are multiplied by a factor."""
+    return lambda loss, c, y, g: _both(right_result(loss, c, y, g), lambda part: size * part)
+
+
+def _both(result: Result, change: Callable[[FloatArray], FloatArray]) -> Result:
+    return change(result[0]), change(result[1])
+
+
+@family("L := a L, a = {size}, its gradient right", between=(-1e6, 1e6), linear=True)
+def loss_scaled(size: float) -> CosineRun:
+    """Losses are multiplied by a factor; their gradients are not."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = right_result(loss, c, y, g)
+        return size * losses, gradient
+
+    return run
+
+
+@family("L := L + a, a = {size}", between=(-1e6, 1e6), linear=True)
+def loss_shifted(size: float) -> CosineRun:
+    """A number is added to each loss; gradients are right."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = right_result(loss, c, y, g)
+        return losses + size, gradient
+
+    return run
+
+
+@family("L := mean of the losses of the batch, in every row")
+def loss_of_the_batch(size: float) -> CosineRun:
+    """Every row gets the mean of all rows as its loss."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, _ = right_result(loss, c, y, g)
+        return np.full_like(losses, losses.mean()), right_result(loss, c, y, np.full(len(g), g.mean()))[1]
+
+    return run
+
+
+@family("L in units of log {size}", tried=[constant(2, "2"), constant(10, "10")])
+def other_logarithm(size: float) -> CosineRun:
+    """The logarithm has another base."""
+    return lambda loss, c, y, g: _both(right_result(loss, c, y, g), lambda part: part / math.log(size))
