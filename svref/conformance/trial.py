@@ -114,6 +114,11 @@ class Trial:
         """Return the trial judged by another reference, one for losses (B,), which is reduced where it must be."""
         return replace(self, judgement=judge(self._as_returned(expected), self.outputs))
 
+    def computed_in(self, compute: str) -> Trial:
+        """Return the trial judged with the tolerances of another format."""
+        other = replace(self, compute=compute)
+        return other.judged_by(other.expected_of_rows)
+
     def against(self, other: Expected, names: Collection[str] | None = None) -> Judgement:
         """Return the judgement on the outputs, or on those of some names, by another reference, whatever their dtype.
 

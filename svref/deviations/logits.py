@@ -24,7 +24,7 @@ import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.loss import SVXSoftmax
-from svref.reference import Step, finite_or_zero, log_sum_exp, sigmoid, softplus, times_df
+from svref.reference import Step, backward, finite_or_zero, forward, log_sum_exp, sigmoid, softplus, times_df
 
 
 class Logits(NamedTuple):
@@ -43,8 +43,8 @@ Entropy = Callable[[FloatArray, Own], Result]  # of logits and where the targets
 
 def right_result(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
     """Return the losses and the gradient of Σ cotangent_b L_b as svref computes them."""
-    step = loss.forward(cosines, labels)
-    return step.loss, loss.backward(step, cotangent).cosines
+    step = forward(loss, cosines, labels)
+    return step.loss, backward(step, cotangent).cosines
 
 
 def margin_logits(step: Step, f: FloatArray | None = None, slope: FloatArray | None = None) -> Logits:
@@ -90,7 +90,7 @@ def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun
     """Return the computation of losses and gradient by a function for the logits and one for the cross entropy."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        step = loss.forward(c, y)
+        step = forward(loss, c, y)
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)
         dead = (g == 0)[:, None] | (c.shape[1] == 1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
+from svref.deviations.formats import to_bfloat16, to_float16, to_float32
 from svref.deviations.kinds import Applies, changed_inputs, changed_loss, changed_result
 from svref.deviations.logits import (
     CosineRun,
@@ -212,19 +213,16 @@ def inputs_cast_to_float32(values: FloatArray) -> FloatArray:
 
     Near a boundary or a tie the mask may also decide otherwise.
     """
-    return values.astype(np.float32).astype(np.float64)
+    return to_float32(values)
 
 
 @changed_inputs("c := float16(c), or x := float16(x) and w := float16(w); the rest in the format asked for")
 def inputs_cast_to_float16(values: FloatArray) -> FloatArray:
     """As inputs-cast-to-float32, with 11 significant bits: losses are wrong by up to s/4096."""
-    return values.astype(np.float16).astype(np.float64)
+    return to_float16(values)
 
 
 @changed_inputs("c := bfloat16(c), or x := bfloat16(x) and w := bfloat16(w); the rest in the format asked for")
 def inputs_cast_to_bfloat16(values: FloatArray) -> FloatArray:
     """As inputs-cast-to-float32, with 8 significant bits: losses are wrong by up to s/512."""
-    # NumPy has no bfloat16. It is the upper half of a float32, rounded to the nearest, and to even at a tie.
-    bits = values.astype(np.float32).view(np.uint32)
-    to_nearest = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    return (bits + to_nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
+    return to_bfloat16(values)

@@ -73,7 +73,8 @@ class Plan:
         names = ("cosines",) if vector.level == "cosine" else ("embeddings", "weights")
         with np.errstate(over="ignore", under="ignore"):
             arrays = tuple(vector.inputs[name].astype(self.dtype) for name in names)
-        call = Call(vector.id, arrays, vector.labels, vector.inputs["cotangent"], vector.parameters)
+        given = as_numbers(vector.parameters, vector.variant)
+        call = Call(vector.id, arrays, vector.labels, vector.inputs["cotangent"], given)
         question = self.question_of(call, vector.variant, vector.group)
         if self.dialect is None:
             question = replace(question, right=lambda: expect_vector(vector, self.dtype, self.compute))
@@ -92,6 +93,13 @@ class Plan:
             return expect(loss(), call.arrays, call.labels, call.cotangent, self.compute)
 
         return Question(call, variant, group, given, loss, right)
+
+
+def as_numbers(parameters: Mapping[str, Any], variant: str) -> dict[str, Any]:
+    """Return parameters with a float for each real one: files write m = 0.0 as 0, and code may ask for the type."""
+    usual = VARIANTS[variant].parameters
+    is_real = {name: type(value) is int and type(usual.get(name)) is float for name, value in parameters.items()}
+    return {name: float(value) if is_real[name] else value for name, value in parameters.items()}
 
 
 @dataclass(frozen=True, eq=False)

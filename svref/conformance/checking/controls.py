@@ -38,11 +38,14 @@ class CallFinding:
         The id of the first case that shows it.
     text : str
         What differs, in a sentence.
+    formula : str
+        What the candidate computes, where a known mistake explains the finding; else "".
     """
 
     name: str
     case: str
     text: str
+    formula: str = ""
 
 
 # ---- spoiled outputs --------------------------------------------------------------------------------------------

@@ -207,6 +207,17 @@ class Outcome:
         return (complete or self._explaining_findings or [""])[0]
 
     @property
+    def explained(self) -> bool:
+        """Whether a formula is known that gives every output of the candidate in all cases, within tolerance.
+
+        It is that of a mistake by name, or of a family of mistakes with a fitted size. A feature of the inputs at which
+        the candidate is wrong is no formula. False where nothing is wrong.
+        """
+        if self.failures:
+            return any(d.complete for d in self.diagnosis)
+        return bool(self.findings) and all(finding.formula for finding in self.findings)
+
+    @property
     def _explaining_findings(self) -> list[str]:
         """The findings that may explain: all if no element is wrong, else hidden state alone."""
         return [f.name for f in self.findings if not self.failures or f.name == "hidden-state"]

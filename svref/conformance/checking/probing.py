@@ -20,7 +20,7 @@ from svref.variants import VARIANTS
 
 DIGITS = 24  # significant bits of the inputs, which float32 holds
 DIMENSIONS = 5
-SHAPES = ((40, 7), (33, 5), (29, 4))  # B and C
+SHAPES = ((96, 7), (81, 5), (64, 4))  # B and C
 VALUES: tuple[Mapping[str, float], ...] = (
     {"s": 6.5, "m": 0.29, "m1": 1.1, "m2": 0.21, "m3": 0.17, "t": 1.15, "pieces": 3},
     {"s": 13.25, "m": 0.47, "m1": 0.93, "m2": 0.37, "m3": 0.11, "t": 1.4, "pieces": 2},
@@ -92,4 +92,3 @@ def probed(asker: Asker) -> list[Trial]:
     """Return the judged answers to the probes; those that have none are left out."""
     answers = [asker.ask(probe, probe.name) for probe in probes(asker.variant, asker.plan.level == "head")]
     return [answer for answer in answers if isinstance(answer, Trial)]
-

@@ -43,8 +43,8 @@ class Report(Outcome):
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
         content = {
-            "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "judged": self.judged, "share": self.share,
-            **asdict(self),
+            "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "explained": self.explained,
+            "judged": self.judged, "share": self.share, **asdict(self),
         }  # fmt: skip
         return json.dumps(_for_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -143,7 +143,9 @@ def _failing(outcome: Outcome) -> Iterator[str]:
     first = complete[0]
     yield f"FAIL  is  {first.name}        explains {first.matched} of {first.failing} failing cases"
     yield from _explanation(first)
-    yield from (f"      or  {d.name}" for d in complete[1:4])
+    yield from (f"      or  {d.name}: {d.formula}" for d in complete[1:4])
+    if len(complete) > 1:
+        yield "      All that was asked agrees with each of these."
 
 
 def _failing_number(outcome: Outcome, cases: int) -> str:
@@ -161,7 +163,8 @@ def _closest(diagnosis: Diagnosis) -> str:
 
 def _explanation(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield a mistake's formula, where it was seen, what it does, and whose code makes it on purpose."""
-    yield f"      {diagnosis.formula}; seen in {diagnosis.seen[0]}"
+    where = next((f"; seen in {place}" for place in diagnosis.seen if "/" in place.split(" ")[0]), "")
+    yield from textwrap.wrap(f"{diagnosis.formula}{where}", 114, initial_indent="      ", subsequent_indent="      ")
     yield from (f"      {line}" for line in textwrap.wrap(diagnosis.effect, 114))
     if diagnosis.dialects:
         yield f"      if you meant to follow that code:  --dialect {diagnosis.dialects[0]}"

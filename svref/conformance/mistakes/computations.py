@@ -145,7 +145,7 @@ class OtherLoss:
         loss = self.loss(trial)
         if loss is None or loss == trial.loss:
             return None
-        return expected_of_loss(loss, trial, trial.compute)
+        return _lost_at_poles(trial, expected_of_loss(loss, trial, trial.compute))
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return the other loss; None if it refuses the parameters of the case."""
@@ -201,8 +201,20 @@ class WrongComputation:
         return None
 
     def refuted_by_losses(self, trial: Trial, may_be_lost: bool = False) -> bool:
-        """Return False: a deviation computes losses and gradients together, so asking for the losses saves nothing."""
-        return False
+        """Return whether a loss is farther from that of the deviation than the estimated tolerance.
+
+        False where the losses are not those of rows, or if they may be lost.
+        """
+        if trial.factor is not None or may_be_lost:
+            return False
+        loss = OtherLoss(self.change).loss(trial)
+        values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
+        if values is None:
+            return False
+        got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
+        room = _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
+        finite = np.isfinite(values[0])
+        return bool((finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy).any())
 
     def supported(self, failing: Sequence[Trial]) -> bool:
         """Return True: outputs within the estimated tolerances are evidence by themselves."""
@@ -489,6 +501,18 @@ def estimated_tolerances(trial: Trial, names: Sequence[str]) -> FloatArray:
             room = _estimated(right, np.broadcast_to(value, right.value.shape), relative)
             parts.append(np.ravel(room if value.shape == right.value.shape else room.sum()))
     return np.concatenate(parts)
+
+
+def _lost_at_poles(trial: Trial, expected: Expected) -> Expected:
+    """Return what another loss gives, where numbers may be lost at the poles of the right one.
+
+    Code that computes the right margin, and then loses it, has the infinite slope of that margin all the same.
+    """
+    poles = [output.policy | output.fragile for output in trial.expected_of_rows.ways[0]]
+    if not any(pole.any() for pole in poles):
+        return expected
+    ways = [tuple(_lost_where(trial, o, pole) for o, pole in zip(way, poles, strict=True)) for way in expected.ways]
+    return replace(expected, ways=tuple(ways))
 
 
 def _lost_where(trial: Trial, output: ExpectedOutput, where: BoolArray) -> ExpectedOutput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from svref.conformance.mistakes.computations import forget_results
@@ -15,12 +15,14 @@ from svref.conformance.mistakes.guesses import (
     losing,
     narrowed_changes,
     pairs,
+    roughly,
     singles,
 )
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import DOWNCAST
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import DIALECTS, Dialect
+from svref.judging.formats import holds
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
@@ -90,12 +92,38 @@ def explanations(
     cases = [t for t in trials if t.failed]
     try:
         for hypotheses in _groups(entry, failing, passing):
-            complete = [h for h in hypotheses if _explains_all(h, failing, passing)]
+            complete = _distinct([h for h in hypotheses if _explains_all(h, failing, passing)])
             if complete:
                 return tuple(_explanation(h, len(cases), 0, cases, entry) for h in complete)
-        return _closest(list(singles(entry)), cases, [t for t in trials if not t.failed], entry)
+        in_float32 = _in_float32(trials, entry, probes)
+        return in_float32 or _closest(list(singles(entry)), cases, [t for t in trials if not t.failed], entry)
     finally:
         forget_results()
+
+
+def _in_float32(trials: Sequence[Trial], entry: Variant | None, probes: Sequence[Trial]) -> tuple[Explanation, ...]:
+    """Return the mistakes that explain outputs which are all numbers of float32, judged with the tolerances of float32.
+
+    Empty where some output has more digits, or float32 alone explains them all.
+    """
+    if not all(trial.compute == "float64" and _is_held(trial) for trial in (*trials, *probes)):
+        return ()
+    narrow, also = ([trial.computed_in("float32") for trial in some] for some in (trials, probes))
+    failing = sum(trial.failed for trial in trials)
+    return tuple(
+        Explanation(
+            replace(hypothesis, name=f"{hypothesis.name} in float32"),
+            replace(about, name=f"{about.name} in float32", formula=f"{about.formula}; in float32",
+                    matched=failing, failing=failing),
+        )
+        for hypothesis, about in explanations(narrow, entry, also)
+        if about.complete
+    )  # fmt: skip
+
+
+def _is_held(trial: Trial) -> bool:
+    """Return whether every output of a case is a number of float32."""
+    return all(bool(holds(values, "float32").all()) for values in trial.outputs.values())
 
 
 def _groups(
@@ -103,12 +131,24 @@ def _groups(
 ) -> Iterator[Iterable[Hypothesis]]:
     """Yield the hypotheses in groups, from the simple to the combined."""
     yield singles(entry)
+    yield roughly()
     yield families(failing)
     yield pairs()
     yield apart(entry, failing, passing)
-    yield families_of_other_losses(failing)
+    yield families_of_other_losses(entry, failing)
     yield losing(singles(entry))
     yield losing(narrowed_changes())
+
+
+def _distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """Return the hypotheses with one number for each family: the plainest, which comes first."""
+    families = set[str]()
+    distinct = []
+    for h in hypotheses:
+        if h.number_of not in families:
+            distinct.append(h)
+        families |= {h.number_of} - {""}
+    return distinct
 
 
 def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:

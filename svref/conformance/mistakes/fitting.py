@@ -13,16 +13,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray
-from svref.conformance.mistakes.computations import Change, WrongComputation, estimated_tolerances, unchanged
+from svref.conformance.mistakes.computations import (
+    Change,
+    OtherLoss,
+    WrongComputation,
+    estimated_tolerances,
+    unchanged,
+)
 from svref.conformance.mistakes.hypothesis import Hypothesis
-from svref.conformance.mistakes.numbers import exact, plain
+from svref.conformance.mistakes.numbers import as_measured, plain_numbers
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
 from svref.deviations.families import Family, Law, constant
 from svref.deviations.families.laws import QUANTITIES, multiple
 from svref.loss import SVXSoftmax
 
-GRID = 48  # sizes that are tried, before one is solved for
+GRID = 28  # sizes that are tried, before one is solved for
 HALVINGS = 60  # more than a float64 has digits
 AGREE = 0.8  # of the elements must lie between those of two neighbouring sizes, or the family is not fitted there
 ELEMENTS = 3  # that a size is solved for, one after another
@@ -37,9 +43,16 @@ class Size(NamedTuple):
     error: float
 
 
+class Sized(NamedTuple):
+    """A deviation of a family, and the family's name if the size is a number."""
+
+    deviation: Deviation
+    number_of: str
+
+
 def deviations_of(
     family: Family, failing: Sequence[Trial], names: Collection[str] = (), change: Change = unchanged
-) -> Iterator[Deviation]:
+) -> Iterator[Sized]:
     """Yield a family with each size and law that fits the failing case which says most.
 
     Parameters
@@ -54,24 +67,30 @@ def deviations_of(
         Takes a trial and returns the loss that is computed with the mistake.
     """
     if not family.has_size:
-        yield family.following(constant(1.0))
+        yield Sized(family.following(constant(1.0)), "")
         return
     seen = set[str]()
     for law in (*family.tried, *_fitted_laws(family, failing, names, change)):
         if law.text not in seen:
             seen.add(law.text)
-            yield family.following(law)
+            yield Sized(family.following(law), family.name if law.is_number else "")
 
 
 def hypotheses_of(family: Family, failing: Sequence[Trial], names: Collection[str] = ()) -> Iterator[Hypothesis]:
     """Yield the hypotheses that a candidate makes the mistake of a family on top of the right loss."""
-    for deviation in deviations_of(family, failing, names):
-        yield Hypothesis(deviation.name, deviation.formula, deviation.effect, (), WrongComputation(deviation))
+    for d, number_of in deviations_of(family, failing, names):
+        yield Hypothesis(d.name, d.formula, d.effect, (), computation_of(d), number_of)
 
 
-def _fitted_laws(
-    family: Family, failing: Sequence[Trial], names: Collection[str], change: Change
-) -> Iterator[Law]:
+def computation_of(deviation: Deviation, change: Change = unchanged) -> OtherLoss | WrongComputation:
+    """Return what a deviation computes on top of a changed loss; where it is another loss itself, that loss."""
+    then = deviation.change
+    if then is None:
+        return WrongComputation(deviation, change)
+    return OtherLoss(lambda trial: then(change(trial)))
+
+
+def _fitted_laws(family: Family, failing: Sequence[Trial], names: Collection[str], change: Change) -> Iterator[Law]:
     """Yield the laws of the sizes that fit one case."""
     trial = _telling_case(family, failing, names)
     if family.between is None or trial is None:
@@ -105,23 +124,24 @@ def _telling_case(family: Family, failing: Sequence[Trial], names: Collection[st
 
 
 def _laws(size: Size, trial: Trial, loss: SVXSoftmax) -> Iterator[Law]:
-    """Yield the plain number near a size, the simple multiples of quantities, and the measured number at last."""
-    number = plain(size.value, size.error)
-    if number is not None:
-        yield constant(*number)
-    shape = (len(trial.labels), trial.expected.classes)
+    """Yield the plain numbers near a size, the multiples of quantities that it may be, and the measured number."""
+    numbers = plain_numbers(size.value, size.error)
+    yield from (constant(*number) for number in numbers)
+    if size.error <= MOST_ERROR * abs(size.value):
+        yield from _multiples(size, trial, loss, SIMPLE[:1] if numbers else SIMPLE)
+    yield constant(*as_measured(size.value))
+
+
+def _multiples(size: Size, trial: Trial, loss: SVXSoftmax, factors: Sequence[float]) -> Iterator[Law]:
+    """Yield the laws that a size is one of some factors times a quantity of the case."""
     for name, quantity in QUANTITIES.items():
         try:
-            unit = quantity(loss, *shape)
+            unit = quantity(loss, len(trial.labels), trial.expected.classes)
         except ValueError:
             continue
-        if name == "1" or not np.isfinite(unit) or unit == 0 or size.error > MOST_ERROR * abs(size.value):
-            continue
-        factor = plain(size.value / unit, size.error / abs(unit))
-        if factor is not None and (factor[0] == 1 or (number is None and factor[0] in SIMPLE)):
-            yield multiple(*factor, name)
-    if number is None:
-        yield constant(*exact(size.value, size.error))
+        if name != "1" and np.isfinite(unit) and unit != 0:
+            found = plain_numbers(size.value / unit, size.error / abs(unit))
+            yield from (multiple(*number, name) for number in found[:1] if number.value in factors)
 
 
 # ---- solving for the size -------------------------------------------------------------------------------------------

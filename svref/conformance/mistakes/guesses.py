@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,8 +23,9 @@ from svref.conformance.mistakes.computations import (
     NarrowerFormat,
     OtherLoss,
     WrongComputation,
+    unchanged,
 )
-from svref.conformance.mistakes.fitting import deviations_of, hypotheses_of
+from svref.conformance.mistakes.fitting import computation_of, deviations_of, hypotheses_of
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import ANNEALING, DOWNCAST, annealed, clamps_in_float32, sized
 from svref.conformance.trial import Trial
@@ -52,20 +54,36 @@ def singles(entry: Variant | None) -> Iterator[Hypothesis]:
     yield from sized()
 
 
+def roughly() -> Iterator[Hypothesis]:
+    """Yield every deviation that is another loss, computed in some other way than svref's, with larger errors."""
+    for d in DEVIATIONS.values():
+        if d.change is not None:
+            yield replace(_single(d), computation=WrongComputation(d))
+
+
 def families(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
-    """Yield every family of mistakes in the sizes that fit a failing case."""
+    """Yield every family of mistakes in the sizes that fit a failing case.
+
+    Families of the gradient alone leave the losses right.
+    """
+    losses_are_right = not any(_is_wrong(trial, "loss") for trial in failing)
     for family in FAMILIES.values():
-        yield from hypotheses_of(family, failing)
+        if family.shows == "loss" or losses_are_right:
+            yield from hypotheses_of(family, failing)
 
 
-def families_of_other_losses(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
+def families_of_other_losses(entry: Variant | None, failing: Sequence[Trial]) -> Iterator[Hypothesis]:
     """Yield another loss, computed with a mistake of a family whose size is quickly found."""
-    for first in (d for d in DEVIATIONS.values() if d.change is not None):
-        change = _change_of(first)
+    others = [_single(d) for d in DEVIATIONS.values() if d.change is not None]
+    for first in (*(slips(entry) if entry else ()), *others):
+        change = first.computation.change if isinstance(first.computation, OtherLoss) else unchanged
+        has_other_losses = first.computation.refuted_by_losses(failing[0])
         for family in FAMILIES.values():
-            if family.linear or not family.has_size or family.name in QUICK:
-                for second in deviations_of(family, failing, change=change):
-                    yield _combined(first, second, WrongComputation(second, change))
+            is_quick = family.linear or not family.has_size or family.name in QUICK
+            if is_quick and not (has_other_losses and family.shows == "gradient"):
+                for second, number_of in deviations_of(family, failing, change=change):
+                    combined = _combined(first, second, computation_of(second, change))
+                    yield replace(combined, number_of=number_of and f"{first.name} with {number_of}")
 
 
 def apart(entry: Variant | None, failing: Sequence[Trial], passing: Sequence[Trial]) -> Iterator[Hypothesis]:
@@ -80,12 +98,13 @@ def apart(entry: Variant | None, failing: Sequence[Trial], passing: Sequence[Tri
             return
         parts.append((name, part))
     chosen = [(name, part) for name, part in parts if part is not None]
+    computations = tuple((name, None if part is None else part.computation) for name, part in parts)
     yield Hypothesis(
         name=" with ".join(f"{part.name} in {name} alone" for name, part in chosen),
         formula="; ".join(f"{name}: {part.formula}" for name, part in chosen),
         effect=" ".join(dict.fromkeys(part.effect for _, part in chosen)),
         seen=tuple(dict.fromkeys(place for _, part in chosen for place in part.seen)),
-        computation=Apart(tuple((name, part and part.computation) for name, part in parts)),
+        computation=Apart(computations),
     )
 
 

@@ -20,6 +20,8 @@ class Hypothesis:
         Where the mistake was seen in public.
     computation : Computation
         What the candidate computes if the guess is right.
+    number_of : str
+        The family of the mistake where its size is a number; "" where it has none, or one that follows a law.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Hypothesis:
     effect: str
     seen: tuple[str, ...]
     computation: Computation = field(repr=False)
+    number_of: str = ""
 
     def explains(self, trial: Trial) -> bool:
         """Return whether the outputs of a failing case are what the hypothesis expects.
@@ -42,7 +45,7 @@ class Hypothesis:
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
 
     def matches(self, trial: Trial, name: str) -> bool:
-        """Return whether one output of a case is what the hypothesis expects; the right one where it changes nothing."""
+        """Return whether one output of a case is what the hypothesis expects; or the right one."""
         expected = expected_of(self.computation, trial) or trial.expected_of_rows
         return not trial.against(expected, {name}).wrong
 

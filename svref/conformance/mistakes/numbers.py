@@ -5,42 +5,62 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import NamedTuple
 
-MOST_DENOMINATOR = 12
-MOST_DIGITS = 4
 ERRORS = 8.0  # a number counts as the plainer one if it is no farther than so many times its own error
 SMALLEST = 2.0**-44  # relative: solving for a size does not do better
+UNITS = (("π", math.pi), ("log 2", math.log(2)), ("√2", math.sqrt(2)), ("√3", math.sqrt(3)))
 
 
-def plain(value: float, error: float) -> tuple[float, str] | None:
-    """Return the plainest number within the error of a measured one, and its text; None if none is."""
+class Number(NamedTuple):
+    """A number and its text."""
+
+    value: float
+    text: str
+
+
+def plain_numbers(value: float, error: float) -> list[Number]:
+    """Return the plain numbers within the error of a measured one, the plainest first."""
     room = max(ERRORS * error, SMALLEST * abs(value))
-    found = [(number, text) for number, text in _plain_numbers(value) if abs(number - value) <= room]
-    return found[0] if found else None
+    found: dict[float, Number] = {}
+    for number in _near(value):
+        if abs(number.value - value) <= room:
+            found.setdefault(number.value, number)
+    return list(found.values())
 
 
-def exact(value: float, error: float) -> tuple[float, str]:
-    """Return the plainest number within the error, or else the measured one with the digits that it has."""
-    return plain(value, error) or (value, f"{value:.6g}")
+def as_measured(value: float) -> Number:
+    """Return a measured number with the digits that are worth printing."""
+    return Number(value, f"{value:.6g}")
 
 
-def _plain_numbers(value: float) -> Iterator[tuple[float, str]]:
+def _near(value: float) -> Iterator[Number]:
     """Yield plain numbers near a value, the plainest first."""
+    yield Number(0.0, "0")
     if value == 0 or not math.isfinite(value):
-        yield value, f"{value:g}"
         return
-    for digits in range(1, MOST_DIGITS + 1):
-        text = f"{value:.{digits}g}"
-        yield float(text), f"{float(text):g}"
-    fraction = Fraction(value).limit_denominator(MOST_DENOMINATOR)
-    if fraction and abs(fraction) < 100:
-        yield float(fraction), str(fraction)
+    yield from (_decimal(value, digits) for digits in (1, 2))
+    yield from _fraction(value, 4)
+    yield from (_decimal(value, digits) for digits in (3, 4))
+    yield from _fraction(value, 12)
     power = round(math.log2(abs(value)))
-    yield math.copysign(2.0**power, value), f"{'-' if value < 0 else ''}2^{power}"
-    for name, unit in (("π", math.pi), ("log 2", math.log(2)), ("√2", math.sqrt(2)), ("√3", math.sqrt(3))):
-        ratio = Fraction(value / unit).limit_denominator(MOST_DENOMINATOR)
+    yield Number(math.copysign(2.0**power, value), f"{'-' if value < 0 else ''}2^{power}")
+    for name, unit in UNITS:
+        ratio = Fraction(value / unit).limit_denominator(12)
         if ratio:
-            yield float(ratio) * unit, _times(ratio, name)
+            yield Number(float(ratio) * unit, _times(ratio, name))
+
+
+def _decimal(value: float, digits: int) -> Number:
+    number = float(f"{value:.{digits}g}")
+    return Number(number, f"{number:g}")
+
+
+def _fraction(value: float, most: int) -> Iterator[Number]:
+    """Yield the nearest fraction with a small denominator, of numbers below 100."""
+    fraction = Fraction(value).limit_denominator(most) if abs(value) < 100 else Fraction(0)
+    if fraction:
+        yield Number(float(fraction), str(fraction))
 
 
 def _times(ratio: Fraction, name: str) -> str:

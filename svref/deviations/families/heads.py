@@ -10,6 +10,7 @@ import numpy as np
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import normalisation
 from svref.deviations.families.kind import Family, constant, head_family
+from svref.deviations.formats import FORMATS, Rounding
 from svref.deviations.logits import right_result
 from svref.deviations.normalisation import Backward, HeadRun, Normaliser, by_length, head_around, lengths
 from svref.loss import SVXSoftmax
@@ -142,6 +143,50 @@ def _eps_families() -> Iterator[Family]:
 
 
 LENGTH_WITH_EPS = tuple(_eps_families())
+
+# ---- vectors that are rounded -----------------------------------------------------------------------------------
+
+
+def _cast_families() -> Iterator[Family]:
+    """Yield vectors of one side, or of both, that are cast to a narrower format, with the gradient cast too or not."""
+    for title, rounded in FORMATS:
+        for side in ("embeddings", "weights", "both"):
+            for gradient_too in (True, False):
+                if side == "both" and not gradient_too:
+                    continue  # that is inputs-cast-to-*
+
+                def of_size(
+                    size: float, rounded: Rounding = rounded, side: str = side, gradient_too: bool = gradient_too
+                ) -> HeadRun:
+                    back = rounded if gradient_too else _same
+                    x, w = ((rounded, back) if side in ("both", of) else (_same, _same) for of in SIDE_NAMES)
+                    return _cast(x, w)
+
+                letter = {"embeddings": "x", "weights": "w", "both": "x, w"}[side]
+                too = ", and the gradient is rounded on its way back" if gradient_too else ""
+                about = head_family(f"{letter} := {title}({letter}){too}")(of_size)
+                name = f"{side}-cast-to-{title}{'' if gradient_too else '-straight-through'}"
+                yield replace(about, name=name, effect=f"Vectors are rounded to {title} before they are normalised.")
+
+
+SIDE_NAMES = ("embeddings", "weights")
+
+
+def _same(values: FloatArray) -> FloatArray:
+    return values
+
+
+def _cast(x_cast: tuple[Rounding, Rounding], w_cast: tuple[Rounding, Rounding]) -> HeadRun:
+    """Return the right head of rounded vectors; each side has a rounding of the vectors, and one of the gradient."""
+
+    def run(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
+        losses, by_x, by_w = head_around(right_result)(loss, x_cast[0](x), w_cast[0](w), y, g)
+        return losses, x_cast[1](by_x), w_cast[1](by_w)
+
+    return run
+
+
+CAST = tuple(_cast_families())
 
 # ---- the way back -----------------------------------------------------------------------------------------------
 

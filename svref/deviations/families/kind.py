@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.kinds import Applies, Deviation
-from svref.deviations.logits import CosineRun, Result
+from svref.deviations.logits import CosineRun, Result, right_result
 from svref.deviations.normalisation import HeadRun, head_around
 from svref.loss import SVXSoftmax
 
@@ -37,15 +37,21 @@ class Law:
         As it is printed: "0.1", "m/s", "cos m".
     of : callable
         Takes the loss, B and C; returns the size. It raises a ValueError where the loss has no such parameter.
+    of_shape : bool
+        Whether it depends on B or C.
+    is_number : bool
+        Whether it is a number.
     """
 
     text: str
     of: Callable[[SVXSoftmax, int, int], float] = field(repr=False)
+    of_shape: bool = False
+    is_number: bool = False
 
 
 def constant(size: float, text: str = "") -> Law:
     """Return the law that a size is a number."""
-    return Law(text or f"{size:.6g}", lambda loss, rows, classes: size)
+    return Law(text or f"{size:.6g}", lambda loss, rows, classes: size, is_number=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +80,8 @@ class Family:
         Sizes that are tried as they are.
     shows : {"loss", "gradient"}
         Which outputs the size is fitted to. Where it is "gradient", the losses are right.
+    change : callable or None
+        Takes an SVXSoftmax and a size, and returns the loss that is computed; None if that is no SVXSoftmax.
     """
 
     name: str
@@ -86,6 +94,7 @@ class Family:
     linear: bool = False
     tried: Sequence[Law] = ()
     shows: Shows = "loss"
+    change: Callable[[SVXSoftmax, float], SVXSoftmax] | None = field(default=None, repr=False)
 
     @property
     def has_size(self) -> bool:
@@ -94,10 +103,11 @@ class Family:
 
     def following(self, law: Law) -> Deviation:
         """Return the deviation whose size follows a law; its name and its formula say which."""
-        on_cosines, on_head = self.on_cosines, self.on_head
+        on_cosines, on_head, change = self.on_cosines, self.on_head, self.change
 
         def of_cosines(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-            assert on_cosines is not None
+            if on_cosines is None:
+                raise TypeError(f"{self.name} acts on embeddings and weights, not on cosines.")
             return on_cosines(law.of(loss, *c.shape))(loss, c, y, g)
 
         def of_head(
@@ -113,10 +123,12 @@ class Family:
             applies=self.applies,
             on_cosines=None if on_cosines is None else of_cosines,
             on_head=of_head,
+            change=None if change is None or law.of_shape else lambda loss: change(loss, law.of(loss, 0, 0)),
         )
 
 
 OfSize = Callable[[float], CosineRun]
+Change = Callable[[SVXSoftmax, float], SVXSoftmax]
 HeadOfSize = Callable[[float], HeadRun]
 
 
@@ -136,6 +148,26 @@ def family(
             *_titles(function, formula), applies, function, lambda size: head_around(function(size)),
             between, linear, tried, shows,
         )  # fmt: skip
+
+    return make
+
+
+def loss_family(
+    formula: str,
+    *,
+    applies: Applies = which.always,
+    between: tuple[float, float] | None = None,
+    tried: Sequence[Law] = (),
+) -> Callable[[Change], Family]:
+    """Return a decorator for a function that takes a loss and a size and returns another loss."""
+
+    def make(change: Change) -> Family:
+        def of_size(size: float) -> CosineRun:
+            return lambda loss, c, y, g: right_result(change(loss, size), c, y, g)
+
+        about = family(formula, applies=applies, between=between, tried=tried)(of_size)
+        name, _, effect = _titles(change, formula)
+        return replace(about, name=name, effect=effect, change=change)
 
     return make
 

@@ -125,4 +125,4 @@ def multiple(factor: float, text: str, name: str) -> Law:
     if name == "1":
         return constant(factor, text)
     shown = {"1": name, "-1": f"-{name}"}.get(text, f"{text} {name}")
-    return Law(shown, lambda loss, rows, classes: factor * quantity(loss, rows, classes))
+    return Law(shown, lambda loss, rows, classes: factor * quantity(loss, rows, classes), "B" in name or "C" in name)

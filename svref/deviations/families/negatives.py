@@ -10,7 +10,7 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, constant, family
-from svref.deviations.families.laws import QUANTITIES, multiple
+from svref.deviations.families.laws import multiple
 from svref.deviations.logits import (
     CosineRun,
     Logits,
@@ -20,7 +20,7 @@ from svref.deviations.logits import (
     right_logits,
     without_labels,
 )
-from svref.margins import Angle, NoMargin
+from svref.margins import Angle
 from svref.reference import Step
 
 # ---- I: the mask ------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ MASKS: tuple[tuple[str, str, Callable[[Step], BoolArray]], ...] = (
     ("on-scaled-cosines", "I_k = [s c_k > f]", lambda step: step.s * step.cosines > step.boundary[:, None]),
     ("on-scaled-f", "I_k = [c_k > s f]", lambda step: step.cosines > step.s * step.boundary[:, None]),
     ("of-the-hardest", "I_k = [c_k > f] for the largest c_k alone", lambda step: step.mask & _top(step, 1)),
-    ("of-rows-that-fail", "I_k = 1 for all k ≠ y where some c_k > f", lambda step: step.mask.any(axis=1, keepdims=True) | (step.cosines > np.inf)),
+    ("of-rows-that-fail", "I_k = 1 for all k ≠ y where some c_k > f", lambda step: _in_rows_with_some(step.mask)),
 )  # fmt: skip
 
 
@@ -45,11 +45,23 @@ def _f_of_all(step: Step) -> FloatArray:
     return np.asarray(step.margin.value(Angle.from_cosine(step.cosines)))
 
 
-def _top(step: Step, count: int) -> BoolArray:
+def _in_rows_with_some(mask: BoolArray) -> BoolArray:
+    """Return True in all entries of the rows in which some entry is True."""
+    return np.repeat(mask.any(axis=1, keepdims=True), mask.shape[1], axis=1)
+
+
+def _has_label(step: Step) -> BoolArray:
+    """Return which classes are the label of some row, (B, C)."""
+    return np.broadcast_to(np.isin(np.arange(step.cosines.shape[1]), step.labels), step.cosines.shape).copy()
+
+
+def _top(step: Step, count: int, last_of_equals: bool = False) -> BoolArray:
     """Return which negatives are among the largest of their row."""
     c = step.cosines.astype(np.float64).copy()
     c[step.own] = -np.inf
     order = np.argsort(-c, axis=1, kind="stable")[:, :count]
+    if last_of_equals:
+        order = c.shape[1] - 1 - np.argsort(-c[:, ::-1], axis=1, kind="stable")[:, :count]
     top = np.zeros(c.shape, dtype=bool)
     np.put_along_axis(top, order, True, axis=1)
     return without_labels(step, top)
@@ -86,7 +98,8 @@ def mask_by_cosine_margin(size: float) -> CosineRun:
 
 @family(
     "I_k = [c_k > f + a], a = {size}", applies=which.emphasises,
-    tried=[multiple(1, "1", "m"), multiple(-1, "-1", "m"), *(constant(a) for a in (0.01, 0.05, 0.1, 0.2, 0.5, -0.05, -0.1))],
+    tried=[multiple(1, "1", "m"), multiple(-1, "-1", "m"),
+           *(constant(a) for a in (0.01, 0.05, 0.1, 0.2, 0.5, -0.05, -0.1))],
 )  # fmt: skip
 def mask_moved(size: float) -> CosineRun:
     """The mask compares with f and a number besides."""
@@ -160,6 +173,42 @@ def label_emphasised_always(size: float) -> CosineRun:
     return from_logits(logits)
 
 
+@family("I_y = [0 > f], log h_k = s (t-1)(c_k + 1) I_k", applies=which.emphasises_adaptively)
+def zeroed_label_in_mask(size: float) -> CosineRun:
+    """The label's column is multiplied by 0 before the mask is taken, so that the target is emphasised where f < 0."""
+    return from_logits(lambda step: emphasised(margin_logits(step), step, _with_zeroed_label(step)))
+
+
+@family("I_y = [0 > f], log h_k = (t-1)(s c_k + 1) I_k", applies=which.emphasises_adaptively)
+def zeroed_label_in_mask_of_scaled(size: float) -> CosineRun:
+    """The label's column is multiplied by 0 before the mask is taken, and the emphasis is that of scaled logits."""
+    return _of_scaled(_with_zeroed_label)
+
+
+@family("I_y = [c_y > f], log h_k = (t-1)(s c_k + 1) I_k", applies=which.emphasises_adaptively)
+def label_in_mask_of_scaled(size: float) -> CosineRun:
+    """The target is emphasised like a support vector, and the emphasis is that of scaled logits."""
+    return _of_scaled(lambda step: step.cosines > step.boundary[:, None])
+
+
+def _with_zeroed_label(step: Step) -> BoolArray:
+    """Return the mask with [0 > f] in the label's column."""
+    mask = step.mask.copy()
+    mask[step.own] = step.boundary < 0
+    return mask
+
+
+def _of_scaled(mask_of: Callable[[Step], BoolArray]) -> CosineRun:
+    """Return the computation that emphasises logits which are scaled already, by a mask."""
+
+    def logits(step: Step) -> Logits:
+        mask = mask_of(step)
+        z, slope = emphasised(margin_logits(step), step, mask)
+        return Logits(z - (step.s - 1) * (step.emphasis.t - 1) * mask, slope)
+
+    return from_logits(logits)
+
+
 def _target_lifted(lift: Callable[[Step, FloatArray], FloatArray], factor: Callable[[Step], float]) -> CosineRun:
     """Return the computation with a lifted target logit, whose slope is multiplied by a factor."""
 
@@ -176,13 +225,13 @@ def _target_lifted(lift: Callable[[Step, FloatArray], FloatArray], factor: Calla
 # ---- which negatives count --------------------------------------------------------------------------------------
 
 
-def _margin_on_top(count: int) -> Callable[[float], CosineRun]:
+def _margin_on_top(count: int, last_of_equals: bool) -> Callable[[float], CosineRun]:
     """Return the function of a size that is added to the largest negatives' cosines."""
 
     def of_size(size: float) -> CosineRun:
         def logits(step: Step) -> Logits:
             z, slope = right_logits(step)
-            return Logits(z + step.s * size * _top(step, count), slope)
+            return Logits(z + step.s * size * _top(step, count, last_of_equals), slope)
 
         return from_logits(logits)
 
@@ -190,13 +239,13 @@ def _margin_on_top(count: int) -> Callable[[float], CosineRun]:
 
 
 def _top_families() -> Iterator[Family]:
-    """Yield a margin on the hardest negatives, for each usual number of them."""
-    for count in (1, 2, 3, 5):
-        about = family(f"c_k := c_k + a for the {count} largest c_k, k ≠ y, a = {{size}}", between=(-2, 2))(
-            _margin_on_top(count)
-        )
-        effect = "The hardest negatives have a margin of their own."
-        yield replace(about, name=f"margin-on-{count}-hardest", effect=effect)
+    """Yield a margin on the hardest negatives, for each usual number of them, the first or the last of equal ones."""
+    for last in (False, True):
+        for count in (1, 2, 3, 5):
+            formula = f"c_k := c_k + a for the {count} largest c_k, k ≠ y, a = {{size}}"
+            about = family(formula, between=(-2, 2))(_margin_on_top(count, last))
+            name = f"margin-on-{count}-hardest{'-last-of-equals' if last else ''}"
+            yield replace(about, name=name, effect="The hardest negatives have a margin of their own.")
 
 
 MARGIN_ON_TOP = tuple(_top_families())
@@ -208,8 +257,8 @@ KEPT: tuple[tuple[str, str, Callable[[Step], BoolArray]], ...] = (
     ("support-vectors", "support vectors alone, c_k > f", lambda step: step.cosines > step.boundary[:, None]),
     ("easy", "no support vectors, c_k <= f", lambda step: step.cosines <= step.boundary[:, None]),
     ("positive", "c_k > 0", lambda step: step.cosines > 0),
-    ("classes-of-the-batch", "labels of the batch", lambda step: np.isin(np.arange(step.cosines.shape[1]), step.labels)[None] | (step.cosines > np.inf)),
-    ("classes-not-in-the-batch", "no labels of the batch", lambda step: ~np.isin(np.arange(step.cosines.shape[1]), step.labels)[None] & (step.cosines < np.inf)),
+    ("classes-of-the-batch", "labels of the batch", lambda step: _has_label(step)),
+    ("classes-not-in-the-batch", "no labels of the batch", lambda step: ~_has_label(step)),
 )  # fmt: skip
 
 

@@ -10,34 +10,10 @@ import numpy as np
 from svref.arrays import FloatArray, IntArray
 from svref.deviations.families.backward import with_gradient
 from svref.deviations.families.kind import Family, family
+from svref.deviations.formats import FORMATS, Rounding
 from svref.deviations.logits import CosineRun, Own, Result, cross_entropy, from_logits, right_logits, right_result
 from svref.loss import SVXSoftmax
-from svref.reference import times_df
-
-Rounding = Callable[[FloatArray], FloatArray]
-
-
-def to_bfloat16(values: FloatArray) -> FloatArray:
-    """Return values rounded to bfloat16: the upper half of a float32, to the nearest, and to even at a tie."""
-    bits = values.astype(np.float32).view(np.uint32)
-    nearest = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
-    rounded = (bits + nearest & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
-    return np.where(np.isfinite(values), rounded, values)
-
-
-def to_float16(values: FloatArray) -> FloatArray:
-    """Return values rounded to float16."""
-    return values.astype(np.float16).astype(np.float64)
-
-
-def to_float32(values: FloatArray) -> FloatArray:
-    """Return values rounded to float32."""
-    return values.astype(np.float32).astype(np.float64)
-
-
-FORMATS: tuple[tuple[str, Rounding], ...] = (
-    ("bfloat16", to_bfloat16), ("float16", to_float16), ("float32", to_float32)
-)  # fmt: skip
+from svref.reference import forward, times_df
 
 
 def _logits_rounded(rounded: Rounding) -> CosineRun:
@@ -48,7 +24,7 @@ def _exact_gradient_of(entropy: Callable[[FloatArray, Own], FloatArray]) -> Cosi
     """Return the right losses, and the gradient with another ∂L/∂z."""
 
     def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = loss.forward(c, y)
+        step = forward(loss, c, y)
         z, slope = right_logits(step)
         by_z = entropy(z, step.own) * g[:, None]
         return times_df(by_z, slope, by_z == 0)

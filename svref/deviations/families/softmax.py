@@ -19,7 +19,7 @@ from svref.deviations.logits import (
     right_result,
 )
 from svref.loss import SVXSoftmax
-from svref.reference import finite_or_zero, log_sum_exp, times_df
+from svref.reference import finite_or_zero, forward, log_sum_exp, times_df
 
 SIZES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-30)
 
@@ -105,7 +105,7 @@ def target_left_out(size: float) -> CosineRun:
         return a, by_z
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        step = loss.forward(c, y)
+        step = forward(loss, c, y)
         z, slope = right_logits(step)
         losses, by_z = entropy(z, step.own)
         return losses, times_df(by_z * g[:, None], slope, (g == 0)[:, None])

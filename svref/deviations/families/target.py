@@ -10,8 +10,9 @@ import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import which
-from svref.deviations.families.kind import Family, constant, family
-from svref.deviations.families.laws import QUANTITIES, THRESHOLDS, margin_of, multiple
+from svref.deviations.families.kind import Family, constant, family, loss_family
+from svref.deviations.families.laws import THRESHOLDS, multiple
+from svref.deviations.formats import to_bfloat16
 from svref.deviations.logits import (
     CosineRun,
     Logits,
@@ -94,30 +95,26 @@ def _angle_families() -> Iterator[Family]:
 angle_margin, angle_margin_linear, angle_margin_plain, angle_margin_reflect = _angle_families()
 
 
-@family("f = cos(m' θ), m' = {size}", between=(0.05, 8))
-def angle_multiplied(size: float) -> CosineRun:
+@loss_family("f = cos(m' θ), m' = {size}", between=(0.05, 8))
+def angle_multiplied(loss: SVXSoftmax, size: float) -> SVXSoftmax:
     """The angle is multiplied, without the pieces of A-Softmax."""
-    return with_target(_of_margin(Combined(size, 0.0, 0.0)))
+    return replace(loss, margin=Combined(size, 0.0, 0.0))
 
 
-@family("f = ψ(θ) of m' = {size} pieces", tried=[multiple(1, "1", "m"), *(constant(k) for k in (2, 3, 4, 5))])
-def other_pieces(size: float) -> CosineRun:
+@loss_family("f = ψ(θ) of m' = {size} pieces", tried=[multiple(1, "1", "m"), *(constant(k) for k in (2, 3, 4, 5))])
+def other_pieces(loss: SVXSoftmax, size: float) -> SVXSoftmax:
     """The margin is A-Softmax's ψ with another number of pieces, or in place of another margin."""
-    return with_target(_of_margin(MultiplicativeAngle(round(size))))
+    return replace(loss, margin=MultiplicativeAngle(round(size)))
 
 
-def _combined(part: str) -> Callable[[float], CosineRun]:
+def _combined(part: str) -> Callable[[SVXSoftmax, float], SVXSoftmax]:
     """Return the function that gives a combined margin another m1, m2 or m3."""
 
-    def of_size(size: float) -> CosineRun:
-        def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-            margin = loss.margin
-            other = replace(margin, **{part: size}) if isinstance(margin, Combined) else margin
-            return right_result(replace(loss, margin=other), c, y, g)
+    def change(loss: SVXSoftmax, size: float) -> SVXSoftmax:
+        margin = loss.margin
+        return replace(loss, margin=replace(margin, **{part: size})) if isinstance(margin, Combined) else loss
 
-        return run
-
-    return of_size
+    return change
 
 
 def _is_combined(loss: SVXSoftmax) -> bool:
@@ -127,7 +124,7 @@ def _is_combined(loss: SVXSoftmax) -> bool:
 def _combined_families() -> Iterator[Family]:
     """Yield the combined margin with one of its parts of another size."""
     for part, between in (("m1", (0.05, 8.0)), ("m2", (0.0, 3.1)), ("m3", (0.0, 8.0))):
-        about = family(f"{part} := {{size}}", applies=_is_combined, between=between)(_combined(part))
+        about = loss_family(f"{part} := {{size}}", applies=_is_combined, between=between)(_combined(part))
         yield replace(about, name=f"other-{part}", effect="One part of the combined margin has another size.")
 
 
@@ -241,7 +238,6 @@ with np.errstate(all="ignore"):
     SINES: tuple[tuple[str, Sine], ...] = (
         ("sqrt(max(1 - c_y², ε))", lambda c, r, e: _flat(c, np.sqrt(np.maximum(r, e)), r < e)),
         ("sqrt(1 - c_y² + ε)", lambda c, r, e: _flat(c, np.sqrt(r + e), r < -1)),
-        ("max(sqrt(1 - c_y²), ε)", lambda c, r, e: _flat(c, np.maximum(np.sqrt(r), e), np.sqrt(r) < e)),
         ("sqrt(1 - c_y²) + ε", lambda c, r, e: (np.sqrt(r) + e, -c / np.sqrt(r))),
         (
             "sqrt(clip(1 - c_y², ε, 1 - ε))",
@@ -260,7 +256,7 @@ def _with_sine(sine: Sine) -> Callable[[float], CosineRun]:
 
     def of_size(size: float) -> CosineRun:
         def pair(step: Step) -> Pair:
-            c, (m1, m, m3) = step.target_cosine.astype(np.float64), _angle_parts(step.margin)
+            c, (_, m, m3) = step.target_cosine.astype(np.float64), _angle_parts(step.margin)
             sigma, rise = sine(c, (1 - c) * (1 + c), size)
             f = c * math.cos(m) - sigma * math.sin(m) - m3
             slope = math.cos(m) - rise * math.sin(m)
@@ -293,7 +289,7 @@ def _sine_families() -> Iterator[Family]:
             between=(1e-17, 0.3), tried=[constant(e) for e in EDGES],
         )(_with_sine(sine))  # fmt: skip
         effect = "The sine is kept from 0, so that gradients stay finite at the poles, and f is wrong next to them."
-        yield replace(about, name=f"sine-kept-from-0-{'abcde'[number]}", effect=effect)
+        yield replace(about, name=f"sine-kept-from-0-{'abcd'[number]}", effect=effect)
 
 
 SINE_KEPT = tuple(_sine_families())
@@ -372,10 +368,10 @@ def cosines_shrunk(size: float) -> CosineRun:
 # ---- the scale on one side, and the margin in another column -------------------------------------------------------
 
 
-@family("s := {size}", between=(1e-3, 1e5))
-def other_scale(size: float) -> CosineRun:
+@loss_family("s := {size}", between=(1e-3, 1e5))
+def other_scale(loss: SVXSoftmax, size: float) -> SVXSoftmax:
     """The scale is another number than s."""
-    return lambda loss, c, y, g: right_result(replace(loss, s=size), c, y, g)
+    return replace(loss, s=size)
 
 
 @family("z_y = a f, z_k = s c_k + log h_k, a = {size}", between=(-1e4, 1e4))
@@ -410,7 +406,7 @@ COLUMNS: tuple[tuple[str, Callable[[Step], BoolArray]], ...] = (
     ("argmax c", lambda step: _column(step, step.cosines.argmax(axis=1))),
     (
         "the labels of the batch",
-        lambda step: np.isin(np.arange(step.cosines.shape[1]), step.labels)[None] | (step.cosines > np.inf),
+        lambda step: np.isin(np.broadcast_to(np.arange(step.cosines.shape[1]), step.cosines.shape), step.labels),
     ),
 )
 
@@ -427,8 +423,7 @@ def _margin_in(columns: Callable[[Step], BoolArray]) -> Callable[[float], Cosine
         angles = Angle.from_cosine(step.cosines)
         z = np.where(where, step.margin.value(angles), step.cosines)
         slope = np.where(where, step.margin.by_cosine(angles), 1.0)
-        log_h = emphasised(Logits(step.s * z, step.s * slope), step)
-        return log_h
+        return emphasised(Logits(step.s * z, step.s * slope), step)
 
     return lambda size: from_logits(logits)
 
@@ -449,6 +444,9 @@ LABELS: tuple[tuple[str, Callable[[IntArray, int], IntArray]], ...] = (
     ("y - 1", lambda y, classes: (y - 1) % classes),
     ("0", lambda y, classes: np.zeros_like(y)),
     ("C - 1 - y", lambda y, classes: classes - 1 - y),
+    ("float16(y)", lambda y, classes: np.minimum(y.astype(np.float16).astype(np.intp), classes - 1)),
+    ("bfloat16(y)", lambda y, classes: np.minimum(to_bfloat16(y.astype(np.float64)).astype(np.intp), classes - 1)),
+    ("y mod 256", lambda y, classes: y % 256),
 )
 
 

@@ -21,7 +21,7 @@ from svref.conformance.checking.asking import FACTORS, Plan, asked
 from svref.conformance.checking.controls import NO_EVIDENCE, CallFinding
 from svref.conformance.checking.outcome import Variations, but_should_be
 from svref.conformance.checking.variations.causes import Cause, cause_of
-from svref.conformance.mistakes.explanations import explanations
+from svref.conformance.mistakes.explanations import Diagnosis, explanations
 from svref.conformance.trial import Trial
 from svref.golden.making.batches import PLAIN, SHAPES, Batch, batches
 from svref.judging.expected import certify
@@ -189,13 +189,16 @@ def _finding(asker: Asker, name: str, batch: Batch, trials: Sequence[Trial]) -> 
     if isinstance(result, Mishap):
         return replace(result, message=f"no answer {cause.features}: {result.message}")
     right_dtype = not any(q.note for q in result.judgement.quantities)
-    known = _known_mistake([*trials, result], asker.entry) if cause.of_values and right_dtype else ""
-    return CallFinding(known or _name(cause), name, f"{_described(cause)}: {_worst(result)}")
+    known = _known_mistake([*trials, result], asker.entry) if right_dtype else None
+    text = f"{_described(cause)}: {_worst(result)}"
+    if known is None:
+        return CallFinding(_name(cause), name, text)
+    return CallFinding(known.name if cause.of_values else _name(cause), name, text, known.formula)
 
 
-def _known_mistake(trials: Sequence[Trial], entry: Variant | None) -> str:
-    """Return the name of the mistake that explains the wrong trial and contradicts no right one; "" if none does."""
-    return next((e.diagnosis.name for e in explanations(trials, entry) if e.diagnosis.complete), "")
+def _known_mistake(trials: Sequence[Trial], entry: Variant | None) -> Diagnosis | None:
+    """Return the mistake that explains the wrong trial and contradicts no right one; None if none does."""
+    return next((e.diagnosis for e in explanations(trials, entry) if e.diagnosis.complete), None)
 
 
 def _name(cause: Cause) -> str:
