@@ -23,6 +23,7 @@ from svref.conformance import check
 from svref.conformance.mistakes.departure import ORDER
 from svref.conformance.mistakes.guesses import LOSING, pairs, singles
 from svref.deviations import DEVIATIONS, backward, batches, heads, negatives, results, target
+from svref.deviations.families import FAMILIES, Family
 from svref.golden.files.checks import validate
 from svref.golden.making.power import matrix
 from svref.variants import VARIANTS
@@ -92,6 +93,31 @@ def table_of_pairs() -> Iterator[str]:
     yield f"{len(names)} pairs are tried, `{names[0]}` first. What loses numbers: {', '.join(f'`{n}`' for n in LOSING)}."
 
 
+MOST_IN_ROW = 8  # families with one effect are named one by one up to this many; of more, the first and the last
+
+
+def table_of_families() -> Iterator[str]:
+    """Yield the lines of the table of the families; those with one effect share a row."""
+    by_effect: dict[str, list[Family]] = {}
+    for entry in FAMILIES.values():
+        by_effect.setdefault(entry.effect, []).append(entry)
+    yield "| names | formulas | effect | sizes |"
+    yield "|---|---|---|---|"
+    for effect, entries in by_effect.items():
+        few = entries if len(entries) <= MOST_IN_ROW else [entries[0], entries[-1]]
+        more = "" if few is entries else f" ({len(entries)} in all)"
+        names = " to ".join(f"`{e.name}`" for e in few) if more else ", ".join(f"`{e.name}`" for e in few)
+        formulas = "; ".join(f"`{e.formula.format(size='a number or a law')}`" for e in few)
+        yield row([names + more, formulas, effect, sizes_of(entries[0])])
+
+
+def sizes_of(entry: Family) -> str:
+    """Return which sizes of a family are tried and fitted."""
+    tried = ", ".join(dict.fromkeys(law.text for law in entry.tried))
+    fitted = f"fitted from {entry.between[0]:g} to {entry.between[1]:g}" if entry.between else ""
+    return "; ".join(filter(None, (tried, fitted))) or "none"
+
+
 def place(seen: str) -> str:
     """Return where a deviation was seen, with repository and path as code."""
     return re.sub(r"^[\w.-]+/[\w.-]+(#\d+|:[\w./-]+\.\w+|:[\w./-]+)?", r"`\g<0>`", seen)
@@ -105,6 +131,7 @@ def row(cells: list[str]) -> str:
 TABLES = {
     **{stage: lambda stage=stage: table_of_stage(stage) for stage in STAGES},
     "generated": table_of_generated,
+    "families": table_of_families,
     "pairs": table_of_pairs,
 }
 

@@ -16,7 +16,8 @@ A deviation is one short function. Its decorator (see `kinds`) says how it diffe
 
 The files say what is wrong: `target` (f), `negatives` (I and h), `results` (softmax, reduction, number format),
 `backward` (the gradient alone), `heads` (normalisation), `batches` (rows of one class, equal cosines). `logits`,
-`normalisation` and `which` are their tools, and `dialects` says which deviations public code consists of.
+`normalisation`, `formats` and `which` are their tools, and `dialects` says which deviations public code consists of.
+Mistakes in any size, such as a factor of the loss, are in the folder `families`.
 
 To add a deviation, write one function in the file of what is wrong. Use the first decorator of the list that can
 express it. Then run two tests:

@@ -80,19 +80,11 @@ def run(
         _call_again(plan, {v.id: plan.question(v).call for v in numeric}, result)
     result.blind += unnoticed_controls(result.trials)
     result.unjudged = _unjudged(plan, numeric, result.trials)
+    asker = Asker(plan, numeric[0].variant, reduction, _take_any_cotangent(result.trials))
     if _is_worth_probing(plan, result):
-        asker = Asker(plan, numeric[0].variant, reduction, _take_any_cotangent(result.trials))
         result.probes = probed(asker)
     if variations:
-        _vary(
-            plan,
-            numeric[0].variant,
-            reduction,
-            result,
-            seed,
-            variations,
-            lambda done: progress(len(vectors) + done, total),
-        )
+        _vary(asker, result, seed, variations, lambda done: progress(len(vectors) + done, total))
     return result
 
 
@@ -103,15 +95,12 @@ def _is_worth_probing(plan: Plan, result: Run) -> bool:
     return can_be_asked and not has_state and any(trial.failed for trial in result.trials)
 
 
-def _vary(
-    plan: Plan, variant: str, reduction: str, result: Run, seed: int, number: int, done: Callable[[int], object]
-) -> None:
+def _vary(asker: Asker, result: Run, seed: int, number: int, done: Callable[[int], object]) -> None:
     """Ask variations, or say why not, and add what was found to the result."""
-    if reason := _reason_against(plan, result):
+    if reason := _reason_against(asker.plan, result):
         result.variations = Variations(seed, 0, reason=reason)
         done(number)
         return
-    asker = Asker(plan, variant, reduction, _take_any_cotangent(result.trials))
     result.variations, surprises = try_variations(asker, result.trials, seed, number, done)
     _add(surprises, result)
 

@@ -1,8 +1,10 @@
 """Which known mistake explains the failures of a candidate, and where it departs first.
 
-computations   what a wrong candidate may compute: five kinds
+computations   what a wrong candidate may compute: six kinds
 hypothesis     a guess that it is one of them, tried on the cases
 sizes          mistakes of any size: an epsilon, a clamp, an annealing, a number format
+fitting        the size of a mistake, solved for in one case, and the law that it follows in all
+numbers        a measured number as somebody wrote it
 guesses        every hypothesis in the order in which it is tried
 explanations   those that explain all failures and contradict no pass
 departure      the first step of the loss that is wrong

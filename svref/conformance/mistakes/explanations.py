@@ -87,8 +87,8 @@ def explanations(
     """
     if not any(trial.failed for trial in trials):
         return ()
-    failing = [t for t in (*probes, *trials) if t.failed]
-    passing = [t for t in (*probes, *trials) if not t.failed]
+    failing = [t for t in (*trials, *probes) if t.failed]  # cases first: they are smaller, and refute nearly everything
+    passing = [t for t in (*trials, *probes) if not t.failed]
     cases = [t for t in trials if t.failed]
     try:
         for hypotheses in _groups(entry, failing, passing):
