@@ -107,3 +107,105 @@ def test_the_gradient_is_the_derivative_of_the_losses(name: str) -> None:
         along = np.sum(found[1] / COTANGENT[:, None] * direction, axis=1)
         assert smooth.mean() > 0.7
         np.testing.assert_allclose(along[smooth], slope[smooth], rtol=2e-6, atol=2e-7)
+
+
+# ---- a candidate that makes a mistake of a family is told so ----------------------------------------------------------
+
+
+def candidate_of(family: str, law: Law, variant: str) -> Any:
+    """Return a candidate that computes a variant with a mistake, in float64 inside."""
+    deviation, entry = FAMILIES[family].following(law), VARIANTS[variant]
+
+    def of_cosines(cosines: Any, labels: Any, *, cotangent: Any, **given: float) -> Any:
+        losses, gradient = deviation.run(entry.factory(**given), cosines, labels, cotangent)
+        return losses.astype(cosines.dtype), gradient.astype(cosines.dtype)
+
+    def of_vectors(embeddings: Any, weights: Any, labels: Any, *, cotangent: Any, **given: float) -> Any:
+        outputs = deviation.run_head(entry.factory(**given), embeddings, weights, labels, cotangent)
+        return tuple(output.astype(embeddings.dtype) for output in outputs)
+
+    return of_cosines if FAMILIES[family].on_cosines else of_vectors
+
+
+TOLD = [
+    ("labels-smoothed", constant(0.07), "am-softmax"),
+    ("focal-weight", constant(1.7), "arc-softmax"),
+    ("cosine-margin", multiple(1.0, "1", "m/s"), "sv-am-softmax"),
+    ("angle-margin", multiple(2.0, "2", "m"), "arc-softmax"),
+    ("result-scaled", multiple(1.0, "1", "1/C"), "am-softmax"),
+    ("loss-shifted", multiple(1.0, "1", "log C"), "sv-arc-softmax"),
+    ("other-scale", multiple(1.0, "1", "√s"), "combined-softmax"),
+    ("other-t", multiple(1.0, "1", "t²"), "sv-am-softmax"),
+    ("h-is-a-constant", multiple(1.0, "1", "log t"), "sv-softmax"),
+    ("sine-kept-from-0-b", constant(3e-5), "arc-softmax"),
+    ("angle-kept-below", constant(2.5), "a-softmax"),
+    ("tail-constant", constant(-1.4), "sv-arc-softmax"),
+    ("margin-on-1-hardest", constant(0.13), "am-softmax"),
+    ("gradient-clipped", constant(0.55), "am-softmax"),
+    ("target-gradient-scaled", constant(0.5), "arc-softmax"),
+    ("gradient-by-weights-scaled", multiple(1.0, "1", "1/s"), "am-softmax"),
+    ("gradients-of-rows-clipped", constant(0.35), "am-softmax"),
+    ("length-plus-ε-of-weights", constant(0.02), "am-softmax"),
+]
+
+
+@pytest.mark.parametrize(("family", "law", "variant"), TOLD, ids=[f"{f}-{law.text}-{v}" for f, law, v in TOLD])
+def test_the_size_of_a_mistake_is_told(family: str, law: Law, variant: str) -> None:
+    dtype = ("float64", "float32")[len(family) % 2]  # each family once: a check takes seconds
+    report = check(candidate_of(family, law, variant), variant, dtype=dtype)
+    assert report.explained
+    assert report.diagnosis[0].name == FAMILIES[family].following(law).name
+    assert report.diagnosis[0].formula in str(report).replace("\n      ", " ")
+
+
+def test_each_output_may_have_a_mistake_of_its_own() -> None:
+    def half_and_ignored(cosines: Any, labels: Any, *, s: float, m: float, cotangent: Any) -> Any:
+        losses = svref.am_softmax(s=s, m=m).value(cosines, labels, reduction="none") / 2
+        plain = svref.softmax(s=s)
+        return losses, plain.backward(plain.forward(cosines, labels), cotangent).cosines
+
+    report = check(half_and_ignored, "am-softmax")
+    assert report.diagnosis[0].name == "result-scaled(0.5) in loss alone with margin-ignored in grad_cosines alone"
+
+
+def test_a_size_on_top_of_another_loss_is_told() -> None:
+    def plain_at_7(cosines: Any, labels: Any, *, s: float, m: float, cotangent: Any) -> Any:
+        loss = svref.softmax(s=7.0)
+        step = loss.forward(cosines, labels)
+        return step.loss, loss.backward(step, cotangent).cosines
+
+    report = check(plain_at_7, "am-softmax")
+    assert report.explained
+    assert report.diagnosis[0].formula == "f = c_y; s := 7"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.10000000003, 1e-10, "0.1"),
+        (0.3333333331, 1e-9, "1/3"),
+        (0.69314718, 1e-8, "log 2"),
+        (1.5707963, 1e-7, "π/2"),
+        (0.0078125, 1e-12, "2^-7"),
+        (-3e-15, 1e-14, "0"),
+        (64.0, 1e-9, "64"),
+    ],
+)
+def test_a_measured_number_is_read_as_somebody_wrote_it(value: float, error: float, text: str) -> None:
+    assert plain_numbers(value, error)[0].text == text
+
+
+def test_a_number_that_is_not_plain_has_no_plain_reading() -> None:
+    assert plain_numbers(0.123456789, 1e-10) == []
+
+
+def test_every_quantity_says_where_it_has_no_meaning() -> None:
+    for name, quantity in QUANTITIES.items():
+        values = []
+        for loss in LOSSES.values():
+            try:
+                values.append(quantity(loss, 5, 7))
+            except ValueError:
+                continue
+        assert values, name
+        assert np.isfinite(values).all(), name

@@ -14,7 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from svref.deviations.families import backward, heads, negatives, rounding, softmax, target
+from svref.deviations.families import (
+    backward,
+    columns,
+    ends,
+    heads,
+    margins,
+    negatives,
+    rounding,
+    softmax,
+    thresholds,
+)
 from svref.deviations.families.kind import Family, Law, constant
 
 __all__ = ["FAMILIES", "Family", "Law", "constant"]
@@ -22,7 +32,7 @@ __all__ = ["FAMILIES", "Family", "Law", "constant"]
 
 def _families() -> Iterator[Family]:
     """Yield every family of the files, in their order."""
-    for stage in (target, negatives, softmax, backward, rounding, heads):
+    for stage in (margins, thresholds, ends, columns, negatives, softmax, backward, rounding, heads):
         for entry in vars(stage).values():
             if isinstance(entry, Family):
                 yield entry

@@ -39,6 +39,11 @@ def part_of(index: int) -> Quantity:
     return quantity
 
 
+def _of_parts(function: Callable[[float, float, float], float]) -> Quantity:
+    """Return a function of m1, m2 and m3 of a combined margin."""
+    return lambda loss, rows, classes: function(*(part_of(i)(loss, rows, classes) for i in range(3)))
+
+
 def _of_m(function: Callable[[float], float]) -> Quantity:
     return lambda loss, rows, classes: function(margin_of(loss))
 
@@ -78,6 +83,13 @@ QUANTITIES: Mapping[str, Quantity] = {
     "m3": part_of(2),
     "m2/s": lambda loss, rows, classes: part_of(1)(loss, rows, classes) / loss.s,
     "m3/s": lambda loss, rows, classes: part_of(2)(loss, rows, classes) / loss.s,
+    "(m2 + m3)": _of_parts(lambda m1, m2, m3: m2 + m3),
+    "m1 m2": _of_parts(lambda m1, m2, m3: m1 * m2),
+    "m2/m1": _of_parts(lambda m1, m2, m3: m2 / m1),
+    "m1 m3": _of_parts(lambda m1, m2, m3: m1 * m3),
+    "sin m2": _of_parts(lambda m1, m2, m3: math.sin(m2)),
+    "m2 sin m2": _of_parts(lambda m1, m2, m3: m2 * math.sin(m2)),
+    "(m3 + m2 sin m2)": _of_parts(lambda m1, m2, m3: m3 + m2 * math.sin(m2)),
     "s²": lambda loss, rows, classes: loss.s**2,
     "√s": lambda loss, rows, classes: math.sqrt(loss.s),
     "1/√s": lambda loss, rows, classes: 1 / math.sqrt(loss.s),

@@ -1,0 +1,122 @@
+"""Families of the scale on one side alone, of the margin in another column, and of other labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from svref.arrays import BoolArray, IntArray
+from svref.deviations import which
+from svref.deviations.families.kind import Family, family, loss_family
+from svref.deviations.formats import to_bfloat16
+from svref.deviations.logits import (
+    CosineRun,
+    Logits,
+    emphasised,
+    from_logits,
+    right_logits,
+    right_result,
+)
+from svref.loss import SVXSoftmax
+from svref.margins import Angle
+from svref.reference import Step
+
+# ---- the scale on one side, and the margin in another column -------------------------------------------------------
+
+
+@loss_family("s := {size}", between=(1e-3, 1e5))
+def other_scale(loss: SVXSoftmax, size: float) -> SVXSoftmax:
+    """The scale is another number than s."""
+    return replace(loss, s=size)
+
+
+@family("z_y = a f, z_k = s c_k + log h_k, a = {size}", between=(-1e4, 1e4))
+def target_scaled_alone(size: float) -> CosineRun:
+    """The target's logit has another scale than those of the negatives."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        z[step.own] *= size / step.s
+        slope[step.own] *= size / step.s
+        return Logits(z, slope)
+
+    return from_logits(logits)
+
+
+@family("z_k = a (c_k + log h_k / s), z_y = s f, a = {size}", between=(1e-3, 1e4))
+def negatives_scaled_alone(size: float) -> CosineRun:
+    """The negatives' logits have another scale than the target's."""
+
+    def logits(step: Step) -> Logits:
+        right, factor = right_logits(step), np.full_like(step.cosines, size / step.s)
+        factor[step.own] = 1.0
+        return Logits(right.z * factor, right.slope * factor)
+
+    return from_logits(logits)
+
+
+COLUMNS: tuple[tuple[str, Callable[[Step], BoolArray]], ...] = (
+    ("y + 1", lambda step: _column(step, (step.labels + 1) % step.cosines.shape[1])),
+    ("y - 1", lambda step: _column(step, (step.labels - 1) % step.cosines.shape[1])),
+    ("0", lambda step: _column(step, np.zeros_like(step.labels))),
+    ("argmax c", lambda step: _column(step, step.cosines.argmax(axis=1))),
+    (
+        "the labels of the batch",
+        lambda step: np.isin(np.broadcast_to(np.arange(step.cosines.shape[1]), step.cosines.shape), step.labels),
+    ),
+)
+
+
+def _column(step: Step, index: IntArray) -> BoolArray:
+    return np.asarray(np.arange(step.cosines.shape[1]) == index[:, None])
+
+
+def _margin_in(columns: Callable[[Step], BoolArray]) -> Callable[[float], CosineRun]:
+    """Return the computation that applies the margin to other columns; the cross entropy has the right label."""
+
+    def logits(step: Step) -> Logits:
+        where = columns(step)
+        angles = Angle.from_cosine(step.cosines)
+        z = np.where(where, step.margin.value(angles), step.cosines)
+        slope = np.where(where, step.margin.by_cosine(angles), 1.0)
+        return emphasised(Logits(step.s * z, step.s * slope), step)
+
+    return lambda size: from_logits(logits)
+
+
+def _column_families() -> Iterator[Family]:
+    """Yield the margin in each wrong column."""
+    for text, columns in COLUMNS:
+        about = family(f"the margin is applied to column {text}", applies=which.has_margin)(_margin_in(columns))
+        name = f"margin-in-column-{text.replace(' ', '-')}"
+        yield replace(about, name=name, effect="Another column than the label's has the margin.")
+
+
+MARGIN_IN = tuple(_column_families())
+
+
+LABELS: tuple[tuple[str, Callable[[IntArray, int], IntArray]], ...] = (
+    ("y + 1", lambda y, classes: (y + 1) % classes),
+    ("y - 1", lambda y, classes: (y - 1) % classes),
+    ("0", lambda y, classes: np.zeros_like(y)),
+    ("C - 1 - y", lambda y, classes: classes - 1 - y),
+    ("float16(y)", lambda y, classes: np.minimum(y.astype(np.float16).astype(np.intp), classes - 1)),
+    ("bfloat16(y)", lambda y, classes: np.minimum(to_bfloat16(y.astype(np.float64)).astype(np.intp), classes - 1)),
+    ("y mod 256", lambda y, classes: y % 256),
+)
+
+
+def _label_families() -> Iterator[Family]:
+    """Yield the loss of each wrong label."""
+    for text, change in LABELS:
+
+        def of_size(size: float, change: Callable[[IntArray, int], IntArray] = change) -> CosineRun:
+            return lambda loss, c, y, g: right_result(loss, c, change(y, c.shape[1]), g)
+
+        about = family(f"y := {text}")(of_size)
+        yield replace(about, name=f"label-is-{text.replace(' ', '')}", effect="The loss is that of another class.")
+
+
+LABEL_IS = tuple(_label_families())
