@@ -180,10 +180,13 @@ class WrongComputation:
         The wrong computation.
     change : callable
         Takes a trial and returns the loss that is computed wrongly.
+    wider : float
+        What the estimated tolerances are multiplied by.
     """
 
     deviation: Deviation
     change: Change = unchanged
+    wider: float = 1.0
 
     def expected(self, trial: Trial) -> Expected | None:
         """Return the outputs of the deviation with estimated tolerances.
@@ -194,7 +197,7 @@ class WrongComputation:
         below = OtherLoss(self.change)
         loss = below.loss(trial)
         values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
-        return below.expected(trial) if values is None else _with_estimated_tolerance(trial, values)
+        return below.expected(trial) if values is None else _with_estimated_tolerance(trial, values, self.wider)
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return None: no SVXSoftmax describes the deviation, whichever loss `change` returns below it."""
@@ -212,7 +215,7 @@ class WrongComputation:
         if values is None:
             return False
         got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
-        room = _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
+        room = self.wider * _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
         finite = np.isfinite(values[0])
         return bool((finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy).any())
 
@@ -461,7 +464,7 @@ def _losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bo
     return not (allowed | (np.abs(got - step.loss) <= room)).all()
 
 
-def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> Expected:
+def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider: float) -> Expected:
     """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
 
     The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
@@ -474,8 +477,8 @@ def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> E
         lost = ~np.isfinite(value) & _is_lost(trial, right.name)
         outputs.append(
             replace(
-                right, value=value, rest=np.zeros_like(value), tolerance=_estimated(right, value, relative),
-                policy=right.policy | lost,
+                right, value=value, rest=np.zeros_like(value), policy=right.policy | lost,
+                tolerance=wider * _estimated(right, value, relative),
             )
         )  # fmt: skip
     return replace(trial.expected_of_rows, ways=(tuple(outputs),))

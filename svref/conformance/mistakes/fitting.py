@@ -21,7 +21,7 @@ from svref.conformance.mistakes.computations import (
     unchanged,
 )
 from svref.conformance.mistakes.hypothesis import Hypothesis
-from svref.conformance.mistakes.numbers import as_measured, plain_numbers
+from svref.conformance.mistakes.numbers import plain_numbers
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
 from svref.deviations.families import Family, Law, constant
@@ -33,7 +33,6 @@ HALVINGS = 60  # more than a float64 has digits
 AGREE = 0.8  # of the elements must lie between those of two neighbouring sizes, or the family is not fitted there
 ELEMENTS = 3  # that a size is solved for, one after another
 MOST_ERROR = 1e-3  # relative: a size that is known less well follows no law but a plain number
-SIMPLE = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 4.0, 0.25, 3.0, 1.5)  # what a law may multiply a quantity by
 
 
 class Size(NamedTuple):
@@ -44,10 +43,11 @@ class Size(NamedTuple):
 
 
 class Sized(NamedTuple):
-    """A deviation of a family, and the family's name if the size is a number."""
+    """A deviation of a family, the family's name if the size is a number, and how much wider its tolerances are."""
 
     deviation: Deviation
     number_of: str
+    wider: float = 1.0
 
 
 def deviations_of(
@@ -67,26 +67,27 @@ def deviations_of(
         Takes a trial and returns the loss that is computed with the mistake.
     """
     if not family.has_size:
-        yield Sized(family.following(constant(1.0)), "")
+        yield Sized(family.following(constant(1.0)), "", family.wider)
         return
     seen = set[str]()
     for law in (*family.tried, *_fitted_laws(family, failing, names, change)):
         if law.text not in seen:
             seen.add(law.text)
-            yield Sized(family.following(law), family.name if law.is_number else "")
+            yield Sized(family.following(law), family.name if law.is_number else "", family.wider)
 
 
 def hypotheses_of(family: Family, failing: Sequence[Trial], names: Collection[str] = ()) -> Iterator[Hypothesis]:
     """Yield the hypotheses that a candidate makes the mistake of a family on top of the right loss."""
-    for d, number_of in deviations_of(family, failing, names):
-        yield Hypothesis(d.name, d.formula, d.effect, (), computation_of(d), number_of)
+    for sized in deviations_of(family, failing, names):
+        d = sized.deviation
+        yield Hypothesis(d.name, d.formula, d.effect, (), computation_of(sized), sized.number_of)
 
 
-def computation_of(deviation: Deviation, change: Change = unchanged) -> OtherLoss | WrongComputation:
+def computation_of(sized: Sized, change: Change = unchanged) -> OtherLoss | WrongComputation:
     """Return what a deviation computes on top of a changed loss; where it is another loss itself, that loss."""
-    then = deviation.change
+    then = sized.deviation.change
     if then is None:
-        return WrongComputation(deviation, change)
+        return WrongComputation(sized.deviation, change, sized.wider)
     return OtherLoss(lambda trial: then(change(trial)))
 
 
@@ -125,15 +126,15 @@ def _telling_case(family: Family, failing: Sequence[Trial], names: Collection[st
 
 def _laws(size: Size, trial: Trial, loss: SVXSoftmax) -> Iterator[Law]:
     """Yield the plain numbers near a size, the multiples of quantities that it may be, and the measured number."""
-    numbers = plain_numbers(size.value, size.error)
-    yield from (constant(*number) for number in numbers)
+    yield from (constant(number.value, number.text) for number in plain_numbers(size.value, size.error))
     if size.error <= MOST_ERROR * abs(size.value):
-        yield from _multiples(size, trial, loss, SIMPLE[:1] if numbers else SIMPLE)
-    yield constant(*as_measured(size.value))
+        # A quantity itself is plainer than a multiple of another one.
+        yield from sorted(_multiples(size, trial, loss), key=lambda law: law.is_multiple)
+    yield constant(size.value)
 
 
-def _multiples(size: Size, trial: Trial, loss: SVXSoftmax, factors: Sequence[float]) -> Iterator[Law]:
-    """Yield the laws that a size is one of some factors times a quantity of the case."""
+def _multiples(size: Size, trial: Trial, loss: SVXSoftmax) -> Iterator[Law]:
+    """Yield the laws that a size is a simple number times a quantity of the case."""
     for name, quantity in QUANTITIES.items():
         try:
             unit = quantity(loss, len(trial.labels), trial.expected.classes)
@@ -141,7 +142,7 @@ def _multiples(size: Size, trial: Trial, loss: SVXSoftmax, factors: Sequence[flo
             continue
         if name != "1" and np.isfinite(unit) and unit != 0:
             found = plain_numbers(size.value / unit, size.error / abs(unit))
-            yield from (multiple(*number, name) for number in found[:1] if number.value in factors)
+            yield from (multiple(number.value, number.text, name) for number in found[:1] if number.is_simple)
 
 
 # ---- solving for the size -------------------------------------------------------------------------------------------
@@ -185,7 +186,7 @@ def _fit(family: Family, trial: Trial, loss: SVXSoftmax, wanted: Collection[str]
             results["loss"] = np.asarray(trial.factor * results["loss"].sum())
         return np.concatenate([np.ravel(results[name]) for name in names])
 
-    return _Fit(at, got, estimated_tolerances(trial, names))
+    return _Fit(at, got, family.wider * estimated_tolerances(trial, names))
 
 
 def _linear(fit: _Fit) -> Iterator[Size]:

@@ -13,10 +13,11 @@ UNITS = (("π", math.pi), ("log 2", math.log(2)), ("√2", math.sqrt(2)), ("√3
 
 
 class Number(NamedTuple):
-    """A number and its text."""
+    """A number and its text; it is simple if it has one or two digits, or is a small fraction."""
 
     value: float
     text: str
+    is_simple: bool = False
 
 
 def plain_numbers(value: float, error: float) -> list[Number]:
@@ -29,26 +30,21 @@ def plain_numbers(value: float, error: float) -> list[Number]:
     return list(found.values())
 
 
-def as_measured(value: float) -> Number:
-    """Return a measured number with the digits that are worth printing."""
-    return Number(value, f"{value:.6g}")
-
-
 def _near(value: float) -> Iterator[Number]:
     """Yield plain numbers near a value, the plainest first."""
     yield Number(0.0, "0")
     if value == 0 or not math.isfinite(value):
         return
-    yield from (_decimal(value, digits) for digits in (1, 2))
-    yield from _fraction(value, 4)
-    yield from (_decimal(value, digits) for digits in (3, 4))
-    yield from _fraction(value, 12)
+    yield from (_decimal(value, digits)._replace(is_simple=True) for digits in (1, 2))
+    yield from (number._replace(is_simple=True) for number in _fraction(value, 4))
     power = round(math.log2(abs(value)))
     yield Number(math.copysign(2.0**power, value), f"{'-' if value < 0 else ''}2^{power}")
     for name, unit in UNITS:
         ratio = Fraction(value / unit).limit_denominator(12)
         if ratio:
             yield Number(float(ratio) * unit, _times(ratio, name))
+    yield from (_decimal(value, digits) for digits in (3, 4))
+    yield from _fraction(value, 12)
 
 
 def _decimal(value: float, digits: int) -> Number:

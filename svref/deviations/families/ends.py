@@ -25,9 +25,10 @@ from svref.deviations.logits import (
     right_result,
 )
 from svref.loss import SVXSoftmax
-from svref.margins import Angle
+from svref.margins import Angle, Margin
 from svref.reference import Step
 
+NEAR_POLES = 32.0  # times the tolerance: next to a pole rounding of the cosine moves slopes far
 EDGES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-16)
 
 
@@ -80,6 +81,7 @@ def _sine_families() -> Iterator[Family]:
     for number, (text, sine) in enumerate(SINES):
         about = family(
             f"f = c_y cos m - σ sin m, σ = {text}, ε = {{size}}", applies=needs_plain_sine,
+            wider=NEAR_POLES,
             between=(1e-17, 0.3), tried=[constant(e) for e in EDGES],
         )(_with_sine(sine))  # fmt: skip
         effect = "The sine is kept from 0, so that gradients stay finite at the poles, and f is wrong next to them."
@@ -98,7 +100,7 @@ def _at_angle(step: Step, theta: FloatArray, moves: FloatArray | float) -> Pair:
     return step.margin.value(angle), by_c
 
 
-@family("θ := min(θ, {size})", applies=lambda loss: loss.margin.angular, between=(0.02, 3.14))
+@family("θ := min(θ, {size})", wider=NEAR_POLES, between=(0.02, 3.14))
 def angle_kept_below(size: float) -> CosineRun:
     """The target's angle is clipped from above, so that far targets have no gradient."""
 
@@ -111,7 +113,7 @@ def angle_kept_below(size: float) -> CosineRun:
 
 
 @family(
-    "θ := clip(θ, ε, π - ε), ε = {size}", applies=lambda loss: loss.margin.angular, between=(1e-9, 0.5),
+    "θ := clip(θ, ε, π - ε), ε = {size}", wider=NEAR_POLES, between=(1e-9, 0.5),
     tried=[constant(e) for e in EDGES],
 )  # fmt: skip
 def angle_kept_from_ends(size: float) -> CosineRun:
@@ -138,7 +140,7 @@ def sum_of_angles_kept_below(size: float) -> CosineRun:
     return with_target(pair)
 
 
-@family("c_y := (1 - ε) c_y, ε = {size}", applies=lambda loss: loss.margin.angular, between=(1e-12, 0.5))
+@family("c_y := (1 - ε) c_y, ε = {size}", wider=NEAR_POLES, between=(1e-12, 0.5))
 def target_shrunk(size: float) -> CosineRun:
     """The target's cosine is multiplied by a number below 1 before its angle is taken."""
 
@@ -147,6 +149,63 @@ def target_shrunk(size: float) -> CosineRun:
         return step.margin.value(angle), (1 - size) * step.margin.by_cosine(angle)
 
     return with_target(pair)
+
+
+@family("c_y := max(c_y, {size})", between=(-0.999, 0.999), tried=[constant(0.0)])
+def target_kept_above(size: float) -> CosineRun:
+    """The target's cosine is clipped from below, so that far targets have no gradient."""
+    return _kept_above(size, of_target=True)
+
+
+@family("c_y := max(c_y, 0), without a gradient at 0")
+def target_rectified(size: float) -> CosineRun:
+    """The target's cosine passes a rectifier, so that targets of 0 and below have no gradient."""
+    return _kept_above(float(np.nextafter(0, 1)), of_target=True)
+
+
+@family("c := max(c, 0), without a gradient at 0")
+def cosines_rectified(size: float) -> CosineRun:
+    """All cosines pass a rectifier, so that those of 0 and below have no gradient."""
+    return _kept_above(float(np.nextafter(0, 1)), of_target=False)
+
+
+@family("c := max(c, {size})", between=(-0.999, 0.999), tried=[constant(0.0)])
+def cosines_kept_above(size: float) -> CosineRun:
+    """All cosines are clipped from below, so that those below have no gradient."""
+    return _kept_above(size, of_target=False)
+
+
+def _kept_above(size: float, of_target: bool) -> CosineRun:
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        clipped = (c < size) & ((np.arange(c.shape[1]) == y[:, None]) | (not of_target))
+        losses, gradient = right_result(loss, np.where(clipped, size, c), y, g)
+        return losses, np.where(clipped, 0.0, gradient)
+
+    return run
+
+
+@family("θ = sqrt(1 - c_y) (1.5707288 - 0.2121144 c_y + 0.074261 c_y² - 0.0187293 c_y³), π less that of -c_y below 0",
+        wider=NEAR_POLES)  # fmt: skip
+def angle_by_polynomial(size: float) -> CosineRun:
+    """The arc cosine is a polynomial that is right to 7e-5."""
+
+    def pair(step: Step) -> Pair:
+        c = step.target_cosine
+        x, root = np.abs(c), np.sqrt(1 - np.abs(c))
+        poly = 1.5707288 + x * (-0.2121144 + x * (0.0742610 - 0.0187293 * x))
+        rise = -0.2121144 + x * (2 * 0.0742610 - 3 * 0.0187293 * x)
+        theta = np.where(c < 0, math.pi - root * poly, root * poly)
+        by_c = root * rise - poly / (2 * root)
+        value, slope = step.margin.value(Angle.from_cosine(np.cos(theta))), _slope_by_angle(step.margin, theta)
+        return value, slope * by_c
+
+    return with_target(pair)
+
+
+def _slope_by_angle(margin: Margin, theta: FloatArray) -> FloatArray:
+    """Return df/dθ of a margin."""
+    angle = Angle.from_cosine(np.cos(theta))
+    return np.asarray(-margin.by_cosine(angle) * np.sin(theta))
 
 
 @family("c := (1 - ε) c, ε = {size}", between=(1e-12, 0.5))

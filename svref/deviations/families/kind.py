@@ -41,12 +41,15 @@ class Law:
         Whether it depends on B or C.
     is_number : bool
         Whether it is a number.
+    is_multiple : bool
+        Whether it is a quantity times another number than 1.
     """
 
     text: str
     of: Callable[[SVXSoftmax, int, int], float] = field(repr=False)
     of_shape: bool = False
     is_number: bool = False
+    is_multiple: bool = False
 
 
 def constant(size: float, text: str = "") -> Law:
@@ -80,6 +83,8 @@ class Family:
         Sizes that are tried as they are.
     shows : {"loss", "gradient"}
         Which outputs the size is fitted to. Where it is "gradient", the losses are right.
+    wider : float
+        How many times the tolerances of a wrong computation are wider: more than 1 where rounding moves it far.
     change : callable or None
         Takes an SVXSoftmax and a size, and returns the loss that is computed; None if that is no SVXSoftmax.
     """
@@ -94,6 +99,7 @@ class Family:
     linear: bool = False
     tried: Sequence[Law] = ()
     shows: Shows = "loss"
+    wider: float = 1.0
     change: Callable[[SVXSoftmax, float], SVXSoftmax] | None = field(default=None, repr=False)
 
     @property
@@ -140,13 +146,14 @@ def family(
     linear: bool = False,
     tried: Sequence[Law] = (),
     shows: Shows = "loss",
+    wider: float = 1.0,
 ) -> Callable[[OfSize], Family]:
     """Return a decorator for a function that takes a size and returns the computation on cosines."""
 
     def make(function: OfSize) -> Family:
         return Family(
             *_titles(function, formula), applies, function, lambda size: head_around(function(size)),
-            between, linear, tried, shows,
+            between, linear, tried, shows, wider,
         )  # fmt: skip
 
     return make

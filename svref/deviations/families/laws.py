@@ -112,6 +112,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "m π/180": _of_m(math.radians),
     "m 180/π": _of_m(math.degrees),
     "log C": lambda loss, rows, classes: math.log(classes),
+    "1/log C": lambda loss, rows, classes: 1 / math.log(classes),
     "log B": lambda loss, rows, classes: math.log(rows),
     "log s": lambda loss, rows, classes: math.log(loss.s),
     "log t": _of_t(math.log),
@@ -137,4 +138,9 @@ def multiple(factor: float, text: str, name: str) -> Law:
     if name == "1":
         return constant(factor, text)
     shown = {"1": name, "-1": f"-{name}"}.get(text, f"{text} {name}")
-    return Law(shown, lambda loss, rows, classes: factor * quantity(loss, rows, classes), "B" in name or "C" in name)
+    return Law(
+        shown,
+        lambda loss, rows, classes: factor * quantity(loss, rows, classes),
+        of_shape="B" in name or "C" in name,
+        is_multiple=factor != 1,
+    )

@@ -134,18 +134,35 @@ def margin_only_in_mask(size: float) -> CosineRun:
 # ---- other formulas of f ------------------------------------------------------------------------------------------
 
 
-@family("f = c_y - a sin θ, a = {size}", between=(-8, 8))
-def sine_subtracted(size: float) -> CosineRun:
-    """The margin is multiplied by the sine, as in a series of cos(θ + m) of first order."""
-    return with_target(
-        lambda step: (step.target_cosine - size * sine_of(step), 1 + size * step.target_cosine / sine_of(step))
-    )
+SHAPES: tuple[tuple[str, str, Callable[[Step], Pair]], ...] = (  # φ(c) and dφ/dc
+    ("sine", "sin θ", lambda step: (sine_of(step), -step.target_cosine / sine_of(step))),
+    ("cosine", "c_y", lambda step: (step.target_cosine, np.ones(len(step.f)))),
+    ("rest", "(1 - c_y)", lambda step: (1 - step.target_cosine, -np.ones(len(step.f)))),
+    ("height", "(1 + c_y)", lambda step: (1 + step.target_cosine, np.ones(len(step.f)))),
+    ("angle", "θ", lambda step: (step.angle.theta, -1 / sine_of(step))),
+    ("square", "c_y²", lambda step: (step.target_cosine**2, 2 * step.target_cosine)),
+    ("size", "|c_y|", lambda step: (np.abs(step.target_cosine), np.sign(step.target_cosine))),
+)
 
 
-@family("f = c_y (1 - a), a = {size}", between=(-8, 8))
-def target_multiplied(size: float) -> CosineRun:
-    """The margin is a factor of the cosine."""
-    return with_target(lambda step: ((1 - size) * step.target_cosine, np.full(len(step.f), 1 - size)))
+def _shape_families() -> Iterator[Family]:
+    """Yield f = c_y less a multiple of each function of the target."""
+    for name, text, shape in SHAPES:
+
+        def of_size(size: float, shape: Callable[[Step], Pair] = shape) -> CosineRun:
+            def pair(step: Step) -> Pair:
+                value, slope = shape(step)
+                return step.target_cosine - size * value, 1 - size * slope
+
+            return with_target(pair)
+
+        about = family(f"f = c_y - a {text}, a = {{size}}", between=(-8, 8))(of_size)
+        yield replace(
+            about, name=f"margin-times-{name}", effect="The margin is multiplied by a function of the target."
+        )
+
+
+TIMES_A_SHAPE = tuple(_shape_families())
 
 
 @family("f = cos(m1 θ) - a, a = {size}", applies=is_combined, between=(-8, 8))
@@ -165,14 +182,15 @@ def margin_twice(size: float) -> CosineRun:
 
     def pair(step: Step) -> Pair:
         f, slope = right_pair(step)
-        again = Angle.from_cosine(np.clip(f, -1, 1) if step.margin.angular else f)
-        return step.margin.value(again), step.margin.by_cosine(again) * slope
+        kept = np.clip(f, -1, 1) if step.margin.angular else f
+        again = Angle.from_cosine(kept)
+        return step.margin.value(again), np.where(kept == f, step.margin.by_cosine(again) * slope, 0.0)
 
     return with_target(pair)
 
 
 @family("k = min(floor(m θ/π), {size})", applies=lambda loss: isinstance(loss.margin, MultiplicativeAngle),
-        tried=[constant(k) for k in (0, 1, 2)])  # fmt: skip
+        tried=[constant(k) for k in (2, 1, 0)])  # fmt: skip
 def fewer_pieces(size: float) -> CosineRun:
     """The last pieces of A-Softmax are missing."""
 

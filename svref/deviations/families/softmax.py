@@ -113,6 +113,31 @@ def target_left_out(size: float) -> CosineRun:
     return run
 
 
+@family("L = {size} - p_y", tried=[constant(0.0), constant(1.0)])
+def minus_probability(size: float) -> CosineRun:
+    """The logarithm is missing: the loss is the probability with its sign turned over."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        losses, by_z = cross_entropy(z, own)
+        p_y = np.exp(-losses)
+        return size - p_y, by_z * p_y[:, None]
+
+    return from_logits(right_logits, entropy)
+
+
+@family("L := L + a (log Σ_k e^z_k)², a = {size}", between=(-10, 10), linear=True)
+def z_loss(size: float) -> CosineRun:
+    """The square of the logarithm of the partition function is added, which keeps logits small."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        losses, by_z = cross_entropy(z, own)
+        total, p = losses + z[own], by_z.copy()
+        p[own] += 1
+        return losses + size * total**2, by_z + 2 * size * total[:, None] * p
+
+    return from_logits(right_logits, entropy)
+
+
 @family("L = -log max(p_y, ε), no gradient where p_y < ε, ε = {size}", tried=[constant(e) for e in SIZES])
 def probability_kept_above(size: float) -> CosineRun:
     """The probability is clipped from below before the logarithm: the hardest rows have no gradient."""
