@@ -240,19 +240,24 @@ def tolerant(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: 
         return losses, gradient
 
 
+def not_finite(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+    return VARIANTS["sv-arc-softmax"].factory(s=s, m=m, t=t).value_and_grad(cosines, labels, reduction="none")
+
+
 @pytest.mark.parametrize(
-    ("name", "candidate", "strict"),
+    ("name", "candidate", "options"),
     [
-        ("hidden-state", forgetful(), False),
-        ("rows-influence-each-other", shifted_by_the_batch, False),
-        ("ignored-rows-counted", counting_ignored, False),
-        ("invalid-input-accepted", tolerant, True),
+        ("hidden-state", forgetful(), {}),
+        ("rows-influence-each-other", shifted_by_the_batch, {}),
+        ("ignored-rows-counted", counting_ignored, {}),
+        ("invalid-input-accepted", tolerant, {"strict": True}),
+        ("gradient-not-finite", not_finite, {"loss": "sv-arc-softmax", "finite": True}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_finding_of_the_page_is_found_under_its_name(name: str, candidate: object, strict: bool) -> None:
+def test_each_finding_of_the_page_is_found_under_its_name(name: str, candidate: object, options: dict) -> None:
     assert f"| `{name}` | " in REGISTRY.read_text(encoding="utf-8")
-    report = check(candidate, "sv-am-softmax", strict=strict)
+    report = check(candidate, **{"loss": "sv-am-softmax", **options})
     assert report.verdict == f"FAIL-AS({name})"
 
 

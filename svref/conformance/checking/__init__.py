@@ -5,6 +5,7 @@ asking       one question to a candidate, and the judged answer
 run          asks and judges every case, and then more
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state
 variations   batches unlike the cases: larger, laid out otherwise, with other dtypes and parameters
+poles        gradients that are NaN or infinite where cos θ_y = ±1
 outcome      what was found, as data, and the verdict
 report       the outcome made from a run, and its JSON
 summary      the outcome as text for one screen

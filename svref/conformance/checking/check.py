@@ -54,6 +54,7 @@ def check(
     strict: bool = False,
     invalid: bool = True,
     partial: bool = False,
+    finite: bool = False,
     variations: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -98,6 +99,8 @@ def check(
         class.
     partial : bool, default False
         Whether a candidate may pass of whom less than 90 % of the elements were judged, or that lacks an output.
+    finite : bool, default False
+        Whether a gradient that is NaN or infinite at a pole, where cos θ_y = ±1, makes the verdict FAIL.
     variations : int, optional
         How many batches unlike the cases are asked if all cases are right: with up to 300 rows and 4,200 classes,
         numbers of full digits, other parameters, int32 and uint8 labels, and other layouts in memory. None is 24, and
@@ -142,9 +145,11 @@ def check(
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
                "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
-               "no-invalid": not invalid, "partial": partial, "variations": variations, "seed": seed}  # fmt: skip
+               "no-invalid": not invalid, "partial": partial, "finite": finite, "variations": variations,
+               "seed": seed}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
-    return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
+    command = command_of(candidate, entry.name, options)
+    return report_of(result, header, command, entry, strict, guard.printed, partial, finite)
 
 
 def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int | None, seed: int) -> None:

@@ -121,7 +121,7 @@ class Outcome:
         The first step of the loss that is wrong, in the order of computation.
     findings : tuple of CallFinding
         What was wrong when the candidate was called again: hidden state, rows that influence each other, ignored rows
-        that count; with `strict` also invalid inputs that were accepted.
+        that count; with `strict` also invalid inputs that were accepted; with `finite`, NaN and infinity at poles.
     mishaps : tuple of Mishap
         Cases without an answer: the candidate raised, hung, declined, or returned no numbers.
     blind : tuple of str

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from svref.conformance.candidates.call import GRADIENTS
+from svref.conformance.checking import poles
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
 from svref.conformance.checking.run import Run
@@ -85,6 +86,7 @@ def report_of(
     strict: bool = False,
     printed: int = 0,
     partial: bool = False,
+    finite: bool = False,
 ) -> Report:
     """Return the report of a run.
 
@@ -104,10 +106,12 @@ def report_of(
         The number of characters that the candidate printed.
     partial : bool
         Whether a small share of judged elements is accepted.
+    finite : bool
+        Whether gradients that are NaN or infinite at poles are findings.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     explained = explanations(run.trials, entry)
-    accepted = [_accepted(case) for case in run.accepted if strict]
+    findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
         header=dict(header),
@@ -115,7 +119,7 @@ def report_of(
         failures=tuple(failures),
         diagnosis=tuple(explanation.diagnosis for explanation in explained),
         departure=first_departure(run.trials, explained),
-        findings=(*run.findings, *accepted),
+        findings=findings,
         mishaps=tuple(run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
@@ -128,7 +132,7 @@ def report_of(
         variations=run.variations,
         partial=partial,
         cases=_verdicts(run),
-        reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
+        reproduce=_reproduce(command, failures, findings),
     )
 
 
@@ -156,6 +160,12 @@ def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[Cal
 def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
     """Return failures by their error in three digits; equal ones stay in the order of the cases."""
     return sorted(failures, key=lambda failure: -float(f"{failure.error:.3g}"))
+
+
+def _findings(run: Run, strict: bool, finite: bool) -> tuple[CallFinding, ...]:
+    """Return what is wrong besides the elements, with what `strict` and `finite` add."""
+    accepted = [_accepted(case) for case in run.accepted if strict]
+    return (*run.findings, *accepted, *(poles.findings(run.trials) if finite else ()))
 
 
 def _accepted(case: str) -> CallFinding:
