@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from svref.conformance.checking.run import Run, run, run_variation
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import dialect as dialect_of
-from svref.golden.files.pack import shipped
 from svref.golden.vectors import Vector, Vectors
 from svref.golden.vectors import load as load_vectors
 from svref.judging.expected import expect
@@ -74,7 +72,7 @@ def check(
     loss : str
         The variant's name, a key of `VARIANTS`.
     pack : str, default "core"
-        Which vectors: "core", "paper" or "seed", which ship, or a directory with a manifest.json.
+        Which vectors: "core", "paper" or "seed", which ship, or the directory of a pack.
     dtype : {"float64", "float32"}
         The dtype of inputs and outputs.
     compute : {"float64", "float32", "float16", "bfloat16"}, optional
@@ -129,7 +127,7 @@ def check(
     entry, kind = variant_of(loss), dtype_of(dtype)
     checks.check_progress(progress)
     _check_options(reduction, strict, invalid, variations, seed)
-    vectors = pack_of(pack)
+    vectors = load_vectors(pack=pack)
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     right = dialect_of(dialect) if dialect else None
@@ -226,16 +224,6 @@ def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
     if format_of(name).digits > format_of(kind.name).digits:
         raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
     return name
-
-
-def pack_of(pack: str) -> Vectors:
-    """Return a pack that ships, by its name, or the one in a directory."""
-    if pack in shipped():
-        return load_vectors(pack=pack)
-    if not Path(pack).is_dir():
-        known = ", ".join(shipped())
-        raise ValueError(f"pack must be one of {known}, or a directory with a manifest.json; got {pack!r}.")
-    return load_vectors(pack)
 
 
 def check_values(
