@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from svref.conformance.candidates.loading import candidate_name, dtype_of, guard
 from svref.conformance.candidates.process import untouched
 from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
+from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variation
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.trial import Trial
@@ -196,23 +196,6 @@ def cases_of(
             f"see svref golden list --variant {entry.name}."
         )
     return cases, len(known) - len(cases)
-
-
-def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | float | bool | None]) -> str:
-    """Return the command that repeats the check; "" for a function that has no path.
-
-    Of the options, True is one without a value; False, None and defaults are left out.
-    """
-    if not isinstance(candidate, str):
-        return ""
-    defaults = {"pack": "core", "device": "cpu", "seed": 0}
-    words = ["svref", "check", candidate, "--loss", loss]
-    for name, value in options.items():
-        if isinstance(value, bool):
-            words += [f"--{name}"] * value
-        elif value not in (None, defaults.get(name)):
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join(words)
 
 
 def compute_of(name: str | None, kind: np.dtype[Any]) -> str:

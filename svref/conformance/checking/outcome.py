@@ -146,7 +146,8 @@ class Outcome:
     cases : mapping of str to str
         The verdict of each case.
     reproduce : str
-        The command that judges the worst case alone; "" where nothing fails or the candidate has no path.
+        The command that judges the worst case alone, or the call of `svref.check` where no path leads to the
+        candidate; "" where nothing fails, and for plain arrays.
     """
 
     header: Mapping[str, Any]

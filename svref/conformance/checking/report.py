@@ -16,6 +16,7 @@ from svref.conformance.candidates.call import GRADIENTS
 from svref.conformance.checking import poles
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
+from svref.conformance.checking.reproduce import with_case
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.summary import lines_of
 from svref.conformance.mistakes.departure import first_departure
@@ -37,9 +38,13 @@ class Report(Outcome):
     """
 
     def raise_if_wrong(self) -> None:
-        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests."""
+        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests.
+
+        pytest shows the line of the test and the report, and in its last line the verdict.
+        """
+        __tracebackhide__ = True  # pytest leaves this frame out
         if not self.ok:
-            raise AssertionError(f"\n{self}")
+            raise AssertionError(f"{self.verdict}\n\n{self}")
 
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
@@ -97,7 +102,7 @@ def report_of(
     header : mapping
         The `header` of the report: versions, candidate, loss, dtype and so on.
     command : str
-        The command that repeats the check; "" where there is none.
+        The command or the call that repeats the check; "" where there is none.
     entry : Variant or None
         The variant, for the mistakes that are made with its parameters.
     strict : bool
@@ -154,7 +159,7 @@ def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[Cal
     cases = [f.case for f in failures] + ["" if f.name == "hidden-state" else f.case for f in findings]
     if not command or not cases:
         return ""
-    return f"{command} --case {cases[0]}" if cases[0] else command
+    return with_case(command, cases[0]) if cases[0] else command
 
 
 def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
