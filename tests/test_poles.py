@@ -100,6 +100,13 @@ def test_a_wrong_element_is_told_before_what_is_not_finite() -> None:
     assert poles.NAME in str(report)
 
 
+def test_plain_arrays_are_told_as_well_but_have_no_option() -> None:
+    loss, cosines = svref.arc_softmax(), np.array([[1.0, 0.5], [0.25, 0.5]])
+    report = svref.check_values(loss, cosines, [0, 1], *loss.value_and_grad(cosines, [0, 1], reduction="none"))
+    assert verdict_line(report) == f"PASS, but 1 gradient is infinite where cos θ_y = ±1{BREAKS}"
+    assert lines(report)[-1].endswith(poles.PAGE)
+
+
 @pytest.mark.parametrize(
     ("undefined", "text"),
     [

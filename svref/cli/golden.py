@@ -14,9 +14,9 @@ app = typer.Typer(
     help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
 )
 
-NAMED = "One that ships, core, paper or seed; or a directory. core if left out."
-Pack = Annotated[str | None, typer.Argument(metavar="[PACK]", help=NAMED)]
-PackOption = Annotated[str | None, typer.Option("--pack", help="The same as PACK, as `svref check` has it.")]
+NAMED = "A pack: one that ships, core, paper or seed; or a directory. core if left out."
+Pack = Annotated[str | None, typer.Argument(metavar="PACK", help=NAMED)]
+PackOption = Annotated[str | None, typer.Option("--pack", help="The same, as an option.")]
 
 
 def _word(argument: str | None, option: str | None) -> str | None:
@@ -129,11 +129,11 @@ def diff_command(
 @app.command("export")
 def export_command(
     to: Annotated[Path, typer.Argument(help="The file to write, in a folder that exists.")],
-    option: PackOption = None,
+    pack: Annotated[str | None, typer.Option(help=NAMED)] = None,
     directory: Annotated[str | None, typer.Option(hidden=True, help="The same as --pack.")] = None,
 ) -> None:
     """Write the inputs without the outputs as one JSON file, for a program whose answers `svref check` judges."""
     with errors():
         from svref.golden import export
 
-        say(f"{export(to, pack=_word(option, directory)):,} cases written to {to}\n")
+        say(f"{export(to, pack=_word(pack, directory)):,} cases written to {to}\n")

@@ -126,7 +126,8 @@ def _passing(outcome: Outcome) -> Iterator[str]:
     text = poles.not_finite((count.quantity, count.undefined) for count in outcome.counts)
     yield f"{outcome.verdict}, but {text}: training breaks there" if text else outcome.verdict
     if text:
-        yield f"      why, and what to write instead: {poles.PAGE}; --finite makes it a FAIL"
+        option = "; --finite makes it a FAIL" if "vectors" in outcome.header else ""  # plain arrays have no options
+        yield f"      why, and what to write instead: {poles.PAGE}{option}"
 
 
 def _unsupported(outcome: Outcome) -> str:
