@@ -60,6 +60,7 @@ def check_command(
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
     no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Pass although little was judged.")] = False,
+    finite: Annotated[bool, typer.Option("--finite", help="NaN and infinity in the gradient at ±1 are wrong.")] = False,
     variations: Annotated[
         int | None, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")
     ] = None,
@@ -89,7 +90,7 @@ def check_command(
         result = check(
             candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
             reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
-            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial,
+            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
             variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")

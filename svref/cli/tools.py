@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,18 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     """Print what is wrong on the error stream, and exit with a code."""
     sys.stderr.write(f"svref: {message}\n")
     raise typer.Exit(code)
+
+
+def name_and_value(word: str) -> tuple[str, float]:
+    """Return the name and the number in "name=value"; end with exit code 2 if it is not written so."""
+    name, _, text = word.partition("=")
+    try:
+        value = int(text) if text.lstrip("+-").isdecimal() else float(text)
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        fail(f"--with takes name=value with a decimal number, such as m=0.35; got {word!r}")
+    return name, value
 
 
 def refuse_empty(words: Sequence[str]) -> None:

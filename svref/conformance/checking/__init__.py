@@ -6,7 +6,9 @@ run          asks and judges every case, and then more
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state
 variations   batches unlike the cases: larger, laid out otherwise, with other dtypes and parameters
 probing      batches that a wrong candidate is asked, so that its mistake can be told from its neighbours
+poles        gradients that are NaN or infinite where cos θ_y = ±1
 outcome      what was found, as data, and the verdict
+reproduce    the command, or the call in Python, that shows a failure again
 report       the outcome made from a run, and its JSON
 summary      the outcome as text for one screen
 """

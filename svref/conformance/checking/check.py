@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +18,11 @@ from svref.conformance.candidates.loading import candidate_name, dtype_of, guard
 from svref.conformance.candidates.process import untouched
 from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
+from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variation
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import dialect as dialect_of
-from svref.golden.files.pack import shipped
 from svref.golden.vectors import Vector, Vectors
 from svref.golden.vectors import load as load_vectors
 from svref.judging.expected import expect
@@ -54,6 +52,7 @@ def check(
     strict: bool = False,
     invalid: bool = True,
     partial: bool = False,
+    finite: bool = False,
     variations: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -73,7 +72,7 @@ def check(
     loss : str
         The variant's name, a key of `VARIANTS`.
     pack : str, default "core"
-        Which vectors: "core", "paper" or "seed", which ship, or a directory with a manifest.json.
+        Which vectors: "core", "paper" or "seed", which ship, or the directory of a pack.
     dtype : {"float64", "float32"}
         The dtype of inputs and outputs.
     compute : {"float64", "float32", "float16", "bfloat16"}, optional
@@ -98,6 +97,8 @@ def check(
         class.
     partial : bool, default False
         Whether a candidate may pass of whom less than 90 % of the elements were judged, or that lacks an output.
+    finite : bool, default False
+        Whether a gradient that is NaN or infinite at a pole, where cos θ_y = ±1, makes the verdict FAIL.
     variations : int, optional
         How many batches unlike the cases are asked if all cases are right: with up to 300 rows and 4,200 classes,
         numbers of full digits, other parameters, int32 and uint8 labels, and other layouts in memory. None is 24, and
@@ -126,7 +127,7 @@ def check(
     entry, kind = variant_of(loss), dtype_of(dtype)
     checks.check_progress(progress)
     _check_options(reduction, strict, invalid, variations, seed)
-    vectors = pack_of(pack)
+    vectors = load_vectors(pack=pack)
     guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     right = dialect_of(dialect) if dialect else None
@@ -142,9 +143,11 @@ def check(
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
                "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
-               "no-invalid": not invalid, "partial": partial, "variations": variations, "seed": seed}  # fmt: skip
+               "no-invalid": not invalid, "partial": partial, "finite": finite, "variations": variations,
+               "seed": seed}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
-    return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
+    command = command_of(candidate, entry.name, options)
+    return report_of(result, header, command, entry, strict, guard.printed, partial, finite)
 
 
 def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int | None, seed: int) -> None:
@@ -195,23 +198,6 @@ def cases_of(
     return cases, len(known) - len(cases)
 
 
-def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | float | bool | None]) -> str:
-    """Return the command that repeats the check; "" for a function that has no path.
-
-    Of the options, True is one without a value; False, None and defaults are left out.
-    """
-    if not isinstance(candidate, str):
-        return ""
-    defaults = {"pack": "core", "device": "cpu", "seed": 0}
-    words = ["svref", "check", candidate, "--loss", loss]
-    for name, value in options.items():
-        if isinstance(value, bool):
-            words += [f"--{name}"] * value
-        elif value not in (None, defaults.get(name)):
-            words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-    return shlex.join(words)
-
-
 def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
     """Return the format that the candidate computes in; raise a ValueError if it is unknown or wider than the dtype."""
     if name is None:
@@ -221,16 +207,6 @@ def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
     if format_of(name).digits > format_of(kind.name).digits:
         raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
     return name
-
-
-def pack_of(pack: str) -> Vectors:
-    """Return a pack that ships, by its name, or the one in a directory."""
-    if pack in shipped():
-        return load_vectors(pack=pack)
-    if not Path(pack).is_dir():
-        known = ", ".join(shipped())
-        raise ValueError(f"pack must be one of {known}, or a directory with a manifest.json; got {pack!r}.")
-    return load_vectors(pack)
 
 
 def check_values(

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from svref.conformance.candidates.call import GRADIENTS
+from svref.conformance.checking import poles
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
+from svref.conformance.checking.reproduce import with_case
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.summary import lines_of
 from svref.conformance.mistakes.departure import first_departure
@@ -36,9 +38,13 @@ class Report(Outcome):
     """
 
     def raise_if_wrong(self) -> None:
-        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests."""
+        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests.
+
+        pytest shows the line of the test and the report, and in its last line the verdict.
+        """
+        __tracebackhide__ = True  # pytest leaves this frame out
         if not self.ok:
-            raise AssertionError(f"\n{self}")
+            raise AssertionError(f"{self.verdict}\n\n{self}")
 
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
@@ -85,6 +91,7 @@ def report_of(
     strict: bool = False,
     printed: int = 0,
     partial: bool = False,
+    finite: bool = False,
 ) -> Report:
     """Return the report of a run.
 
@@ -95,7 +102,7 @@ def report_of(
     header : mapping
         The `header` of the report: versions, candidate, loss, dtype and so on.
     command : str
-        The command that repeats the check; "" where there is none.
+        The command or the call that repeats the check; "" where there is none.
     entry : Variant or None
         The variant, for the mistakes that are made with its parameters.
     strict : bool
@@ -104,10 +111,12 @@ def report_of(
         The number of characters that the candidate printed.
     partial : bool
         Whether a small share of judged elements is accepted.
+    finite : bool
+        Whether gradients that are NaN or infinite at poles are findings.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     explained = explanations(run.trials, entry, run.probes)
-    accepted = [_accepted(case) for case in run.accepted if strict]
+    findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
         header=dict(header),
@@ -115,7 +124,7 @@ def report_of(
         failures=tuple(failures),
         diagnosis=tuple(explanation.diagnosis for explanation in explained),
         departure=first_departure(run.trials, explained),
-        findings=(*run.findings, *accepted),
+        findings=findings,
         mishaps=tuple(run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
@@ -128,7 +137,7 @@ def report_of(
         variations=run.variations,
         partial=partial,
         cases=_verdicts(run),
-        reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
+        reproduce=_reproduce(command, failures, findings),
     )
 
 
@@ -150,12 +159,18 @@ def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[Cal
     cases = [f.case for f in failures] + ["" if f.name == "hidden-state" else f.case for f in findings]
     if not command or not cases:
         return ""
-    return f"{command} --case {cases[0]}" if cases[0] else command
+    return with_case(command, cases[0]) if cases[0] else command
 
 
 def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
     """Return failures by their error in three digits; equal ones stay in the order of the cases."""
     return sorted(failures, key=lambda failure: -float(f"{failure.error:.3g}"))
+
+
+def _findings(run: Run, strict: bool, finite: bool) -> tuple[CallFinding, ...]:
+    """Return what is wrong besides the elements, with what `strict` and `finite` add."""
+    accepted = [_accepted(case) for case in run.accepted if strict]
+    return (*run.findings, *accepted, *(poles.findings(run.trials) if finite else ()))
 
 
 def _accepted(case: str) -> CallFinding:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from svref.conformance.mistakes.beyond_one import beyond_one
 from svref.conformance.mistakes.computations import (
     Apart,
     Change,
@@ -52,6 +53,7 @@ def singles(entry: Variant | None) -> Iterator[Hypothesis]:
     yield from (_single(d) for d in DEVIATIONS.values() if not d.name.startswith(DOWNCAST))
     yield from () if entry is None else slips(entry)
     yield from sized()
+    yield beyond_one()
 
 
 def roughly() -> Iterator[Hypothesis]:
