@@ -7,7 +7,9 @@ magnitude; an element with a larger tolerance is vacuous, for the number 0 would
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +22,8 @@ from svref.golden.expected import OUTPUTS, expect_vector
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.formats import FORMATS
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
+from svref.loss import SVXSoftmax
+from svref.variants import VARIANTS
 
 JUDGED = ("float64", "float32")  # in which every deviation must be exposed; in half precision few elements say much
 BEYOND = {  # what no case of numbers can expose, and why
@@ -31,6 +35,18 @@ BEYOND = {  # what no case of numbers can expose, and why
     ("tail-raw", "float64"): "no variant has another tail, only dialects do",
     ("tail-raw", "float32"): "no variant has another tail, only dialects do",
 }
+_TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
+BEYOND_HEADS = {  # what no head can expose besides
+    **{(name, dtype): _TANGENT for name in ("last-piece-off-by-one", "clip-halves-at-ends") for dtype in JUDGED},
+}
+BEYOND_ANGLES = {  # what no case of a variant with an angle can expose besides
+    **{("non-strict-mask", dtype): "no negative equals a rounded f for everybody" for dtype in JUDGED},
+    (
+        "clamp-of-target-kills-gradient",
+        "float32",
+    ): "float32 does not tell angles below 4.5e-4, which are clamped, from 0",
+}
+_LEVELS = ("cosine", "head")
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
@@ -102,20 +118,70 @@ def _repeated(expected: Expected, count: int) -> Expected:
     )  # fmt: skip
 
 
-def matrix(vectors: Vectors) -> dict[str, dict[str, int]]:
-    """Return, by deviation and format, how many cases of a pack expose it firmly."""
-    firm = [(dtype, set(exposed["firm"])) for v in vectors for dtype, exposed in v.case.get("power", {}).items()]
-    return {
-        name: {dtype: sum(name in names for of, names in firm if of == dtype) for dtype in FORMATS}
-        for name in DEVIATIONS
-    }
+def matrix(vectors: Vectors, level: str | None = None) -> dict[str, dict[str, int]]:
+    """Return, by deviation and format, how many cases of a pack, or those of a level, expose it firmly."""
+    counts = Counter(pair for v in vectors if level in (None, v.level) for pair in _firm(v))
+    return {name: {dtype: counts[dtype, name] for dtype in FORMATS} for name in DEVIATIONS}
+
+
+def table(vectors: Vectors) -> Iterator[str]:
+    """Yield the lines of `matrix` as a table: all cases by format, then the heads among them in float64 and float32."""
+    of_all, of_heads = matrix(vectors), matrix(vectors, "head")
+    yield f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}   heads:{''.join(f'{n:>9}' for n in JUDGED)}"
+    for name in DEVIATIONS:
+        counts = [*of_all[name].values(), *(of_heads[name][dtype] for dtype in JUDGED)]
+        reason = next(
+            (why for (beyond, dtype), why in BEYOND.items() if beyond == name and not of_all[name][dtype]), ""
+        )
+        reason = reason or ("" if all(counts[-2:]) else BEYOND_HEADS.get((name, JUDGED[0]), ""))
+        numbers = "".join(f"{count:>{width}}" for count, width in zip(counts, (10, 10, 10, 10, 18, 9), strict=True))
+        yield f"{name:<36}{numbers}{'   ' + reason if reason else ''}"
 
 
 def unexposed(vectors: Vectors) -> list[str]:
-    """Return a sentence for each deviation that no case of the pack exposes at a dtype where it could be."""
-    return [
-        f"{name} is exposed by no case in {dtype}"
-        for name, counts in matrix(vectors).items()
-        for dtype in JUDGED
-        if counts[dtype] == 0 and (name, dtype) not in BEYOND
+    """Return a sentence for each deviation that a pack does not expose, where it could.
+
+    Each must be exposed in float64 and in float32. Of the cases of a variant, one of cosines must expose those that can
+    be made on cosines and apply to it, and one of a head must expose all that apply to it.
+    """
+    applying = _applying(vectors)
+    everywhere = [f"{name} is exposed by no case in {dtype}" for name, dtype in _judged() if name not in applying]
+    firm = {(v.level, v.variant, name, dtype) for v in vectors for dtype, name in _firm(v)}
+    return everywhere + [
+        f"{name} is exposed by no {level} case of {variant} in {dtype}"
+        for name, dtype in _judged()
+        for level, variant in itertools.product(_LEVELS, applying.get(name, ()))
+        if _can_be_exposed(level, variant, name, dtype) and (level, variant, name, dtype) not in firm
     ]
+
+
+def _judged() -> Iterator[tuple[str, str]]:
+    """Yield the deviations and formats in which some case must expose them."""
+    yield from (pair for pair in itertools.product(DEVIATIONS, JUDGED) if pair not in BEYOND)
+
+
+def _applying(vectors: Vectors) -> dict[str, list[str]]:
+    """Return, by deviation, the variants to which it applies at the parameters of some case."""
+    losses: dict[str, set[SVXSoftmax]] = defaultdict(set)
+    for vector in vectors:
+        if vector.result != "error":
+            losses[vector.variant].add(vector.loss)
+    found = {
+        name: [variant for variant, of_variant in losses.items() if any(map(deviation.applies, of_variant))]
+        for name, deviation in DEVIATIONS.items()
+    }
+    return {name: variants for name, variants in found.items() if variants}
+
+
+def _can_be_exposed(level: str, variant: str, name: str, dtype: str) -> bool:
+    """Return whether cases of a level and of a variant can expose a deviation."""
+    if level == "cosine" and DEVIATIONS[name].on_cosines is None:
+        return False
+    of_head = level == "head" and (name, dtype) in BEYOND_HEADS
+    return not of_head and not (VARIANTS[variant].factory().angular and (name, dtype) in BEYOND_ANGLES)
+
+
+def _firm(vector: Vector) -> Iterator[tuple[str, str]]:
+    """Yield the formats, and the names of the deviations that a case exposes firmly in them."""
+    for dtype, exposed in vector.case.get("power", {}).items():
+        yield from ((dtype, name) for name in exposed["firm"])
