@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from svref.arrays import BoolArray
-from svref.deviations import DEVIATIONS
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.deviations import DEVIATIONS, Deviation
 from svref.golden.expected import OUTPUTS, expect_vector
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.formats import FORMATS
@@ -47,6 +47,7 @@ BEYOND_ANGLES = {  # what no case of a variant with an angle can expose besides
     ): "float32 does not tell angles below 4.5e-4, which are clamped, from 0",
 }
 _LEVELS = ("cosine", "head")
+_INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
@@ -57,22 +58,28 @@ def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
 
 @np.errstate(all="ignore")  # wrong code overflows and divides by zero; that is its result
 def _wrong_outputs(vector: Vector) -> dict[str, Outputs]:
-    """Return, by deviation, what the wrong code makes of a case: of each that can be run on it and changes its loss.
+    """Return, by deviation, what the wrong code makes of a case: of each that can be run on it and changes its loss."""
+    loss, y, g = vector.loss, vector.labels, vector.inputs["cotangent"]
+    arrays = [vector.inputs[name] for name in _INPUTS[vector.level]]
+    return {
+        name: outputs_of(deviation, loss, arrays, y, g)
+        for name, deviation in DEVIATIONS.items()
+        if deviation.applies(loss) and (vector.level == "head" or deviation.on_cosines is not None)
+    }
 
-    The computations are called without the checks of `Deviation.run`, since the inputs of a case are valid.
+
+def outputs_of(
+    deviation: Deviation, loss: SVXSoftmax, arrays: Sequence[FloatArray], labels: IntArray, g: FloatArray
+) -> Outputs:
+    """Return the outputs of a deviation by their names, from valid float64 cosines, or embeddings and weights.
+
+    The computation is called without the checks of `Deviation.run`.
     """
-    loss, found = vector.loss, dict[str, Outputs]()
-    y, g = vector.labels, vector.inputs["cotangent"]
-    for name, deviation in DEVIATIONS.items():
-        if not deviation.applies(loss):
-            continue
-        if vector.level == "head":
-            x, w = vector.inputs["embeddings"], vector.inputs["weights"]
-            found[name] = dict(zip(OUTPUTS["head"], deviation.on_head(loss, x, w, y, g), strict=True))
-        elif deviation.on_cosines is not None:
-            results = deviation.on_cosines(loss, vector.inputs["cosines"], y, g)
-            found[name] = dict(zip(OUTPUTS["cosine"], results, strict=True))
-    return found
+    if len(arrays) == 2:
+        return dict(zip(OUTPUTS["head"], deviation.on_head(loss, arrays[0], arrays[1], labels, g), strict=True))
+    if deviation.on_cosines is None:
+        raise TypeError(f"{deviation.name} acts on embeddings and weights, not on cosines.")
+    return dict(zip(OUTPUTS["cosine"], deviation.on_cosines(loss, arrays[0], labels, g), strict=True))
 
 
 def _exposed(expected: Expected, wrong_outputs: Mapping[str, Outputs]) -> dict[str, list[str]]:
@@ -151,7 +158,8 @@ def unexposed(vectors: Vectors) -> list[str]:
         f"{name} is exposed by no {level} case of {variant} in {dtype}"
         for name, dtype in _judged()
         for level, variant in itertools.product(_LEVELS, applying.get(name, ()))
-        if _can_be_exposed(level, variant, name, dtype) and (level, variant, name, dtype) not in firm
+        if can_be_exposed(level, VARIANTS[variant].factory().angular, name, dtype)
+        and (level, variant, name, dtype) not in firm
     ]
 
 
@@ -173,12 +181,12 @@ def _applying(vectors: Vectors) -> dict[str, list[str]]:
     return {name: variants for name, variants in found.items() if variants}
 
 
-def _can_be_exposed(level: str, variant: str, name: str, dtype: str) -> bool:
-    """Return whether cases of a level and of a variant can expose a deviation."""
+def can_be_exposed(level: str, angular: bool, name: str, dtype: str) -> bool:
+    """Return whether cases of a level, of losses with an angle or without, can expose a deviation."""
     if level == "cosine" and DEVIATIONS[name].on_cosines is None:
         return False
-    of_head = level == "head" and (name, dtype) in BEYOND_HEADS
-    return not of_head and not (VARIANTS[variant].factory().angular and (name, dtype) in BEYOND_ANGLES)
+    beyond = [BEYOND, *([BEYOND_HEADS] if level == "head" else []), *([BEYOND_ANGLES] if angular else [])]
+    return not any((name, dtype) in exceptions for exceptions in beyond)
 
 
 def _firm(vector: Vector) -> Iterator[tuple[str, str]]:
