@@ -25,7 +25,7 @@ from svref import golden
 from svref.golden import VectorsError, commands
 from svref.golden.files import canonical
 from svref.golden.files.checks import Verification, check_complete
-from svref.golden.files.pack import SHIPPED, read_pack
+from svref.golden.files.pack import SHIPPED, read_pack, shipped
 from svref.golden.listing import differences
 from svref.golden.making import power, records
 from svref.golden.making.packs import PACKS
@@ -181,8 +181,9 @@ def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
         assert {k: v for k, v in made.items() if k not in ("manifest.json", "SHA256SUMS")} == found.files
         assert found.manifest_bytes == made["manifest.json"]
         assert (SHIPPED / name / "SHA256SUMS").read_bytes() == made["SHA256SUMS"]
-    files = [p for name in ("seed", "core") for p in (SHIPPED / name).rglob("*") if p.is_file()]
-    assert sum(p.stat().st_size for p in files) < 2_300_000
+    sizes = {name: sum(p.stat().st_size for p in (SHIPPED / name).rglob("*") if p.is_file()) for name in shipped()}
+    assert sizes["seed"] + sizes["core"] < 2_300_000
+    assert sum(sizes.values()) < 3_000_000
 
 
 def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra(tmp_path: Path) -> None:
@@ -384,6 +385,27 @@ def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monke
                 found = power.unexposed(CORE)
             assert found, f"{deviation} is no exception in {dtype}"
             assert all(line.startswith(f"{deviation} is exposed by no ") and line.endswith(dtype) for line in found)
+
+
+def test_power_lists_cases_and_heads_and_exits_with_1_if_core_lacks_a_head(tmp_path: Path) -> None:
+    printed = svref_command("golden", "power")
+    assert printed.returncode == 0
+    row = next(line.split() for line in printed.stdout.splitlines() if line.startswith("mask-on-plain-cosine"))
+    firm = [v for v in CORE if "mask-on-plain-cosine" in v.case.get("power", {}).get("float32", {"firm": ()})["firm"]]
+    assert (int(row[2]), int(row[6])) == (len(firm), sum(v.level == "head" for v in firm))
+    core = Path(shutil.copytree(SHIPPED / "core", tmp_path / "core"))
+    heads = [v.id for v in firm if v.level == "head" and v.variant == "sv-am-softmax"]
+
+    def forget(content: dict) -> None:
+        place = content["deviations"].index("mask-on-plain-cosine")
+        for name in heads:
+            digits = content["cases"][name]["float32"]
+            content["cases"][name]["float32"] = f"{digits[:place]}1{digits[place + 1 :]}"
+
+    edited("power.json", forget)(core)
+    lacking = svref_command("golden", "power", core)
+    assert lacking.returncode == 1
+    assert lacking.stdout.endswith("mask-on-plain-cosine is exposed by no head case of sv-am-softmax in float32\n")
 
 
 def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(
