@@ -89,7 +89,7 @@ def _at_poles(drawn: Matrix) -> Iterator[Vectors]:
 
 
 def _of_other_sizes(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield more rows than classes in three dimensions, more classes than rows in six."""
+    """Yield more rows than classes in three dimensions, and more classes than rows in six."""
     draw = Draw(f"{entry.name}/{name}/sizes")
     x = [_times(factor, draw.row(3, -96, 96)) for factor in (1, 4, 0.25, 2, 0.5, 8)]
     w = [_times(factor, draw.row(3, -96, 96)) for factor in (2, 0.5, 1, 4)]
@@ -132,10 +132,10 @@ def _at_boundaries(entry: Variant, name: str) -> Iterator[Recipe]:
         axes = [[2.0 * (k == d) for d in range(5)] for k in range(5)]
         ties = [
             [0.625, 0.625, 0.375, 0.25, 0.125],
-            [0.5, 0.125, -0.25, 0.375, -0.75],
+            [-0.625, 0.25, 0.375, 0.625, 0.125],
             [0.875, 0.375, -0.25, 0.125, 0.125],
         ]
-        yield Vectors(("ExactTie",), ties, axes, [0, 1, 3]).recipe(entry, name, parameters(entry, DYADIC, 4.0))
+        yield Vectors(("ExactTie",), ties, axes, [0, 3, 3]).recipe(entry, name, parameters(entry, DYADIC, 4.0))
     if isinstance(margin, MultiplicativeAngle):
         rows = [[2.0**-11, 0.75, -0.25, 0.5], [-5 * 2.0**-21, 0.75, 0.25, -0.5], [-181 / 256, 0.5, 0.5, 2.0**-9]]
         classes = [[2.0, 0.0, 0.0, 0.0], [0.5, 0.25, 0.125, -0.5], [-0.25, 0.5, 0.5, 0.25]]

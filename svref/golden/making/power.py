@@ -41,10 +41,7 @@ BEYOND_HEADS = {  # what no head can expose besides
 }
 BEYOND_ANGLES = {  # what no case of a variant with an angle can expose besides
     **{("non-strict-mask", dtype): "no negative equals a rounded f for everybody" for dtype in JUDGED},
-    (
-        "clamp-of-target-kills-gradient",
-        "float32",
-    ): "float32 does not tell angles below 4.5e-4, which are clamped, from 0",
+    ("clamp-of-target-kills-gradient", "float32"): "float32 does not tell the angles that are clamped from 0",
 }
 _LEVELS = ("cosine", "head")
 _INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
