@@ -1,6 +1,7 @@
 """The check, measured: which planted mistakes it finds and names, and which right code it rejects.
 
 python tests/killed.py            every deviation on every variant that shows it, in float64 and float32
+python tests/killed.py --heads    the same in heads, of all deviations
 python tests/killed.py --right    right formulations in every framework that is installed; none may be rejected
 """
 
@@ -25,9 +26,8 @@ from svref.deviations import DEVIATIONS
 Form = tuple[str, str, str | None, Callable[..., Any]]  # what it is, its variant, its framework, the candidate
 
 
-def showing(name: str, dtype: str) -> list[str]:
-    """Return the variants of which some case exposes a deviation firmly."""
-    level = DEVIATIONS[name].level
+def showing(name: str, dtype: str, level: str) -> list[str]:
+    """Return the variants of which some case of a level exposes a deviation firmly."""
     exposed = (v for v in CORE if v.level == level and dtype in v.case["power"])
     return list(dict.fromkeys(v.variant for v in exposed if name in v.case["power"][dtype]["firm"]))
 
@@ -40,14 +40,15 @@ def outcome(name: str, report: Report) -> str:
     return "named" if names[:1] == [name] else "named beside others" if name in names else "found, not named"
 
 
-def kill_matrix() -> None:
-    """Print, deviation by deviation, on how many variants it is found and named."""
+def kill_matrix(heads: bool) -> None:
+    """Print, deviation by deviation, on how many variants it is found and named: at its own level, or in heads."""
     total: Counter[str] = Counter()
     for name in DEVIATIONS:
         for dtype in DTYPES:
             found: Counter[str] = Counter()
-            for variant in showing(name, dtype):
-                report = check(planted(name, variant), variant, dtype=dtype)
+            level = "head" if heads else DEVIATIONS[name].level
+            for variant in showing(name, dtype, level):
+                report = check(planted(name, variant, level), variant, dtype=dtype)
                 found[outcome(name, report)] += 1
                 if outcome(name, report) in ("missed", "found, not named"):
                     print(f"  {variant}: {report.verdict}")
@@ -92,4 +93,4 @@ def false_alarms() -> None:
 
 if __name__ == "__main__":
     with np.errstate(all="ignore"):
-        sys.exit(false_alarms() if "--right" in sys.argv else kill_matrix())
+        sys.exit(false_alarms() if "--right" in sys.argv else kill_matrix("--heads" in sys.argv))

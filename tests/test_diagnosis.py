@@ -22,8 +22,8 @@ DTYPES = ("float64", "float32")
 PLANTED = [(name, dtype) for name in DEVIATIONS for dtype in DTYPES if (name, dtype) not in BEYOND]
 
 
-def planted(name: str, variant: str) -> Callable[..., tuple]:
-    """A candidate of cosines, or of a head, that makes the named mistake."""
+def planted(name: str, variant: str, level: str | None = None) -> Callable[..., tuple]:
+    """A candidate that makes the named mistake: of cosines, or of a head; None is the level of the mistake."""
     deviation, factory = DEVIATIONS[name], svref.VARIANTS[variant].factory
 
     def on_cosines(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> tuple:
@@ -36,7 +36,7 @@ def planted(name: str, variant: str) -> Callable[..., tuple]:
         results = deviation.run_head(factory(**p), embeddings.astype(float), weights.astype(float), labels, cotangent)
         return tuple(r.astype(embeddings.dtype) for r in results)
 
-    return on_cosines if deviation.level == "cosine" else on_head
+    return on_cosines if (level or deviation.level) == "cosine" else on_head
 
 
 def exposing(name: str, dtype: str) -> str:

@@ -25,11 +25,11 @@ from svref import golden
 from svref.golden import VectorsError, commands
 from svref.golden.files import canonical
 from svref.golden.files.checks import Verification, check_complete
-from svref.golden.files.pack import SHIPPED, read_pack
+from svref.golden.files.pack import SHIPPED, read_pack, shipped
 from svref.golden.listing import differences
 from svref.golden.making import power, records
 from svref.golden.making.packs import PACKS
-from svref.golden.making.power import BEYOND
+from svref.golden.making.power import BEYOND, BEYOND_ANGLES, BEYOND_HEADS
 from svref.golden.making.recipes import Draw, Recipe
 from svref.golden.notes import NOTES
 from svref.judging import condition
@@ -181,8 +181,9 @@ def test_the_packs_that_ship_are_what_the_recipes_make() -> None:
         assert {k: v for k, v in made.items() if k not in ("manifest.json", "SHA256SUMS")} == found.files
         assert found.manifest_bytes == made["manifest.json"]
         assert (SHIPPED / name / "SHA256SUMS").read_bytes() == made["SHA256SUMS"]
-    files = [p for name in ("seed", "core") for p in (SHIPPED / name).rglob("*") if p.is_file()]
-    assert sum(p.stat().st_size for p in files) < 2_300_000
+    sizes = {name: sum(p.stat().st_size for p in (SHIPPED / name).rglob("*") if p.is_file()) for name in shipped()}
+    assert sizes["seed"] + sizes["core"] < 2_300_000
+    assert sum(sizes.values()) < 3_000_000
 
 
 def test_the_bytes_do_not_depend_on_the_processor_or_the_linear_algebra(tmp_path: Path) -> None:
@@ -238,8 +239,12 @@ def test_without_python_flint_digests_are_checked_and_it_says_so(pack: Path, mon
 
 
 def test_a_registry_that_has_changed_is_no_damage_but_a_finding(pack: Path) -> None:
-    edited(GROUP, lambda content: content["cases"][0]["power"]["float64"]["firm"].pop())(pack)
     first = next(v.id for v in golden.load(pack) if v.variant == "softmax")
+
+    def forget(content: dict) -> None:
+        content["cases"][first]["float64"] = content["cases"][first]["float64"].replace("2", "0", 1)
+
+    edited("power.json", forget)(pack)
     sentence = f"power of 1 cases is not what the registry of this svref gives; first {first}"
     found = golden.verify(pack)
     assert found.power == (first,)
@@ -250,6 +255,7 @@ def test_a_registry_that_has_changed_is_no_damage_but_a_finding(pack: Path) -> N
 def test_lint_misses_a_case_that_was_dropped_and_one_of_no_recipe(pack: Path) -> None:
     ids = {v.variant: v.id for v in golden.load(pack)}
     shutil.rmtree(pack / GROUP.rpartition("/")[0])
+    edited("power.json", lambda content: content["cases"].pop(ids["softmax"]))(pack)
     seal(pack, {"cases": 4})
     assert golden.verify(pack).cases == 4
     with pytest.raises(
@@ -284,7 +290,7 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
     assert (made.returncode, made.stdout) == (0, f"written to {pack}\n")
     verified = svref_command("golden", "verify", pack)
     assert verified.returncode == 0
-    assert verified.stdout.startswith("seed 1.0.1  5 cases, 114 numbers, recomputed to the last bit")
+    assert verified.stdout.startswith("seed 1.0.2  5 cases, 114 numbers, recomputed to the last bit")
     listed = svref_command("golden", "list", "--variant", "sv-am-softmax", "--group", "tie")
     assert [line.split()[1:] for line in listed.stdout.splitlines()] == [["cosine", "valid", "ExactTie"]] * 2
     same = svref_command("golden", "diff", pack, SHIPPED / "seed")
@@ -372,8 +378,35 @@ def test_diff_reports_a_case_that_changed_its_group(pack: Path, tmp_path: Path) 
 @pytest.mark.usefixtures("each_case_is_computed_once")
 def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert golden.lint() == []
-    monkeypatch.setattr(power, "BEYOND", {})
-    assert len(power.unexposed(CORE)) == len(BEYOND) == 7, "each exception is one"
+    for name, exceptions in (("BEYOND", BEYOND), ("BEYOND_HEADS", BEYOND_HEADS), ("BEYOND_ANGLES", BEYOND_ANGLES)):
+        for deviation, dtype in exceptions:
+            fewer = {key: why for key, why in exceptions.items() if key != (deviation, dtype)}
+            with monkeypatch.context() as patch:
+                patch.setattr(power, name, fewer)
+                found = power.unexposed(CORE)
+            assert found, f"{deviation} is no exception in {dtype}"
+            assert all(line.startswith(f"{deviation} is exposed by no ") and line.endswith(dtype) for line in found)
+
+
+def test_power_lists_cases_and_heads_and_exits_with_1_if_core_lacks_a_head(tmp_path: Path) -> None:
+    printed = svref_command("golden", "power")
+    assert printed.returncode == 0
+    row = next(line.split() for line in printed.stdout.splitlines() if line.startswith("mask-on-plain-cosine"))
+    firm = [v for v in CORE if "mask-on-plain-cosine" in v.case.get("power", {}).get("float32", {"firm": ()})["firm"]]
+    assert (int(row[2]), int(row[6])) == (len(firm), sum(v.level == "head" for v in firm))
+    core = Path(shutil.copytree(SHIPPED / "core", tmp_path / "core"))
+    heads = [v.id for v in firm if v.level == "head" and v.variant == "sv-am-softmax"]
+
+    def forget(content: dict) -> None:
+        place = content["deviations"].index("mask-on-plain-cosine")
+        for name in heads:
+            digits = content["cases"][name]["float32"]
+            content["cases"][name]["float32"] = f"{digits[:place]}1{digits[place + 1 :]}"
+
+    edited("power.json", forget)(core)
+    lacking = svref_command("golden", "power", core)
+    assert lacking.returncode == 1
+    assert lacking.stdout.endswith("mask-on-plain-cosine is exposed by no head case of sv-am-softmax in float32\n")
 
 
 def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(
@@ -382,6 +415,9 @@ def test_lint_names_a_mistake_that_no_case_exposes_and_a_case_that_exposes_none(
     kept = [v for v in CORE if v.group != "tie" and "EqualCosines" not in v.flags]
     fewer = dataclasses.replace(CORE, cases=tuple(kept))
     assert power.matrix(fewer)["non-strict-mask"]["float32"] < power.matrix(CORE)["non-strict-mask"]["float32"]
+    cosines = dataclasses.replace(CORE, cases=tuple(v for v in CORE if v.level == "cosine"))
+    assert "mask-on-plain-cosine is exposed by no head case of sv-arc-softmax in float32" in power.unexposed(cosines)
+    assert not any(" no cosine case" in line for line in power.unexposed(cosines))
     nothing = dataclasses.replace(CORE, cases=())
     assert "t-offset is exposed by no case in float64" in power.unexposed(nothing)
     blind = {dtype: {"firm": [], "vacuous": []} for dtype in power.JUDGED}

@@ -137,6 +137,12 @@ OF_FILES: dict[str, tuple[Damage, str]] = {
     "errata of another pack": (edited("errata.json", lambda c: c.update(pack="core")), "errata.json is of the pack 'core'"),
     "a withdrawn id twice": (edited("errata.json", lambda c: withdrawn(c, "a", "a")), "errata.json: the withdrawn case a is listed twice"),
     "a withdrawn id that is there": (edited("errata.json", lambda c: withdrawn(c, "sv-am-softmax-notebook-fa6efdee")), "the withdrawn case sv-am-softmax-notebook-fa6efdee is still in the pack"),
+    "no power": (removed("power.json"), "power.json must be part of every pack, and is not"),
+    "power of another pack": (edited("power.json", lambda c: c.update(pack="core")), "power.json is of the pack 'core'"),
+    "a case without power": (edited("power.json", lambda c: c["cases"].pop("sv-am-softmax-notebook-fa6efdee")), "power.json: the power of sv-am-softmax-notebook-fa6efdee is missing"),
+    "power of no case": (edited("power.json", lambda c: c["cases"].update(x=next(iter(c["cases"].values())))), "power.json: the power of x is of no such case"),
+    "a deviation without digits": (edited("power.json", lambda c: c["deviations"].append("x")), r"power.json: .*, float64 must have \d+ digits, one for each deviation; got \d+"),
+    "another digit": (edited("power.json", lambda c: c["cases"]["sv-am-softmax-notebook-fa6efdee"].update(float64="3")), r"power.json does not follow the power schema .* must match"),
     "another note": (edited(GROUP, lambda c: c["notes"]["Notebook"].update(tests="all")), "notebook.json: the notes must be those of this svref .*'Notebook' is not"),
     "a note on no flag": (edited(GROUP, lambda c: c["notes"].update(X=NOTE)), "notebook.json: the notes must be those of this svref .*'X' is not"),
     "a note on a flag that svref has not": (edited(GROUP, lambda c: (c["notes"].update(X=NOTE), c["cases"][0]["flags"].append("X"))), "the notes must be those of this svref .*'X' is not"),
@@ -233,6 +239,17 @@ def test_reading_needs_neither_schemas_nor_canonical_files(pack: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(pack)], capture_output=True, text=True, check=True)
     assert done.stdout == "5\n"
+
+
+def test_a_pack_that_has_power_in_its_cases_can_be_read_and_must_be_made_again(pack: Path) -> None:
+    names = {v.id: v.case["power"] for v in golden.load(pack)}
+    edited(GROUP, lambda c: [one.update(power=names[one["id"]]) for one in c["cases"]])(pack)
+    removed("power.json")(pack)
+    by_id = {v.id: v for v in golden.load(pack)}
+    assert {name for name, v in by_id.items() if "power" in v.case} == {"sv-am-softmax-notebook-fa6efdee"}
+    assert by_id["sv-am-softmax-notebook-fa6efdee"].case["power"] == names["sv-am-softmax-notebook-fa6efdee"]
+    with pytest.raises(VectorsError, match=r"power.json must be part of every pack, and is not. Make the pack again"):
+        golden.verify(pack)
 
 
 # ---- what is in the way ----------------------------------------------------------------------------------------

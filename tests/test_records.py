@@ -13,6 +13,7 @@ import svref
 from svref import exact, golden
 from svref.conformance import check
 from svref.golden.expected import expect_vector
+from svref.golden.files.canonical import array as golden_array
 from svref.golden.making.recipes import Recipe
 from svref.golden.making.records import make_case
 from svref.golden.vectors import Vector
@@ -74,6 +75,16 @@ def test_a_head_is_marked_where_its_cosine_may_round_to_a_pole() -> None:
     for v in heads("ParallelRows"):
         assert v.case["poles"].startswith("11")
         assert v.case["rounds_to_pole"]["float64"] == "000"
+
+
+def test_ties_of_heads_are_exact_and_decided_in_every_format() -> None:
+    ties = [v for v in PACKS_READ["core"] if v.level == "head" and "ExactTie" in v.flags]
+    assert {v.variant for v in ties} == {"sv-am-softmax", "mv-am-softmax"}
+    for v in ties:
+        lengths = np.linalg.norm([*v.inputs["embeddings"], *v.inputs["weights"]], axis=1)
+        assert (np.frexp(lengths)[0] == 0.5).all(), "a power of two, so that dividing by it rounds nothing"
+        assert (golden_array(v.case["expected"]["gaps"]).min(axis=1) == 0).all()
+        assert set(v.case["decisive"].values()) == {"111"}
 
 
 def test_what_is_not_finite_there_is_a_policy_and_what_is_finite_is_judged() -> None:

@@ -34,6 +34,7 @@ def whole(name: str) -> list[Any]:
         ],
         "large": [{"format": "svref-vectors/1", "pack": "large", "cases": [case]}],
         "manifest": [json.loads((seed / "manifest.json").read_bytes())],
+        "power": [json.loads((core / "power.json").read_bytes())],
         "report": [json.loads(check_values("softmax", [[0.5, 0.75]], [0], losses).to_json()) for losses in ([1.0], [0.8])],
     }  # fmt: skip
     return files[name]

@@ -78,18 +78,15 @@ def lint_command(pack: Pack = None, option: PackOption = None) -> None:
 
 @app.command("power")
 def power_command(pack: Pack = None, option: PackOption = None) -> None:
-    """Print, by format, how many cases expose each deviation in an element that is not vacuous."""
+    """Print how many cases, and how many heads, expose each deviation firmly. Exit with 1 if core lacks one."""
     with errors():
         from svref.golden import load
-        from svref.golden.making.power import BEYOND, matrix
-        from svref.judging.formats import FORMATS
+        from svref.golden.making.power import table, unexposed
 
-        counts = matrix(load(pack=_word(pack, option)))
-    say(f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}\n")
-    for name, by_format in counts.items():
-        reason = next((why for (beyond, dtype), why in BEYOND.items() if beyond == name and not by_format[dtype]), "")
-        numbers = "".join(f"{by_format[dtype]:>10}" for dtype in FORMATS)
-        say(f"{name:<36}{numbers}{'   ' + reason if reason else ''}\n")
+        vectors = load(pack=_word(pack, option))
+        missing = unexposed(vectors) if vectors.name == "core" else []
+        say("".join(f"{line}\n" for line in (*table(vectors), *missing)))
+    raise typer.Exit(1 if missing else 0)
 
 
 @app.command("list")

@@ -8,9 +8,10 @@ diagnosing   what a function computes, found out without vectors
 """
 
 from svref.conformance.candidates.call import CandidateError
-from svref.conformance.checking.check import check, check_values
+from svref.conformance.checking.check import check
 from svref.conformance.checking.outcome import Count, Failure
 from svref.conformance.checking.report import Report
+from svref.conformance.checking.values import check_values
 from svref.conformance.diagnosing.diagnose import Identification, diagnose
 
 __all__ = ["CandidateError", "Count", "Failure", "Identification", "Report", "check", "check_values", "diagnose"]

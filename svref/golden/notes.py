@@ -115,6 +115,18 @@ NOTES: dict[str, Note] = {
     "ScaledRows": Note(
         "Embeddings and weights of several lengths.", "One of them is not normalised, or its radial gradient is kept."
     ),
+    "SeveralLengths": Note(
+        "Vectors of many lengths, more rows or fewer than classes, and more dimensions or fewer.",
+        "One of them is not normalised, an axis is wrong, or labels and classes are confused.",
+    ),
+    "ProductAboveOne": Note(
+        "The lengths of parallel vectors round, so that the product of the two directions comes out above 1.",
+        "acos, or sqrt(1 - c*c), is taken of it and is NaN.",
+    ),
+    "NoEmphasis": Note(
+        "t is 1, so that support vectors count as all others.",
+        "A value of 1 is taken for none and replaced by the default.",
+    ),
     "TinyRows": Note(
         "Weights of length 2^-12, which have directions like any other.", "An eps is added to a length, or caps it."
     ),

@@ -13,6 +13,7 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.golden.files import canonical
 from svref.golden.files.checks import check_cases, check_schemas
+from svref.golden.files.exposed import POWER, Power, by_names
 from svref.golden.files.pack import (
     SHIPPED,
     Directory,
@@ -59,7 +60,8 @@ class Vector:
     scales : mapping of arrays
         The condition scale K of each element, for a cotangent of one at cosine level.
     case : dict
-        The case as it stands in the file.
+        The case as it stands in the file, with its `power` from power.json: for each of `dtypes`, the names of the
+        known deviations that it exposes, "firm" or in "vacuous" elements alone.
     purpose : str
         What its flags say that it tests.
     """
@@ -164,14 +166,24 @@ class Vectors:
         """Return the cases of a pack's files; raise a VectorsError if they cannot be taken apart."""
         cases: list[Vector] = []
         notes: dict[str, Mapping[str, str]] = {}
+        power = _power(pack)
         for name, group in pack.groups():
             with errors_as_damage(pack.root / name):
                 notes.update(group["notes"])
                 for case in group["cases"]:
                     with errors_as_damage(f"{pack.root / name}, case {case['id']}"):
-                        cases.append(Vector.from_json(group["variant"], group["group"], case, group["notes"]))
+                        known = {**case, "power": power[case["id"]]} if case["id"] in power else case
+                        cases.append(Vector.from_json(group["variant"], group["group"], known, group["notes"]))
         version, purpose = pack.manifest["version"], pack.manifest["purpose"]
         return cls(pack.name, version, purpose, pack.digest, tuple(cases), notes, pack.root)
+
+
+def _power(pack: PackFiles) -> dict[str, Power]:
+    """Return the power of each case of a pack; {} for a pack that was made without the file."""
+    if POWER not in pack.files:
+        return {}
+    with errors_as_damage(pack.root / POWER):
+        return by_names(pack.json(POWER))
 
 
 def load(directory: Directory | None = None, pack: str | None = None) -> Vectors:

@@ -1,6 +1,8 @@
 """The check: every case asked and judged, and the report of it.
 
-check        what users call: `check` and `check_values`
+check        what users call: `check`
+values       what users call for arrays that are there already: `check_values`
+unshown      which known mistakes such arrays could not have shown
 asking       one question to a candidate, and the judged answer
 run          asks and judges every case, and then more
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state

@@ -1,4 +1,4 @@
-"""The check: judge a candidate on golden vectors, or plain arrays on what svref computes."""
+"""The check: judge a candidate on golden vectors."""
 
 from __future__ import annotations
 
@@ -6,29 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from svref import checks
 from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.adapters import AnswersAdapter
-from svref.conformance.candidates.arrays import to_numpy
-from svref.conformance.candidates.call import Call, Level, check_outputs
+from svref.conformance.candidates.call import Level
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.candidates.process import untouched
 from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.reproduce import command_of
-from svref.conformance.checking.run import Run, run, run_variation
+from svref.conformance.checking.run import run, run_variation
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
-from svref.conformance.trial import Trial
 from svref.deviations.dialects import dialect as dialect_of
 from svref.golden.vectors import Vector, Vectors
 from svref.golden.vectors import load as load_vectors
-from svref.judging.expected import expect
 from svref.judging.formats import FORMATS, format_of
-from svref.judging.judge import judge
-from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
 MOST_VARIATIONS, MOST_SEEDS = 10_000, 10**9
@@ -207,67 +202,3 @@ def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
     if format_of(name).digits > format_of(kind.name).digits:
         raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
     return name
-
-
-def check_values(
-    loss: SVXSoftmax | str,
-    cosines: ArrayLike,
-    labels: ArrayLike,
-    losses: ArrayLike,
-    gradient: ArrayLike | None = None,
-    *,
-    cotangent: ArrayLike | None = None,
-    ignore_index: int | None = None,
-) -> Report:
-    """Judge plain arrays, without a function and without files: on what svref computes for the same inputs.
-
-    Parameters
-    ----------
-    loss : SVXSoftmax or str
-        The loss that was computed; a name stands for that variant with its default parameters.
-    cosines : array_like of float32 or float64, shape (B, C)
-        The inputs. Their dtype is the format that the tolerance is for.
-    labels : array_like, shape (B,) of integers, or one-hot (B, C)
-        The target classes.
-    losses : array_like, shape (B,)
-        The losses to judge.
-    gradient : array_like, shape (B, C), optional
-        The gradient of Σ cotangent_b L_b by the cosines.
-    cotangent : array_like, shape (B,), optional
-        None is a vector of ones, the gradient of the sum.
-    ignore_index : int, optional
-        Rows with this label are not judged.
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    ValueError, TypeError
-        If the inputs are not valid for the loss.
-    CandidateError
-        If `losses` or `gradient` has a wrong shape.
-    """
-    entry = variant_of(loss) if isinstance(loss, str) else None
-    loss = entry.factory() if entry is not None else loss
-    if not isinstance(loss, SVXSoftmax):
-        raise TypeError(f"loss must be an SVXSoftmax, such as svref.sv_arc_softmax(), or a name; got {loss!r}.")
-    step = loss.forward(cosines, labels, ignore_index=ignore_index)
-    g = checks.row_cotangent(cotangent, len(step.labels))
-    outputs = {"loss": _values(losses, step.cosines.dtype)}
-    outputs |= {} if gradient is None else {"grad_cosines": _values(gradient, step.cosines.dtype)}
-    check_outputs(outputs, Call("", (step.cosines,), step.labels, g, {}), None)
-    compute = step.cosines.dtype.name
-    expected = expect(loss, [step.cosines], step.labels, g, compute, step.counted)
-    in_float64 = (step.cosines.astype(np.float64),)
-    judgement = judge(expected, outputs)
-    trial = Trial("", "", "", loss, {}, in_float64, step.labels, g, compute, outputs, None, judgement)
-    header = {"svref": __version__, "candidate": "plain arrays", "loss": repr(loss), "dtype": compute,
-              "compute": compute, "cases": 1}  # fmt: skip
-    return report_of(Run(trials=[trial]), header, "", None)
-
-
-def _values(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return arrays and tensors in their own dtype, and numbers in lists in the dtype of the cosines."""
-    return to_numpy(values) if hasattr(values, "dtype") else np.asarray(values, dtype=dtype)

@@ -104,6 +104,29 @@ class Variations:
 
 
 @dataclass(frozen=True)
+class Unshown:
+    """Which known mistakes plain arrays could not have shown, whatever code made them.
+
+    Parameters
+    ----------
+    groups : mapping of str to str
+        Each such mistake, and the group of the core pack whose cases show it; "" if none does.
+    known : int
+        How many mistakes were tried: those that can be made in the loss, and that other data show.
+    variant : str
+        The variant to which the cases of these groups belong; "" if the loss is of no variant.
+    rows, of : int
+        On how many of the rows they were tried. Large batches would take too long.
+    """
+
+    groups: Mapping[str, str]
+    known: int
+    variant: str
+    rows: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a check found: all that a `Report` holds.
 
@@ -141,6 +164,8 @@ class Outcome:
         Elements that would have said something, in cases and outputs that came with no answer.
     variations : Variations or None
         What the candidate did with batches unlike the cases; None where that was not asked for.
+    unshown : Unshown or None
+        Of plain arrays that are right: the known mistakes that they could not have shown.
     partial : bool
         Whether a share of judged elements below `LEAST_SHARE`, or a missing output, is accepted.
     cases : mapping of str to str
@@ -168,6 +193,7 @@ class Outcome:
     remarks: Mapping[str, int] = field(default_factory=dict)
     unjudged: int = 0
     variations: Variations | None = None
+    unshown: Unshown | None = None
     partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""

@@ -141,7 +141,7 @@ def report_of(
     )
 
 
-def _decisions(trials: Sequence[Trial]) -> dict[str, int]:
+def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return how many decisions are undecided, how many rows took the other branch, and how many were skipped."""
     expected = [trial.expected for trial in trials]
     return {

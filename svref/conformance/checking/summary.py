@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking import poles
-from svref.conformance.checking.outcome import LEAST_SHARE, Count, Outcome, bracketed, but_should_be, in_tolerances
+from svref.conformance.checking.outcome import (
+    LEAST_SHARE,
+    Count,
+    Outcome,
+    Unshown,
+    bracketed,
+    but_should_be,
+    in_tolerances,
+)
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -88,6 +97,26 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     yield from (
         f"  remark          {number:6d} cases: the candidate {text}" for text, number in outcome.remarks.items()
     )
+    if outcome.unshown is not None:
+        yield from _unshown(outcome.unshown)
+
+
+def _unshown(found: Unshown) -> Iterator[str]:
+    """Yield the known mistakes that plain arrays could not have shown, and the cases of core that show them."""
+    if not found.rows:
+        yield f"  not shown       no known mistake was tried: {found.of:,} rows of this size would take too long"
+        return
+    if found.groups:
+        names = f"{len(found.groups)} of {found.known} known mistakes: {', '.join(found.groups)}"
+        first, *more = textwrap.wrap(f"these data could not show {names}", 102, break_on_hyphens=False)
+        yield f"  not shown       {first}"
+        yield from (f"                  {line}" for line in more)
+        numbers = Counter(group for group in found.groups.values() if group)
+        option = f" --variant {found.variant}" if found.variant else ""
+        by_group = ", ".join(f"{group} {number}" for group, number in numbers.most_common())
+        yield f"                  cases that show them, by group: {by_group}; svref golden list{option} --group GROUP"
+    if found.rows < found.of:
+        yield f"                  tried on the first {found.rows:,} of {found.of:,} rows; more would take too long"
 
 
 def _remarks_on_counts(outcome: Outcome) -> Iterator[str]:

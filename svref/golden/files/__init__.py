@@ -5,6 +5,7 @@ canonical       bytes, ids and digests that depend on the content alone
 reading         any file, within limits; and JSON, strictly
 temporary       names that a file or a folder has until it is whole
 writing         any file that svref writes
+exposed         which known deviations each case exposes, in one digit for each
 schema          JSON against the schemas that ship
 pack            where a pack is, and how it is read whole
 replacing       how a pack comes to its place, and what may be in the way

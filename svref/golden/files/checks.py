@@ -23,6 +23,7 @@ import numpy as np
 from svref.arrays import FloatArray
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json, encoded
+from svref.golden.files.exposed import POWER
 from svref.golden.files.pack import (
     LARGE,
     MANIFEST,
@@ -187,14 +188,16 @@ def check_published(pack: PackFiles, ids: Collection[str]) -> None:
                 _check_id_and_flags(group, case)
     for name, group in pack.groups():
         _check_notes(pack.root / name, group)
+    _check_power(pack)
 
 
 def _check_files(pack: PackFiles) -> None:
     """Raise unless there are the files of every pack, with this svref's schemas, and besides them only cases."""
     required = common_files(pack.name)
-    for name in sorted(required.keys() - pack.files.keys()):
+    also = set() if pack.name == LARGE else {POWER}
+    for name in sorted((required.keys() | also) - pack.files.keys()):
         raise VectorsError(f"{pack.root / name} must be part of every pack, and is not. Make the pack again.")
-    for name in sorted(pack.files.keys() - required.keys()):
+    for name in sorted(pack.files.keys() - required.keys() - also):
         if not (LARGE_FILES if pack.name == LARGE else GROUP_FILE).fullmatch(name):
             raise VectorsError(f"{pack.root / name} must not be part of a pack of this kind. Make the pack again.")
     for name, data in required.items():
@@ -223,6 +226,19 @@ def _check_errata(pack: PackFiles, ids: Collection[str]) -> None:
         if name in ids or name in withdrawn[:i]:
             what = "is still in the pack" if name in ids else "is listed twice"
             raise VectorsError(f"{file}: the withdrawn case {name} {what}. Get the pack again.")
+
+
+def _check_power(pack: PackFiles) -> None:
+    """Raise unless power.json names this pack, and has exactly its cases but for those whose inputs must raise."""
+    if pack.name == LARGE:
+        return
+    content, file = pack.json(POWER), pack.root / POWER
+    if content["pack"] != pack.name:
+        raise VectorsError(f"{file} is of the pack {content['pack']!r}. Get the pack again.")
+    cases = [case for _, group in pack.groups() for case in group["cases"]]
+    for name in sorted({case["id"] for case in cases if case["result"] != "error"} ^ content["cases"].keys()):
+        what = "is of no such case" if name in content["cases"] else "is missing"
+        raise VectorsError(f"{file}: the power of {name} {what}. Make the pack again.")
 
 
 def _check_id_and_flags(group: Json, case: Mapping[str, Json]) -> None:

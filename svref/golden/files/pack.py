@@ -3,10 +3,11 @@
 <pack>/manifest.json                        version, and the SHA-256 of every file
 <pack>/SHA256SUMS                           the same for ``sha256sum -c``
 <pack>/groups/<variant>/<group>.json        the cases, and a note on each of their flags
+<pack>/power.json                           the known deviations that each case exposes
 <pack>/errata.json                          ids of cases that were withdrawn, and why
 <pack>/schema/*.schema.json                 the JSON Schemas of all these files
 
-The pack `large` has large.json and large.safetensors in place of groups.
+The pack `large` has large.json and large.safetensors in place of groups and power.json.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DEFAULT = "core"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 MOST_LETTERS = 200  # of such a name
 MOST_OF_MESSAGE = 400  # characters of what a file says, when it is quoted
-MOST_OF_PACK = 256 * 2**20  # bytes of all files; the largest pack, core, has 1.85 MB
+MOST_OF_PACK = 256 * 2**20  # bytes of all files; the largest pack, core, has 2 MB
 Directory = str | os.PathLike[str]
 
 
@@ -340,10 +341,15 @@ def _is_file(path: Path) -> bool:
 # ---- what every pack holds --------------------------------------------------------------------------------------
 
 
+def heading(name: str) -> dict[str, Json]:
+    """Return what the files of a pack of that name begin with."""
+    return {"format": FORMAT, "pack": name}
+
+
 def common_files(name: str) -> dict[str, bytes]:
     """Return what every pack holds besides its cases: the schemas, and an empty list of withdrawn ids."""
     schemas = {f"schema/{schema}.schema.json": encoded(schema_of(schema)) for schema in SCHEMAS}
-    return {**schemas, "errata.json": encoded({"format": FORMAT, "pack": name, "withdrawn": []})}
+    return {**schemas, "errata.json": encoded({**heading(name), "withdrawn": []})}
 
 
 def with_manifest(name: str, version: str, purpose: str, files: Mapping[str, bytes], cases: int) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from svref.golden.files.canonical import Json
 from svref.golden.files.reading import shortened
 
-SCHEMAS = ("answers", "errata", "group", "large", "manifest", "report")
+SCHEMAS = ("answers", "errata", "group", "large", "manifest", "power", "report")
 _WORDS = {"$schema", "$id", "$defs", "title", "description", "then", "else"}  # they demand nothing by themselves
 _TYPES: Mapping[str, Callable[[Json], bool]] = {
     "object": lambda v: isinstance(v, dict),

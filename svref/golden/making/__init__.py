@@ -2,6 +2,7 @@
 
 recipes   the inputs of a case, as numbers that mean the same in every language
 groups    which rows make which mistake show
+heads     the same for heads
 batches   batches as trainings have them: larger, and of all digits
 packs     which groups a pack has, and its version
 records   from a recipe to a case, and from the cases to the files of a pack

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from svref.deviations.which import has_margin
+from svref.golden.making.heads import head
 from svref.golden.making.recipes import (
     DYADIC,
     GRID,
@@ -178,58 +178,23 @@ def parameter(entry: Variant, name: str) -> Iterator[Recipe]:
 
 
 def digits(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield cosines of 20 and of 45 bits, and a head of 20 bits whose rows all have one label.
+    """Yield cosines and heads of 20 and of 45 bits; the rows of the first head all have one label.
 
     The numbers lie nearly half-way between two numbers of float16, those of 45 bits between two of float32 too, and far
     from the next number of bfloat16. So every cast changes them by nearly as much as it may. Most targets are low, for
     the loss of a confident row has few digits in float32.
     """
     p, draw = parameters(entry, DYADIC, 8.0, 3), Draw(f"{entry.name}/{name}")
-    beside_float16 = 2.0**-10 + 2.0**-11 + 2.0**-12 - 2.0**-20
-    for beyond in (beside_float16, beside_float16 + 2.0**-25 - 2.0**-45):
+    shorter = 2.0**-10 + 2.0**-11 + 2.0**-12 - 2.0**-20
+    longer = shorter + 2.0**-25 - 2.0**-45
+    for beyond in (shorter, longer):
         targets = [sign * c for sign, c in zip((-1, 1, -1), draw.between(3, beyond), strict=True)]
         yield of_rows(entry, name, p, ("ManyDigits",), targets, [draw.between(1, beyond) for _ in range(3)])
-    x = [[v, 0.5] for v in draw.between(3, beside_float16)]
-    w = [[v, second] for v, second in zip(draw.between(2, beside_float16), (0.5, -0.75), strict=True)]
-    inputs = {"embeddings": x, "weights": w, "labels": [1] * 3, "cotangent": cotangent(3)}
-    yield Recipe(entry.name, name, p, ("ManyDigits", "OneLabel"), inputs)
-
-
-def head(entry: Variant, name: str) -> Iterator[Recipe]:
-    """Yield embeddings and weights: exact cosines, ties of them, scaled, parallel, mirrored and near-parallel rows."""
-    p = parameters(entry, DYADIC, 8.0, 3)  # with two pieces the boundary of A-Softmax would equal some exact cosines
-    draw = Draw(f"{entry.name}/{name}")
-    # The last case has a class twice. Without a margin it is no label: a tie that rounding decides would be the mask's.
-    double = [1, 2, 1] if has_margin(entry.factory()) else [0, 0, 0]
-    for flags, x, w, labels in _heads([draw.row(4, -96, 96) for _ in range(8)], double):
-        inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(len(x))}
-        yield Recipe(entry.name, name, p, flags, inputs)
-
-
-def _heads(drawn: Matrix, last: list[int]) -> Iterator[tuple[tuple[str, ...], Matrix, Matrix, list[int]]]:
-    """Yield flags, embeddings, weights and labels of each case.
-
-    `drawn` are eight rows of four numbers, `last` the labels of the last case.
-    """
-    unit = [[sign / 2 for sign in signs] for signs in itertools.product((1, -1), repeat=4)]
-    yield ("ExactCosines",), [unit[k] for k in (0, 3, 6, 9)], [unit[k] for k in (1, 3, 10, 9, 4)], [0, 1, 2, 3]
-    yield ("ScaledRows",), _scaled(drawn[:3], 4), _scaled(drawn[3:], 0.25), [0, 4, 2]
-    opposite = [-2 * v for v in unit[5]]
-    classes = [unit[0], opposite, unit[6], unit[9]]
-    yield ("ParallelRows", "MirroredRows"), [unit[0], unit[5], drawn[0]], classes, [0, 1, 2]
-    near_axes = [[1.0, 0.0, 0.0, 2.0**-12], [0.0, 1.0, 2.0**-7, 0.0], [0.5, 0.25, 0.75, -0.125]]
-    axes = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0]]
-    yield ("NearParallelRows",), near_axes, axes, [0, 1, 2]
-    far = [[-0.5, -0.5, -0.5, -0.25], [-0.5, 0.5, -0.5, 0.375], drawn[0]]  # the first two have cosines -0.971, -0.993
-    yield ("FarRows",), [unit[0], unit[5], drawn[1]], far, [0, 1, 2]
-    yield ("TinyRows",), drawn[:3], _scaled(drawn[3:], 2.0**-12), [1, 3, 4]
-    double = [2 * v for v in unit[1]]
-    yield (
-        ("RepeatedLabels", "DuplicatedRows", "ClassWithoutRow"),
-        [unit[0], unit[3], unit[0]],
-        [unit[8], double, double],
-        last,
-    )
+    for beyond, flags, labels in ((shorter, ("OneLabel",), [1, 1, 1]), (longer, (), [1, 0, 1])):
+        x = [[v, 0.5] for v in draw.between(3, beyond)]
+        w = [[v, second] for v, second in zip(draw.between(2, beyond), (0.5, -0.75), strict=True)]
+        inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": cotangent(3)}
+        yield Recipe(entry.name, name, p, ("ManyDigits", *flags), inputs)
 
 
 def error(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -289,10 +254,6 @@ def _on_grid(c: float, loss: SVXSoftmax) -> bool:
     algebraic = not loss.angular or isinstance(loss.margin, MultiplicativeAngle)
     f = boundary(loss, c)
     return algebraic and abs(f) <= 1 and f != 0 and (f * 2.0**14).is_integer() and _significand_bits(f) <= 8
-
-
-def _scaled(rows: Matrix, factor: float) -> Matrix:
-    return [[factor * v for v in row] for row in rows]
 
 
 def _significand_bits(value: float) -> int:

@@ -7,19 +7,23 @@ magnitude; an element with a larger tolerance is vacuous, for the number 0 would
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from svref.arrays import BoolArray
-from svref.deviations import DEVIATIONS
+from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.deviations import DEVIATIONS, Deviation
 from svref.golden.expected import OUTPUTS, expect_vector
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.formats import FORMATS
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
+from svref.loss import SVXSoftmax
+from svref.variants import VARIANTS
 
 JUDGED = ("float64", "float32")  # in which every deviation must be exposed; in half precision few elements say much
 BEYOND = {  # what no case of numbers can expose, and why
@@ -31,6 +35,16 @@ BEYOND = {  # what no case of numbers can expose, and why
     ("tail-raw", "float64"): "no variant has another tail, only dialects do",
     ("tail-raw", "float32"): "no variant has another tail, only dialects do",
 }
+_TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
+BEYOND_HEADS = {  # what no head can expose besides
+    **{(name, dtype): _TANGENT for name in ("last-piece-off-by-one", "clip-halves-at-ends") for dtype in JUDGED},
+}
+BEYOND_ANGLES = {  # what no case of a variant with an angle can expose besides
+    **{("non-strict-mask", dtype): "no negative equals a rounded f for everybody" for dtype in JUDGED},
+    ("clamp-of-target-kills-gradient", "float32"): "float32 does not tell the angles that are clamped from 0",
+}
+_LEVELS = ("cosine", "head")
+_INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
@@ -41,22 +55,28 @@ def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
 
 @np.errstate(all="ignore")  # wrong code overflows and divides by zero; that is its result
 def _wrong_outputs(vector: Vector) -> dict[str, Outputs]:
-    """Return, by deviation, what the wrong code makes of a case: of each that can be run on it and changes its loss.
+    """Return, by deviation, what the wrong code makes of a case: of each that can be run on it and changes its loss."""
+    loss, y, g = vector.loss, vector.labels, vector.inputs["cotangent"]
+    arrays = [vector.inputs[name] for name in _INPUTS[vector.level]]
+    return {
+        name: outputs_of(deviation, loss, arrays, y, g)
+        for name, deviation in DEVIATIONS.items()
+        if deviation.applies(loss) and (vector.level == "head" or deviation.on_cosines is not None)
+    }
 
-    The computations are called without the checks of `Deviation.run`, since the inputs of a case are valid.
+
+def outputs_of(
+    deviation: Deviation, loss: SVXSoftmax, arrays: Sequence[FloatArray], labels: IntArray, g: FloatArray
+) -> Outputs:
+    """Return the outputs of a deviation by their names, from valid float64 cosines, or embeddings and weights.
+
+    The computation is called without the checks of `Deviation.run`.
     """
-    loss, found = vector.loss, dict[str, Outputs]()
-    y, g = vector.labels, vector.inputs["cotangent"]
-    for name, deviation in DEVIATIONS.items():
-        if not deviation.applies(loss):
-            continue
-        if vector.level == "head":
-            x, w = vector.inputs["embeddings"], vector.inputs["weights"]
-            found[name] = dict(zip(OUTPUTS["head"], deviation.on_head(loss, x, w, y, g), strict=True))
-        elif deviation.on_cosines is not None:
-            results = deviation.on_cosines(loss, vector.inputs["cosines"], y, g)
-            found[name] = dict(zip(OUTPUTS["cosine"], results, strict=True))
-    return found
+    if len(arrays) == 2:
+        return dict(zip(OUTPUTS["head"], deviation.on_head(loss, arrays[0], arrays[1], labels, g), strict=True))
+    if deviation.on_cosines is None:
+        raise TypeError(f"{deviation.name} acts on embeddings and weights, not on cosines.")
+    return dict(zip(OUTPUTS["cosine"], deviation.on_cosines(loss, arrays[0], labels, g), strict=True))
 
 
 def _exposed(expected: Expected, wrong_outputs: Mapping[str, Outputs]) -> dict[str, list[str]]:
@@ -102,20 +122,71 @@ def _repeated(expected: Expected, count: int) -> Expected:
     )  # fmt: skip
 
 
-def matrix(vectors: Vectors) -> dict[str, dict[str, int]]:
-    """Return, by deviation and format, how many cases of a pack expose it firmly."""
-    firm = [(dtype, set(exposed["firm"])) for v in vectors for dtype, exposed in v.case.get("power", {}).items()]
-    return {
-        name: {dtype: sum(name in names for of, names in firm if of == dtype) for dtype in FORMATS}
-        for name in DEVIATIONS
-    }
+def matrix(vectors: Vectors, level: str | None = None) -> dict[str, dict[str, int]]:
+    """Return, by deviation and format, how many cases of a pack, or those of a level, expose it firmly."""
+    counts = Counter(pair for v in vectors if level in (None, v.level) for pair in _firm(v))
+    return {name: {dtype: counts[dtype, name] for dtype in FORMATS} for name in DEVIATIONS}
+
+
+def table(vectors: Vectors) -> Iterator[str]:
+    """Yield the lines of `matrix` as a table: all cases by format, then the heads among them in float64 and float32."""
+    of_all, of_heads = matrix(vectors), matrix(vectors, "head")
+    yield f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}   heads:{''.join(f'{n:>9}' for n in JUDGED)}"
+    for name in DEVIATIONS:
+        counts = [*of_all[name].values(), *(of_heads[name][dtype] for dtype in JUDGED)]
+        reason = next(
+            (why for (beyond, dtype), why in BEYOND.items() if beyond == name and not of_all[name][dtype]), ""
+        )
+        reason = reason or ("" if all(counts[-2:]) else BEYOND_HEADS.get((name, JUDGED[0]), ""))
+        numbers = "".join(f"{count:>{width}}" for count, width in zip(counts, (10, 10, 10, 10, 18, 9), strict=True))
+        yield f"{name:<36}{numbers}{'   ' + reason if reason else ''}"
 
 
 def unexposed(vectors: Vectors) -> list[str]:
-    """Return a sentence for each deviation that no case of the pack exposes at a dtype where it could be."""
-    return [
-        f"{name} is exposed by no case in {dtype}"
-        for name, counts in matrix(vectors).items()
-        for dtype in JUDGED
-        if counts[dtype] == 0 and (name, dtype) not in BEYOND
+    """Return a sentence for each deviation that a pack does not expose, where it could.
+
+    Each must be exposed in float64 and in float32. Of the cases of a variant, one of cosines must expose those that can
+    be made on cosines and apply to it, and one of a head must expose all that apply to it.
+    """
+    applying = _applying(vectors)
+    everywhere = [f"{name} is exposed by no case in {dtype}" for name, dtype in _judged() if name not in applying]
+    firm = {(v.level, v.variant, name, dtype) for v in vectors for dtype, name in _firm(v)}
+    return everywhere + [
+        f"{name} is exposed by no {level} case of {variant} in {dtype}"
+        for name, dtype in _judged()
+        for level, variant in itertools.product(_LEVELS, applying.get(name, ()))
+        if can_be_exposed(level, VARIANTS[variant].factory().angular, name, dtype)
+        and (level, variant, name, dtype) not in firm
     ]
+
+
+def _judged() -> Iterator[tuple[str, str]]:
+    """Yield the deviations and formats in which some case must expose them."""
+    yield from (pair for pair in itertools.product(DEVIATIONS, JUDGED) if pair not in BEYOND)
+
+
+def _applying(vectors: Vectors) -> dict[str, list[str]]:
+    """Return, by deviation, the variants to which it applies at the parameters of some case."""
+    losses: dict[str, set[SVXSoftmax]] = defaultdict(set)
+    for vector in vectors:
+        if vector.result != "error":
+            losses[vector.variant].add(vector.loss)
+    found = {
+        name: [variant for variant, of_variant in losses.items() if any(map(deviation.applies, of_variant))]
+        for name, deviation in DEVIATIONS.items()
+    }
+    return {name: variants for name, variants in found.items() if variants}
+
+
+def can_be_exposed(level: str, angular: bool, name: str, dtype: str) -> bool:
+    """Return whether cases of a level, of losses with an angle or without, can expose a deviation."""
+    if level == "cosine" and DEVIATIONS[name].on_cosines is None:
+        return False
+    beyond = [BEYOND, *([BEYOND_HEADS] if level == "head" else []), *([BEYOND_ANGLES] if angular else [])]
+    return not any((name, dtype) in exceptions for exceptions in beyond)
+
+
+def _firm(vector: Vector) -> Iterator[tuple[str, str]]:
+    """Yield the formats, and the names of the deviations that a case exposes firmly in them."""
+    for dtype, exposed in vector.case.get("power", {}).items():
+        yield from ((dtype, name) for name in exposed["firm"])

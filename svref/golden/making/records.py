@@ -9,7 +9,8 @@ decisions     in which rows each format surely decides as exact numbers do; othe
 digest        of the inputs, the expected outputs and the outputs of the other branches, but of no scales or radii
 power         the deviations that the case exposes, found by running each of them
 
-`build` puts the cases of a pack into group files of canonical JSON, and adds the manifest.
+`build` puts the cases of a pack into group files of canonical JSON, their power into a file of its own, and adds the
+manifest.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ import numpy as np
 from svref import exact
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.checks import Progress
+from svref.deviations import DEVIATIONS
 from svref.exact import Certified
 from svref.exact.cosines import Truth
 from svref.exact.head import HeadTruth
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json, bits, encoded, rounded_up, tensor
-from svref.golden.files.pack import FORMAT, common_files, errors_as_damage, with_manifest
+from svref.golden.files.exposed import POWER, Power, power_file
+from svref.golden.files.pack import common_files, errors_as_damage, heading, with_manifest
 from svref.golden.making.packs import Pack
 from svref.golden.making.power import power
 from svref.golden.making.radius import cosine_radius, head_radius
@@ -57,16 +60,24 @@ def build(pack: Pack, progress: Progress | None = None) -> dict[str, bytes]:
     `progress` is called after each case with the number of cases done and their total.
     """
     recipes, files, done = list(pack.recipes()), common_files(pack.name), itertools.count(1)
+    power_of: dict[str, Power] = {}
     for (variant, group), of_group in itertools.groupby(recipes, lambda r: (r.variant, r.group)):
         cases = []
         for recipe in of_group:
-            cases.append(make_case(recipe))
+            cases.append(_without_power(make_case(recipe), power_of))
             if progress is not None:
                 progress(next(done), len(recipes))
         notes = notes_on(sorted({flag for case in cases for flag in case["flags"]}))
-        content = {"format": FORMAT, "pack": pack.name, "variant": variant, "group": group, "notes": notes}
+        content = {**heading(pack.name), "variant": variant, "group": group, "notes": notes}
         files[f"groups/{variant}/{group}.json"] = encoded({**content, "cases": cases})
+    files[POWER] = encoded(power_file(heading(pack.name), list(DEVIATIONS), power_of))
     return with_manifest(pack.name, pack.version, pack.purpose, files, len(recipes))
+
+
+def _without_power(case: Case, power_of: dict[str, Power]) -> Case:
+    """Return a case as it stands in its group's file, and add its power, if it has one, to `power_of`."""
+    power_of |= {case["id"]: case["power"]} if "power" in case else {}
+    return {key: value for key, value in case.items() if key != "power"}
 
 
 def notes_on(flags: Iterable[str]) -> dict[str, Json]:
@@ -93,7 +104,7 @@ def differences(vectors: Vectors, progress: Progress | None = None) -> Iterator[
 
 
 def make_case(recipe: Recipe) -> Case:
-    """Return the case of a recipe, as a dict of what its JSON object holds.
+    """Return the case of a recipe, as a dict of what its JSON object holds, and its power by names.
 
     A case whose inputs must raise has no outputs, no decisions and no power.
     """
