@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from svref import checks
 from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.adapters import AnswersAdapter
+from svref.conformance.candidates.arguments import words_of_map
 from svref.conformance.candidates.arrays import to_numpy
 from svref.conformance.candidates.call import Call, Level, check_outputs
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
@@ -49,6 +50,7 @@ def check(
     device: str = "cpu",
     reduction: str | None = None,
     dialect: str | None = None,
+    map: Mapping[str, Any] | Sequence[str] | None = None,
     case: str | None = None,
     timeout: float | None = None,
     strict: bool = False,
@@ -86,6 +88,10 @@ def check(
         What the candidate returns; None finds it out.
     dialect : str, optional
         A key of `DIALECTS`: the candidate is then a port of that public code, and judged by what that code computes.
+    map : mapping or sequence of str, optional
+        What the arguments of the candidate mean, where their names do not say it: {"margin": "m", "W": "weights"}, or
+        texts such as "margin=m". On the right stands cosines, embeddings, weights, labels, one_hot, norms, C, D or a
+        parameter; or a value that the argument gets in every call. "return" chooses one of several results.
     case : str, optional
         The id of the only case to judge, or of a variation, such as "sv-am-softmax-variation-0-7". If its inputs must
         raise, the check fails unless the candidate raises.
@@ -127,7 +133,7 @@ def check(
     checks.check_progress(progress)
     _check_options(reduction, strict, invalid, variations, seed)
     vectors = pack_of(pack)
-    guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
+    guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout, map)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     right = dialect_of(dialect) if dialect else None
     plan = Plan(guard, level, kind, compute_of(compute, kind), right, not is_answers(candidate), ignores)
@@ -141,8 +147,9 @@ def check(
     result.remarks |= remarks
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
-               "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
-               "no-invalid": not invalid, "partial": partial, "variations": variations, "seed": seed}  # fmt: skip
+               "reduction": reduction, "dialect": dialect, "map": words_of_map(map), "timeout": timeout,
+               "strict": strict, "no-invalid": not invalid, "partial": partial, "variations": variations,
+               "seed": seed}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
     return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
 
@@ -169,7 +176,7 @@ def _header(plan: Plan, vectors: Vectors, candidate: str, loss: str, cases: int,
         "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
         "candidate": candidate, "loss": loss, "dialect": plan.dialect.name if plan.dialect else "",
         "framework": plan.guard.adapter.description, "dtype": plan.dtype.name, "compute": plan.compute,
-        "cases": cases, "left_out": left_out,
+        "cases": cases, "left_out": left_out, "taken": plan.guard.taken,
     }  # fmt: skip
 
 
@@ -195,7 +202,7 @@ def cases_of(
     return cases, len(known) - len(cases)
 
 
-def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str, str | float | bool | None]) -> str:
+def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str, Any]) -> str:
     """Return the command that repeats the check; "" for a function that has no path.
 
     Of the options, True is one without a value; False, None and defaults are left out.
@@ -207,6 +214,8 @@ def command_of(candidate: Callable[..., Any] | str, loss: str, options: dict[str
     for name, value in options.items():
         if isinstance(value, bool):
             words += [f"--{name}"] * value
+        elif isinstance(value, list):
+            words += [word for one in value for word in (f"--{name}", one)]
         elif value not in (None, defaults.get(name)):
             words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
     return shlex.join(words)
