@@ -26,7 +26,6 @@ from svref.variants import VARIANTS, Variant
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
 MOST_LISTED = 12  # .py files that an error names
-OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
 
@@ -52,7 +51,7 @@ def guarded(
     found = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
     reading = read(found, entry, given_of(mapping))
     function = reading.function
-    level = level_of(function, entry.parameters)
+    level = level_of(function, entry.parameters, reading.hint)
     adapter = adapters.adapter(function, framework or reading.framework, level, entry.parameters, device, kind, timeout)
     return Guard(adapter, timeout, reading.taken), level, names(function, "ignore_index")
 
@@ -166,16 +165,12 @@ def _search_first(folder: Path) -> None:
 # ---- reading a signature ----------------------------------------------------------------------------------------
 
 
-def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
+def level_of(function: Function, parameters: Mapping[str, float], hint: str = "") -> Level:
     """Return "head" if the first two parameters are called embeddings and weights, else "cosine".
 
-    Raises a CandidateError if the function cannot be called with the parameters of the variant as keywords.
+    Raises a CandidateError if the function cannot be called with the parameters of the variant as keywords. `hint` is
+    what to do about that.
     """
-    if inspect.isclass(function):
-        raise CandidateError(
-            f"{function.__name__} is a class; a candidate is an instance of it, or a function around one: "
-            f"def loss(cosines, labels, *, {', '.join(parameters)}): ..."
-        )
     level: Level = "head" if _positional(function)[:2] == ["embeddings", "weights"] else "cosine"
     missing = [name for name in parameters if not _takes(function, name)]
     arrays = [name for name in _required(function) if name not in (*parameters, *OPTIONAL)]
@@ -184,16 +179,15 @@ def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
             f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
         )
     if missing:
-        raise CandidateError(_missing_keywords(function, level, missing, parameters))
+        raise CandidateError(f"{_missing_keywords(level, missing, parameters)}{hint}")
     return level
 
 
-def _missing_keywords(function: Function, level: Level, missing: list[str], parameters: Mapping[str, float]) -> str:
+def _missing_keywords(level: Level, missing: list[str], parameters: Mapping[str, float]) -> str:
     """Return the error message for a function that lacks keywords: it shows how the function would be called."""
     wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
     arrays = "embeddings, weights" if level == "head" else "cosines"
-    owner = "" if inspect.isroutine(function) else f" {OWNER}"
-    return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted}).{owner}"
+    return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted})."
 
 
 def _takes(function: Function, keyword: str) -> bool:

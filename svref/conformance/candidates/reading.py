@@ -9,7 +9,7 @@ from typing import Any
 
 from svref.conformance.candidates import modules
 from svref.conformance.candidates.arguments import RETURN, Role, Signature, roles_of, words_of
-from svref.conformance.candidates.call import Function, Level, signature_of
+from svref.conformance.candidates.call import CandidateError, Function, Level, signature_of
 from svref.conformance.candidates.called import ARRAYS, Called, Made, check_known, constructor_of, held, method_of
 from svref.variants import Variant
 
@@ -28,12 +28,15 @@ class Reading:
         What was taken for what, for the report; "" for a candidate that follows the conventions.
     fixed : mapping of str to float
         Parameters that it does not take, but has as attributes.
+    hint : str
+        What to do if it lacks a parameter.
     """
 
     function: Function
     framework: str | None = None
     taken: str = ""
     fixed: Mapping[str, float] = field(default_factory=dict)
+    hint: str = ""
 
 
 def read(found: Any, entry: Variant, given: Mapping[str, Role]) -> Reading:
@@ -54,11 +57,25 @@ def read(found: Any, entry: Variant, given: Mapping[str, Role]) -> Reading:
         If arguments are left of which nobody knows what they are.
     """
     if not inspect.isclass(found) and not modules.owns_weights(found) and not given and _is_conventional(found, entry):
-        return Reading(found)
+        return Reading(found, hint=_hint(found, {}))
     if modules.is_module(found):
         function, taken, fixed = modules.function_of(found, entry, given)
-        return Reading(function, "torch", taken, fixed)
-    return (_of_class if inspect.isclass(found) else _of_function)(found, entry, given)
+        return Reading(function, "torch", taken, fixed, _hint(found, fixed))
+    reading = (_of_class if inspect.isclass(found) else _of_function)(found, entry, given)
+    return replace(reading, hint=_hint(found, {}))
+
+
+def _hint(found: Any, fixed: Mapping[str, float]) -> str:
+    """Return what to do about a candidate that lacks a parameter; it begins with a blank."""
+    if inspect.isroutine(found):
+        return ""
+    if inspect.isclass(found):
+        return (
+            " Neither its constructor nor its forward takes it under a usual name: say by --map NAME=ROLE which does."
+        )
+    values = ", ".join(f"{name} = {value:g}" for name, value in fixed.items())
+    attributes = f" Its attributes say {values}." if values else ""
+    return f"{attributes} An instance has them fixed: give its class, which is constructed with those of each case."
 
 
 def _of_function(function: Function, entry: Variant, given: Mapping[str, Role]) -> Reading:
@@ -78,6 +95,8 @@ def _of_function(function: Function, entry: Variant, given: Mapping[str, Role]) 
 def _of_class(cls: type, entry: Variant, given: Mapping[str, Role]) -> Reading:
     """Return a class of plain Python, whose instances are functions."""
     words, name = words_of(entry), "forward" if hasattr(cls, "forward") else "__call__"
+    if not any(name in vars(base) for base in cls.__mro__):
+        raise CandidateError(f"{cls.__name__} is a class whose instances have neither forward nor __call__.")
     constructor, signature = roles_of(constructor_of(cls), words, given), method_of(cls, name)
     level = _level(signature, words, given)
     roles = roles_of(signature, words, given, ARRAYS[level])

@@ -176,7 +176,8 @@ def _header(plan: Plan, vectors: Vectors, candidate: str, loss: str, cases: int,
         "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
         "candidate": candidate, "loss": loss, "dialect": plan.dialect.name if plan.dialect else "",
         "framework": plan.guard.adapter.description, "dtype": plan.dtype.name, "compute": plan.compute,
-        "cases": cases, "left_out": left_out, "taken": plan.guard.taken,
+        "cases": cases, "left_out": left_out,
+        **({"taken": plan.guard.taken} if plan.guard.taken else {}),
     }  # fmt: skip
 
 
