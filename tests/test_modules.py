@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import make_dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from svref.conformance import CandidateError, check
 
+PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "check.md"
 OPTIONS: dict[str, Any] = {"variations": 2}
 AFTER_MARGIN = "returns logits, which are judged through the cross entropy"
 
 
 def margin_logits(torch: Any, cosines: Any, labels: Any, s: float, m: float) -> Any:
-    return s * (cosines - m * torch.nn.functional.one_hot(labels, cosines.shape[1]))
+    return s * (cosines - m * torch.nn.functional.one_hot(labels, cosines.shape[1]).to(cosines))
 
 
 def am_head(torch: Any, returns: Callable[..., Any] | None = None, transposed: bool = False, detach: str = "") -> type:
@@ -64,7 +67,7 @@ RETURNS = {
     "a dict of a loss": lambda loss, z: {"accuracy": 1.0, "loss": loss},
     "a dict of logits": lambda loss, z: {"cosine": z / 30, "logits": z},
     "a named tuple": lambda loss, z: namedtuple("Output", "hidden loss")(z, loss),
-    "a dataclass": lambda loss, z: make_dataclass("Output", ["cosine", "logits"])(z / 30, z),
+    "a dataclass of logits": lambda loss, z: make_dataclass("Output", ["cosine", "logits"])(z / 30, z),
 }
 
 
@@ -89,14 +92,19 @@ def test_one_of_several_results_can_be_chosen(torch: Any) -> None:
     assert "--map return=5: the candidate returns no such result; it returns tuple." in str(report)
 
 
-def test_the_margin_of_logits_is_judged_as_that_of_losses(torch: Any) -> None:
-    assert check(am_head(torch, lambda z, y: 2 * z), "am-softmax", **OPTIONS).verdict == "FAIL-AS(s-twice)" or True
-
-
 @pytest.mark.parametrize(("side", "name"), [("w", "weights-detached"), ("x", "embeddings-detached")])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_gradient_that_is_lost_on_one_side_is_named(torch: Any, side: str, name: str, dtype: str) -> None:
     assert check(am_head(torch, detach=side), "am-softmax", dtype=dtype).verdict == f"FAIL-AS({name})"
+
+
+def test_so_it_is_in_a_function(torch: Any) -> None:
+    def head(embeddings, weights, labels, *, s, m):
+        unit, own = torch.nn.functional.normalize, torch.nn.Parameter(weights.clone())
+        logits = margin_logits(torch, unit(embeddings) @ unit(own).T, labels, s, m)
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+    assert check(head, "am-softmax").verdict == "FAIL-AS(weights-detached)"
 
 
 def test_losses_that_depend_on_nothing_are_an_error(torch: Any) -> None:
@@ -197,6 +205,39 @@ def test_an_instance_that_takes_its_parameters_is_copied_for_each_case(
     report.raise_if_wrong()
     assert (instance.weight == before).all()
     assert (instance.in_features, instance.out_features) == sizes
+
+
+def wrapper(number: int, **names: Any) -> Callable[..., Any]:
+    """Return the function of a block of the page, in order."""
+    blocks = re.findall(r"```text\n(def head\(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(blocks[number], names)  # noqa: S102
+    return names["head"]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_three_lines_of_the_page_are_a_candidate(torch: Any, dtype: str) -> None:
+    head = wrapper(0, torch=torch, Head=am_head(torch))
+    check(head, "am-softmax", dtype=dtype, **OPTIONS).raise_if_wrong()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_and_so_are_those_for_keras(tensorflow: Any, dtype: str) -> None:
+    keras, unit = tensorflow.keras, tensorflow.math.l2_normalize
+
+    class Head(keras.layers.Layer):
+        def __init__(self, classes, s, m, **kwargs):
+            super().__init__(**kwargs)
+            self.classes, self.s, self.m = classes, s, m
+
+        def build(self, shape):
+            self.kernel = self.add_weight(shape=(shape[-1], self.classes), name="kernel")
+
+        def call(self, x, labels):
+            c = unit(x, 1) @ unit(self.kernel, 0)
+            return self.s * (c - self.m * tensorflow.one_hot(labels, self.classes, dtype=c.dtype))
+
+    head = wrapper(1, tf=tensorflow, Head=Head)
+    check(head, "am-softmax", dtype=dtype, framework="tensorflow", variations=0).raise_if_wrong()
 
 
 def test_labels_may_be_rows_of_zeros_and_ones_and_lengths_an_argument(torch: Any) -> None:
