@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -68,6 +68,8 @@ class TorchAdapter:
 class JaxAdapter:
     """Calls a JAX function through `jax.vjp`, with 64-bit numbers enabled if the check is in float64.
 
+    A function that is compiled by `jax.jit` is compiled once for each shape, together with its gradient.
+
     Parameters
     ----------
     function : callable
@@ -84,21 +86,46 @@ class JaxAdapter:
         return f"jax {jax.__version__} {jax.default_backend()}"
 
     def run(self, call: Call) -> Answer:
-        """Call the function through `jax.vjp`."""
+        """Call the function, and let `jax.vjp` compute the gradient."""
         jax = framework("jax")
         with jax.enable_x64(call.dtype == np.float64):
             arrays, labels = [jax.numpy.asarray(a) for a in call.arrays], jax.numpy.asarray(call.labels)
+            losses, gradients, stages = self._pulled(arrays, labels, jax.numpy.asarray(call.cotangent), call.parameters)
+            return answer_of(Returned(losses, stages, self._remarks[call.arrays[0].shape]), gradients, call)
 
-            def forward(*given: Any) -> Any:
-                result = self.function(*given, labels, **call.parameters)
-                returned = losses_of(result, jax.Array, call, lambda z: _jax_cross_entropy(jax, z, labels))
-                remarks.append(returned.remarks)
-                return returned.losses, returned.stages
+    def _pulled(self, arrays: Any, labels: Any, g: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return the losses, their gradients and the steps of the loss; from one compiled function, if that works.
 
-            remarks: list[tuple[str, ...]] = []
-            losses, pull, stages = jax.vjp(forward, *arrays, has_aux=True)
-            cotangent = jax.numpy.asarray(g_of(losses, call), losses.dtype).reshape(losses.shape)
-            return answer_of(Returned(losses, stages, remarks[-1]), pull(cotangent), call)
+        It does not where a parameter must be a number of Python.
+        """
+        if hasattr(self.function, "lower"):  # it is compiled by jax.jit
+            with suppress(Exception):
+                return self._compiled(arrays, labels, g, dict(parameters))
+        return self._forward_and_back(arrays, labels, g, parameters)
+
+    @cached_property
+    def _compiled(self) -> Function:
+        """The function together with its gradient, compiled once for each shape."""
+        return framework("jax").jit(self._forward_and_back)
+
+    @cached_property
+    def _remarks(self) -> dict[Any, tuple[str, ...]]:
+        """How what the function returned was read, by the shape of its input: compiled code does not say it again."""
+        return {}
+
+    def _forward_and_back(self, arrays: Any, labels: Any, g: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return the losses, their gradients and the steps of the loss."""
+        jax, call = framework("jax"), Call("", tuple(arrays), labels, g, parameters)
+
+        def forward(*given: Any) -> Any:
+            result = self.function(*given, labels, **parameters)
+            returned = losses_of(result, jax.Array, call, lambda z: _jax_cross_entropy(jax, z, labels))
+            self._remarks[call.arrays[0].shape] = returned.remarks
+            return returned.losses, returned.stages
+
+        losses, pull, stages = jax.vjp(forward, *arrays, has_aux=True)
+        cotangent = (g if losses.ndim == 1 else jax.numpy.ones(())).astype(losses.dtype)
+        return losses, pull(cotangent), stages
 
 
 @dataclass(frozen=True)

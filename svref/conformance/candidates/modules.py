@@ -184,7 +184,7 @@ def _that_runs(ways: Sequence[Module], entry: Variant) -> Module:
     """
     one_hot = [replace(way, roles=replace(way.roles, of=_with_one_hot(way.roles))) for way in ways]
     runs = [way for way in (*ways, *one_hot) if _runs(way, entry)]
-    names = {way.weight.name for way in runs if way.weight is not None and way in ways}
+    names = dict.fromkeys(way.weight.name for way in runs if way.weight is not None and way in ways)
     if len(names) > 1:
         raise CandidateError(f"each of {', '.join(names)} may be the weights; say which by --map NAME=weights.")
     return (runs or [*ways])[0]
