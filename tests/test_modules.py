@@ -303,3 +303,33 @@ def test_jax_and_tensorflow_logits_are_judged_too(jax: Any, tensorflow: Any) -> 
         report = check(function, "am-softmax", framework=framework, variations=0)
         report.raise_if_wrong()
         assert AFTER_MARGIN in report.remarks
+
+
+def test_losses_beside_logits_are_not_taken_for_losses_beside_a_gradient(jax: Any) -> None:
+    def of_jax(cosines, labels, *, s, m):
+        own = jax.nn.one_hot(labels, cosines.shape[1])
+        z = s * (cosines - m * own)
+        return jax.nn.logsumexp(z, axis=1) - (z * own).sum(axis=1), z
+
+    report = check(of_jax, "am-softmax", variations=0)
+    report.raise_if_wrong()
+    assert report.header["framework"].startswith("jax")
+    assert "returns 2 results, of which number 1 is judged" in report.remarks
+
+
+def test_a_compiled_function_is_compiled_once_for_each_shape(jax: Any) -> None:
+    traced = []
+
+    def of_jax(cosines, labels, *, s, m):
+        traced.append(cosines.shape)
+        return s * (cosines - m * jax.nn.one_hot(labels, cosines.shape[1]))
+
+    check(jax.jit(of_jax), "am-softmax", framework="jax", variations=0).raise_if_wrong()
+    assert len(traced) == len(set(traced))
+
+
+def test_a_compiled_function_may_need_numbers_of_python(jax: Any) -> None:
+    def of_jax(cosines, labels, *, s, m):
+        return s * (cosines - (m if m > 0 else 0) * jax.nn.one_hot(labels, cosines.shape[1]))
+
+    check(jax.jit(of_jax, static_argnames=("s", "m")), "am-softmax", framework="jax", variations=0).raise_if_wrong()
