@@ -100,7 +100,7 @@ class JaxAdapter:
         """
         if hasattr(self.function, "lower"):  # it is compiled by jax.jit
             with suppress(Exception):
-                return self._compiled(arrays, labels, g, dict(parameters))
+                return self._compiled(arrays, labels, g, _as_floats(parameters))
         return self._forward_and_back(arrays, labels, g, parameters)
 
     @cached_property
@@ -169,6 +169,11 @@ class TensorFlowAdapter:
     def _called(self) -> Function:
         """The function that is called; compiled once, so that cases of one shape share a graph."""
         return framework("tensorflow").function(self.function) if self.compiled else self.function
+
+
+def _as_floats(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as floats: a compiled function would be compiled again for s = 64 after s = 64.0."""
+    return {name: value if name == "ignore_index" else float(value) for name, value in parameters.items()}
 
 
 def _as_autograd(cotangent: Any, laid_out: Callable[[Any], Any]) -> Any:
