@@ -14,6 +14,7 @@ from svref import VARIANTS
 from svref.conformance import CandidateError, check
 from svref.conformance.candidates.arguments import Constant, given_of, roles_of, words_of
 from svref.conformance.candidates.called import constructor_of
+from svref.conformance.candidates.reading import fixed_in
 
 SV_AM = candidate("sv-am-softmax", "acos", "log_sum_exp")
 OPTIONS: dict[str, Any] = {"variations": 0}
@@ -198,3 +199,12 @@ def test_a_class_of_many_instances_keeps_their_state() -> None:
     assert check(Counting, "sv-am-softmax", **OPTIONS).verdict.startswith("FAIL")
     assert len({(one.s, one.m, one.t) for one in made}) == len(made)
     assert np.any([one.calls > 1 for one in made])
+
+
+def test_an_instance_that_has_its_parameters_fixed_says_their_values() -> None:
+    with pytest.raises(
+        CandidateError, match=r"s, m, t; .* Its attributes say s = 16, m = 0\.25, t = 1\.5\. An instance"
+    ):
+        check(WithParameters(16, 0.25, 1.5), "sv-am-softmax")
+    assert fixed_in(WithParameters(16, 0.25, 1.5), VARIANTS["sv-am-softmax"], {}) == {"s": 16.0, "m": 0.25, "t": 1.5}
+    assert fixed_in(SV_AM, VARIANTS["sv-am-softmax"], {}) == {}

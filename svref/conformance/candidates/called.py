@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from svref.conformance.candidates.arguments import RETURN, Constant, Role, Roles
+from svref.conformance.candidates.arguments import RETURN, Constant, Role, Roles, plain
 from svref.conformance.candidates.call import CandidateError, Function, Level
 from svref.conformance.candidates.returned import picked
 from svref.variants import Variant
@@ -129,6 +129,16 @@ def held(entry: Variant, *roles: Roles) -> tuple[str, ...]:
     """Return the parameters of a variant that some arguments hold, and what else the check may give."""
     there = {role for some in roles for role in (*some.held, *some.swallowed)}
     return tuple(name for name in (*entry.parameters, *PASSED_ON) if name in there)
+
+
+def attributes_of(instance: Any, words: Mapping[str, Role], entry: Variant, taken: Iterable[str]) -> dict[str, float]:
+    """Return the parameters of a variant that an instance has as attributes, but those that it takes in a call."""
+    pairs = [
+        (words.get(name) or words.get(plain(name)), value) for name, value in getattr(instance, "__dict__", {}).items()
+    ]
+    numbers = {role: value for role, value in reversed(pairs) if isinstance(value, int | float)}
+    left = [name for name in entry.parameters if name in numbers and name not in {*taken}]
+    return {name: float(numbers[name]) for name in left}
 
 
 def _in_order(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:

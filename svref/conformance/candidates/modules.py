@@ -14,13 +14,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from svref.conformance.candidates.arguments import RETURN, Role, Roles, plain, roles_of, words_of
+from svref.conformance.candidates.arguments import RETURN, Role, Roles, roles_of, words_of
 from svref.conformance.candidates.call import CandidateError, Function, Level
 from svref.conformance.candidates.called import (
     ARRAYS,
     Called,
     Made,
     Values,
+    attributes_of,
     check_known,
     constructor_of,
     held,
@@ -114,7 +115,7 @@ def function_of(found: Any, entry: Variant, given: Mapping[str, Role]) -> tuple[
         Module(_level(forward, w), forward, _forward_of(source.making(w), w), parameters, which, w) for w in weights
     ]
     called = _that_runs(ways, entry)
-    fixed = {} if inspect.isclass(found) else _attributes(found, words, entry, called)
+    fixed = {} if inspect.isclass(found) else attributes_of(found, words, entry, called.parameters)
     return called, _taken(called, source.constructor, fixed), fixed
 
 
@@ -210,15 +211,6 @@ def _runs(way: Module, entry: Variant) -> bool:
     parts = result.values() if isinstance(result, Mapping) else result if isinstance(result, tuple) else (result,)
     shapes = {tuple(part.shape) for part in parts if hasattr(part, "shape")}
     return not shapes.isdisjoint({(), (rows,), (rows, PROBE["C"])})
-
-
-def _attributes(instance: Any, words: Mapping[str, Role], entry: Variant, called: Module) -> dict[str, float]:
-    """Return the parameters that an instance has as attributes, and that its forward does not take."""
-    pairs = [(words.get(name) or words.get(plain(name)), value) for name, value in vars(instance).items()]
-    numbers = {role: value for role, value in reversed(pairs) if isinstance(value, int | float)}
-    return {
-        name: float(numbers[name]) for name in entry.parameters if name in numbers and name not in called.parameters
-    }
 
 
 def _taken(called: Module, constructor: Roles, fixed: Mapping[str, float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,16 @@ from typing import Any
 from svref.conformance.candidates import modules
 from svref.conformance.candidates.arguments import RETURN, Role, Signature, roles_of, words_of
 from svref.conformance.candidates.call import CandidateError, Function, Level, signature_of
-from svref.conformance.candidates.called import ARRAYS, Called, Made, check_known, constructor_of, held, method_of
+from svref.conformance.candidates.called import (
+    ARRAYS,
+    Called,
+    Made,
+    attributes_of,
+    check_known,
+    constructor_of,
+    held,
+    method_of,
+)
 from svref.variants import Variant
 
 
@@ -62,12 +72,22 @@ def read(found: Any, entry: Variant, given: Mapping[str, Role]) -> Reading:
         function, taken, fixed = modules.function_of(found, entry, given)
         return Reading(function, "torch", taken, fixed, _hint(found, fixed))
     reading = (_of_class if inspect.isclass(found) else _of_function)(found, entry, given)
-    return replace(reading, hint=_hint(found, {}))
+    return replace(reading, hint=_hint(found, reading.fixed))
+
+
+def _is_function(found: Any) -> bool:
+    """Return whether this is a function, or one that jax.jit, functools.partial and their like have wrapped."""
+    return inspect.isroutine(found) or hasattr(found, "__wrapped__") or isinstance(found, functools.partial)
+
+
+def fixed_in(found: Any, entry: Variant, given: Mapping[str, Role]) -> dict[str, float]:
+    """Return the parameters that an instance has fixed, as its attributes say; none for functions and classes."""
+    return dict(read(found, entry, given).fixed)
 
 
 def _hint(found: Any, fixed: Mapping[str, float]) -> str:
     """Return what to do about a candidate that lacks a parameter; it begins with a blank."""
-    if inspect.isroutine(found):
+    if _is_function(found):
         return ""
     if inspect.isclass(found):
         return (
@@ -89,7 +109,8 @@ def _of_function(function: Function, entry: Variant, given: Mapping[str, Role]) 
     if any(p.kind is p.VAR_KEYWORD for p in signature.values()):
         roles = replace(roles, swallowed=tuple(name for name in entry.parameters if name not in roles.held))
     called = Called(level, roles, lambda values: function, held(entry, roles), given.get(RETURN))
-    return Reading(called, None, ", ".join(roles.renamed(level)))
+    fixed = {} if _is_function(function) else attributes_of(function, words, entry, called.parameters)
+    return Reading(called, None, ", ".join(roles.renamed(level)), fixed)
 
 
 def _of_class(cls: type, entry: Variant, given: Mapping[str, Role]) -> Reading:
