@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,12 +67,18 @@ def read(found: Any, entry: Variant, given: Mapping[str, Role]) -> Reading:
         If arguments are left of which nobody knows what they are.
     """
     if not inspect.isclass(found) and not modules.owns_weights(found) and not given and _is_conventional(found, entry):
-        return Reading(found, hint=_hint(found, {}))
+        fixed = _attributes(found, entry, [*signature_of(found)])
+        return Reading(found, fixed=fixed, hint=_hint(found, fixed))
     if modules.is_module(found):
         function, taken, fixed = modules.function_of(found, entry, given)
         return Reading(function, "torch", taken, fixed, _hint(found, fixed))
     reading = (_of_class if inspect.isclass(found) else _of_function)(found, entry, given)
     return replace(reading, hint=_hint(found, reading.fixed))
+
+
+def _attributes(found: Any, entry: Variant, taken: Sequence[str]) -> dict[str, float]:
+    """Return the parameters that an instance has as attributes, but those that it takes in a call."""
+    return {} if _is_function(found) else attributes_of(found, words_of(entry), entry, taken)
 
 
 def _is_function(found: Any) -> bool:
@@ -109,8 +115,7 @@ def _of_function(function: Function, entry: Variant, given: Mapping[str, Role]) 
     if any(p.kind is p.VAR_KEYWORD for p in signature.values()):
         roles = replace(roles, swallowed=tuple(name for name in entry.parameters if name not in roles.held))
     called = Called(level, roles, lambda values: function, held(entry, roles), given.get(RETURN))
-    fixed = {} if _is_function(function) else attributes_of(function, words, entry, called.parameters)
-    return Reading(called, None, ", ".join(roles.renamed(level)), fixed)
+    return Reading(called, None, ", ".join(roles.renamed(level)), _attributes(function, entry, called.parameters))
 
 
 def _of_class(cls: type, entry: Variant, given: Mapping[str, Role]) -> Reading:
