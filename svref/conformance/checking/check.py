@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from svref import checks
 from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.adapters import AnswersAdapter
+from svref.conformance.candidates.arguments import words_of_map
 from svref.conformance.candidates.call import Level
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.candidates.process import untouched
@@ -42,6 +43,7 @@ def check(
     device: str = "cpu",
     reduction: str | None = None,
     dialect: str | None = None,
+    map: Mapping[str, Any] | Sequence[str] | None = None,
     case: str | None = None,
     timeout: float | None = None,
     strict: bool = False,
@@ -80,6 +82,10 @@ def check(
         What the candidate returns; None finds it out.
     dialect : str, optional
         A key of `DIALECTS`: the candidate is then a port of that public code, and judged by what that code computes.
+    map : mapping or sequence of str, optional
+        What the arguments of the candidate mean, where their names do not say it: {"margin": "m", "W": "weights"}, or
+        texts such as "margin=m". On the right stands cosines, embeddings, weights, labels, one_hot, norms, C, D or a
+        parameter; or a value that the argument gets in every call. "return" chooses one of several results.
     case : str, optional
         The id of the only case to judge, or of a variation, such as "sv-am-softmax-variation-0-7". If its inputs must
         raise, the check fails unless the candidate raises.
@@ -123,7 +129,7 @@ def check(
     checks.check_progress(progress)
     _check_options(reduction, strict, invalid, variations, seed)
     vectors = load_vectors(pack=pack)
-    guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout)
+    guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout, map)
     remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
     right = dialect_of(dialect) if dialect else None
     plan = Plan(guard, level, kind, compute_of(compute, kind), right, not is_answers(candidate), ignores)
@@ -137,8 +143,9 @@ def check(
     result.remarks |= remarks
     header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
     options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
-               "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
-               "no-invalid": not invalid, "partial": partial, "finite": finite, "variations": variations,
+               "reduction": reduction, "dialect": dialect, "map": words_of_map(map), "timeout": timeout,
+               "strict": strict, "no-invalid": not invalid, "partial": partial, "finite": finite,
+               "variations": variations,
                "seed": seed}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
     command = command_of(candidate, entry.name, options)
@@ -168,6 +175,7 @@ def _header(plan: Plan, vectors: Vectors, candidate: str, loss: str, cases: int,
         "candidate": candidate, "loss": loss, "dialect": plan.dialect.name if plan.dialect else "",
         "framework": plan.guard.adapter.description, "dtype": plan.dtype.name, "compute": plan.compute,
         "cases": cases, "left_out": left_out,
+        **({"taken": plan.guard.taken} if plan.guard.taken else {}),
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from svref.conformance.candidates.loading import candidate_name
 
-Options = Mapping[str, str | float | bool | None]
+Options = Mapping[str, str | float | bool | list[str] | None]
 
 CALL = "svref.check("
 DEFAULTS = {"pack": "core", "device": "cpu", "seed": 0}
@@ -25,15 +25,17 @@ DEFAULTS = {"pack": "core", "device": "cpu", "seed": 0}
 def command_of(candidate: Callable[..., Any] | str, loss: str, options: Options) -> str:
     """Return the command, or the call in Python, that repeats the check.
 
-    Of the options, True is one without a value; False, None and defaults are left out.
+    Of the options, True is one without a value, and a list is one that is given several times; False, None, an empty
+    list and defaults are left out.
     """
-    given = {name: v for name, v in options.items() if v not in (None, False) and v != DEFAULTS.get(name)}
+    given = {name: v for name, v in options.items() if v not in (None, False, []) and v != DEFAULTS.get(name)}
     path = candidate if isinstance(candidate, str) else path_of(candidate)
     if not path:
         return _call(candidate_name(candidate), loss, given)
     words = ["svref", "check", path, "--loss", loss]
     for name, value in given.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", _text(value)]
+        for one in value if isinstance(value, list) else [value]:
+            words += [f"--{name}"] if one is True else [f"--{name}", _text(one)]
     return shlex.join(words)
 
 
@@ -64,13 +66,16 @@ def _from_here(file: Path) -> str:
 
 
 def _call(name: str, loss: str, options: Options) -> str:
-    """Return the call of svref.check; the option --no-invalid is invalid=False there."""
-    words = {word: value for word, value in options.items() if word != "no-invalid"}
+    """Return the call of svref.check; the option --no-invalid is invalid=False there, and --map A=B a mapping."""
+    words: dict[str, Any] = {word: value for word, value in options.items() if word != "no-invalid"}
+    for word in ("map", "parameters"):
+        if isinstance(words.get(word), list):
+            words[word] = dict(pair.split("=", 1) for pair in words[word])
     words |= {"invalid": False} if "no-invalid" in options else {}
     keywords = [f"{word}={value!r}" for word, value in words.items()]
     return f"{CALL}{', '.join([name if name.isidentifier() else 'candidate', repr(loss), *keywords])})"
 
 
-def _text(value: str | float | None) -> str:
+def _text(value: object) -> str:
     """Return the value of an option as one types it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
