@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from svref.cli.check import Dtype
 from svref.cli.ended import say_ended
 from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import run_in_child
-from svref.cli.tools import errors, fail, say
+from svref.cli.tools import errors, named_values, say
 from svref.variants import VARIANTS
 
 
@@ -34,7 +33,7 @@ def diagnose_command(
     """
     from svref.conformance import diagnose
 
-    given = dict(map(_name_and_value, parameter or []))
+    given = named_values(parameter)
     limit = bytes_of(memory)
     code = run_in_child(lambda ending: say_ended(ending, candidate, loss, dtype.value))
     if code is not None:
@@ -45,15 +44,3 @@ def diagnose_command(
         )
     say(f"{found}\n")
     raise typer.Exit(0 if found.ok else 1 if found.departures else 2)
-
-
-def _name_and_value(word: str) -> tuple[str, float]:
-    """Return the name and the number in "name=value"; end with exit code 2 if it is not written so."""
-    name, _, text = word.partition("=")
-    try:
-        value = int(text) if text.lstrip("+-").isdecimal() else float(text)
-    except ValueError:
-        value = math.nan
-    if not name or not math.isfinite(value):
-        fail(f"--with takes name=value with a decimal number, such as m=0.35; got {word!r}")
-    return name, value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,23 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     """Print what is wrong on the error stream, and exit with a code."""
     sys.stderr.write(f"svref: {message}\n")
     raise typer.Exit(code)
+
+
+def named_values(words: Sequence[str] | None) -> dict[str, float]:
+    """Return the parameters of options --with name=value; end with exit code 2 if one is not written so."""
+    return dict(map(_name_and_value, words or []))
+
+
+def _name_and_value(word: str) -> tuple[str, float]:
+    """Return the name and the number in "name=value"."""
+    name, _, text = word.partition("=")
+    try:
+        value = int(text) if text.lstrip("+-").isdecimal() else float(text)
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        fail(f"--with takes name=value with a decimal number, such as m=0.35; got {word!r}")
+    return name, value
 
 
 def refuse_empty(words: Sequence[str]) -> None:

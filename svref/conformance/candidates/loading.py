@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,21 @@ from svref.conformance.candidates import adapters, answers
 from svref.conformance.candidates.call import CandidateError, Function, Level, names, signature_of
 from svref.conformance.candidates.guard import Guard, first_line
 from svref.conformance.candidates.process import quietly
-from svref.variants import VARIANTS, Variant
+from svref.variants import VARIANTS, Variant, spelt
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
 MOST_LISTED = 12  # .py files that an error names
 OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
+
+
+class MissingKeywordsError(CandidateError):
+    """The candidate does not take some parameters of the variant, which are `missing`."""
+
+    def __init__(self, message: str, missing: Sequence[str]) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 def guarded(
@@ -36,18 +44,23 @@ def guarded(
     device: str,
     kind: np.dtype[Any],
     timeout: float | None,
+    fixed: Mapping[str, float] | None = None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return a guard that calls the candidate, the candidate's level, and whether it takes ``ignore_index``.
 
-    The level is None for files of answers, which may answer cases of both levels.
+    The level is None for files of answers, which may answer cases of both levels. Parameters that are `fixed` need not
+    be taken by the candidate.
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
     if is_answers(candidate):
         return Guard(answers.read(Path(str(candidate)))), None, False
     function = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
-    level = level_of(function, entry.parameters)
-    adapter = adapters.adapter(function, framework, level, entry.parameters, device, kind, timeout)
+    parameters = {**entry.parameters, **(fixed or {})}
+    unasked = [name for name in lacking(function, parameters) if name in (fixed or {})]
+    parameters = {name: value for name, value in parameters.items() if name not in unasked}
+    level = level_of(function, parameters)
+    adapter = adapters.adapter(function, framework, level, parameters, device, kind, timeout)
     return Guard(adapter, timeout), level, names(function, "ignore_index")
 
 
@@ -70,7 +83,7 @@ def candidate_name(candidate: Callable[..., Any] | str) -> str:
 
 def variant_of(loss: object) -> Variant:
     """Return the variant of a name; raise a ValueError that lists the names."""
-    name = str(loss).replace("_", "-")
+    name = spelt(loss)
     if name not in VARIANTS:
         raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
     return VARIANTS[name]
@@ -177,7 +190,7 @@ def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
             f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
         )
     if missing:
-        raise CandidateError(_missing_keywords(function, level, missing, parameters))
+        raise MissingKeywordsError(_missing_keywords(function, level, missing, parameters), missing)
     return level
 
 
@@ -187,6 +200,13 @@ def _missing_keywords(function: Function, level: Level, missing: list[str], para
     arrays = "embeddings, weights" if level == "head" else "cosines"
     owner = "" if inspect.isroutine(function) else f" {OWNER}"
     return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted}).{owner}"
+
+
+def lacking(function: Function | None, names: Iterable[str]) -> tuple[str, ...]:
+    """Return which keywords a function does not take; none without a function, as for files of answers."""
+    if function is None or inspect.isclass(function):
+        return ()
+    return tuple(name for name in names if not _takes(function, name))
 
 
 def _takes(function: Function, keyword: str) -> bool:

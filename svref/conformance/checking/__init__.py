@@ -1,6 +1,9 @@
 """The check: every case asked and judged, and the report of it.
 
 check        what users call: `check` and `check_values`
+subject      what is judged: the candidate, loaded once and read once
+judged       from a candidate and options to a report, in one dtype or in both
+dtypes       the reports of several dtypes as one
 asking       one question to a candidate, and the judged answer
 run          asks and judges every case, and then more
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state

@@ -147,6 +147,10 @@ class Outcome:
         The verdict of each case.
     reproduce : str
         The command that judges the worst case alone; "" where nothing fails or the candidate has no path.
+    also : mapping of str to Outcome
+        By dtype: what was found in the other dtypes that were judged in the same run. None of them is worse.
+    not_judged : mapping of str to str
+        By dtype: why it was not judged, though it was asked for.
     """
 
     header: Mapping[str, Any]
@@ -170,6 +174,8 @@ class Outcome:
     partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
+    also: Mapping[str, Outcome] = field(default_factory=dict)
+    not_judged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -194,6 +200,11 @@ class Outcome:
     def judged(self) -> int:
         """How many elements said something: those that passed or failed, without the vacuous ones."""
         return sum(count.passed + count.failed for count in self.counts)
+
+    @property
+    def failed(self) -> int:
+        """How many elements are wrong."""
+        return sum(count.failed for count in self.counts)
 
     @property
     def share(self) -> float:

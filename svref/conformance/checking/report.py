@@ -7,8 +7,8 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,7 +32,8 @@ class Report(Outcome):
     """The outcome of a check, with its JSON and its text. Its attributes are those of `Outcome`.
 
     ``report.ok`` and ``report.verdict`` say whether the candidate is right; ``str(report)`` is the screen that the
-    command prints.
+    command prints. Where several dtypes were judged, the report is that of the dtype with the worst verdict, the first
+    one among equals, and ``report.of["float32"]`` is that of one of them.
     """
 
     def raise_if_wrong(self) -> None:
@@ -40,13 +41,25 @@ class Report(Outcome):
         if not self.ok:
             raise AssertionError(f"\n{self}")
 
+    @property
+    def of(self) -> dict[str, Report]:
+        """The report of each dtype that was judged, by its name, float64 first."""
+        alone = replace(self, also={}, not_judged={})
+        found = {str(self.header["dtype"]): alone, **{dtype: cast(Report, other) for dtype, other in self.also.items()}}
+        return dict(sorted(found.items(), reverse=True))
+
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
+        return json.dumps(_for_json(self._content()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _content(self) -> dict[str, Any]:
+        """Return what the JSON holds; the reports of other dtypes are whole reports in it."""
         content = {
             "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "judged": self.judged, "share": self.share,
-            **asdict(self),
+            **asdict(replace(self, also={})),
         }  # fmt: skip
-        return json.dumps(_for_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        content["also"] = {dtype: cast(Report, other)._content() for dtype, other in self.also.items()}
+        return {key: value for key, value in content.items() if value or key not in ("also", "not_judged")}
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON: whole or not at all over a file, and into a device, a FIFO or an open descriptor.
@@ -132,7 +145,7 @@ def report_of(
     )
 
 
-def _decisions(trials: Sequence[Trial]) -> dict[str, int]:
+def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return how many decisions are undecided, how many rows took the other branch, and how many were skipped."""
     expected = [trial.expected for trial in trials]
     return {

@@ -102,14 +102,17 @@ def _vary(
     _add(surprises, result)
 
 
-def run_variation(plan: Plan, vectors: Sequence[Vector], reduction: str | None, seed: int, i: int) -> Run:
-    """Ask one variation alone; the cases only say how the candidate has to be read."""
-    result, numeric = Run(), [v for v in vectors if v.result != "error"]
+def run_variations(
+    plan: Plan, vectors: Sequence[Vector], reduction: str | None, wanted: Sequence[tuple[int, int]], result: Run
+) -> Run:
+    """Ask single variations, by seed and number; the cases only say how the candidate has to be read."""
+    numeric = [v for v in vectors if v.result != "error"]
     reduction = reduction or reduction_of(plan, numeric)
     first = asked(plan, plan.question(numeric[0]), reduction)
     asker = Asker(plan, numeric[0].variant, reduction, isinstance(first, Trial) and _take_any_cotangent([first]))
-    _enter(one_variation(asker, seed, i), result)
-    result.blind += unnoticed_controls(result.trials)
+    for seed, i in wanted:
+        _enter(one_variation(asker, seed, i), result)
+    result.blind = unnoticed_controls(result.trials)
     return result
 
 

@@ -21,6 +21,7 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
     yield from _share(outcome)
     yield from _variations(outcome)
     yield from _remarks(outcome)
+    yield from _other_dtypes(outcome)
     yield ""
     yield from _verdict(outcome)
     yield from _details(outcome)
@@ -66,8 +67,32 @@ def _variations(outcome: Outcome) -> Iterator[str]:
     yield from (f"  declined        {number:6,d} variations: {what}" for what, number in found.declined.items())
 
 
+def _other_dtypes(outcome: Outcome) -> Iterator[str]:
+    """Yield what was found in the other dtypes of the same run, a line each, and why one was not judged."""
+    for dtype, other in outcome.also.items():
+        passed, failed = other.judged - other.failed, other.failed
+        vacuous = sum(count.vacuous for count in other.counts)
+        name = f" is {other.explanation}" if other.explanation else ""
+        counts = f"{passed:,} passed, {failed:,} failed, {vacuous:,} vacuous"
+        worst = f"; worst {in_tolerances(max(c.worst for c in other.counts))} the tolerance" if other.counts else ""
+        yield f"  {dtype + ' too':<16}{other.verdict.split('(')[0].removesuffix('-AS'):>6}{name}: {counts}{worst}"
+    yield from (f"  {dtype:<16}   not judged: {reason}" for dtype, reason in outcome.not_judged.items())
+
+
+def _fixed(outcome: Outcome) -> Iterator[str]:
+    """Yield the parameters that are fixed, where the right values come from, and how many cases were set aside."""
+    h = outcome.header
+    if h.get("fixed"):
+        values = ", ".join(f"{name} = {value:g}" for name, value in h["fixed"].items())
+        svref = "svref's own: pip install 'svref[exact]' certifies them" if not h.get("dialect") else "svref's own"
+        source = "certified here" if h["certified"] else svref
+        aside = f"; {h['set_aside']} cases set aside, which ask the same as others or for other values"
+        yield f"  fixed           {values}; right values {source}{aside if h['set_aside'] else ''}"
+
+
 def _remarks(outcome: Outcome) -> Iterator[str]:
     """Yield what the counts do not say: what was not judged, and why."""
+    yield from _fixed(outcome)
     yield from _remarks_on_counts(outcome)
     unsupported = [m for m in outcome.mishaps if m.kind == "unsupported"]
     if unsupported:
