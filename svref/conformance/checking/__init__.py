@@ -7,7 +7,10 @@ dtypes       the reports of several dtypes as one
 asking       one question to a candidate, and the judged answer
 run          asks and judges every case, and then more
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state
+state        how much hidden state changes the answers, and what fails besides
+fixed        parameters that a candidate ignores, and the values it has inside
 variations   batches unlike the cases: larger, laid out otherwise, with other dtypes and parameters
+evidence     which known mistakes the cases would have shown
 outcome      what was found, as data, and the verdict
 report       the outcome made from a run, and its JSON
 summary      the outcome as text for one screen

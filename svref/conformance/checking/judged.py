@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,8 @@ from svref.conformance.candidates.answers import AnswersAdapter
 from svref.conformance.candidates.call import Level
 from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
+from svref.conformance.checking.evidence import evidence_of
+from svref.conformance.checking.fixed import finding_on_fixed, is_slip_of_value, with_options
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run, run, run_variations
 from svref.conformance.checking.subject import Subject
@@ -72,11 +74,6 @@ class Options:
             "strict": self.strict, "no-invalid": not self.invalid, "partial": self.partial,
             "variations": self.variations, "seed": self.seed,
         }  # fmt: skip
-
-
-def with_options(parameters: Mapping[str, float]) -> list[str]:
-    """Return parameters as the words of a command: --with s=32."""
-    return [word for name, value in parameters.items() for word in ("--with", f"{name}={value:.17g}")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,10 +194,12 @@ class Check:
         if isinstance(self.subject.adapter, AnswersAdapter):
             result.remarks |= self.subject.adapter.remarks(self.vectors)
         strict = options.strict or (not cases.alone and all(vector.result == "error" for vector in held))
-        return report_of(
-            result, self._header(plan, asked, cases), options.command(self.subject, self.entry.name, kind.name),
-            self.entry, strict, plan.guard.printed, options.partial,
-        )  # fmt: skip
+        command = options.command(self.subject, self.entry.name, kind.name)
+        report = report_of(
+            result, self._header(plan, asked, cases), command, self.entry, strict, plan.guard.printed, options.partial
+        )
+        evidence = None if cases.alone else evidence_of(plan, held, result.trials)
+        return _with_fixed_values(replace(report, evidence=evidence), plan, result, command)
 
     def _header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
         """Return the header of the report: what is judged, by which vectors, and in how many cases."""
@@ -215,6 +214,21 @@ class Check:
             certified = self.dialect is None and can_certify()
             header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}
         return header
+
+
+def _with_fixed_values(report: Report, plan: Plan, result: Run, command: str) -> Report:
+    """Return a report of failures that nothing but slips of parameters explains, with the values fixed inside, if any.
+
+    The command that repeats the check then has these values.
+    """
+    named = [d.name for d in report.diagnosis if d.complete]
+    if not report.failures or not plan.can_be_asked or (named and not any(map(is_slip_of_value, named))):
+        return report
+    finding = finding_on_fixed(plan, result.trials, result.reduction)
+    if finding is None:
+        return report
+    again = " ".join([command, *with_options(finding.values)]) if command and finding.values else report.reproduce
+    return replace(report, findings=(finding, *report.findings), reproduce=again)
 
 
 def compute_of(name: str | None, kind: np.dtype[Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from svref.conformance.candidates.guard import Mishap
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -104,6 +104,22 @@ class Variations:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What the cases would have shown.
+
+    Parameters
+    ----------
+    exposed : int
+        How many of the known deviations that code of this loss can have show in some case that was answered.
+    unexposed : tuple of str
+        Those that show in none: a candidate may have them and pass the cases.
+    """
+
+    exposed: int
+    unexposed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a check found: all that a `Report` holds.
 
@@ -141,6 +157,8 @@ class Outcome:
         Elements that would have said something, in cases and outputs that came with no answer.
     variations : Variations or None
         What the candidate did with batches unlike the cases; None where that was not asked for.
+    evidence : Evidence or None
+        Which known deviations the cases would have shown; None where that is not known.
     partial : bool
         Whether a share of judged elements below `LEAST_SHARE`, or a missing output, is accepted.
     cases : mapping of str to str
@@ -171,6 +189,7 @@ class Outcome:
     remarks: Mapping[str, int] = field(default_factory=dict)
     unjudged: int = 0
     variations: Variations | None = None
+    evidence: Evidence | None = None
     partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
@@ -213,14 +232,19 @@ class Outcome:
 
     @property
     def explanation(self) -> str:
-        """The name of the mistake or the finding that explains every failure; "" if none does."""
+        """The name of the mistake or the finding that explains every failure; "" if none does.
+
+        A mistake that a candidate with hidden state makes besides is named with it.
+        """
         complete = [d.name for d in self.diagnosis if d.complete]
-        return (complete or self._explaining_findings or [""])[0]
+        if complete and self.failures and any(f.name == STATE for f in self.findings):
+            return f"{complete[0]} with {STATE}"
+        return (complete or [f.name for f in self.explaining_findings] or [""])[0]
 
     @property
-    def _explaining_findings(self) -> list[str]:
-        """The findings that may explain: all if no element is wrong, else hidden state alone."""
-        return [f.name for f in self.findings if not self.failures or f.name == "hidden-state"]
+    def explaining_findings(self) -> list[CallFinding]:
+        """The findings that explain what is wrong: all if no element is wrong, else those that explain every one."""
+        return [f for f in self.findings if not self.failures or f.explains]
 
     @property
     def ok(self) -> bool:

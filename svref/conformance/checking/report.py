@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from svref.conformance.candidates.call import GRADIENTS
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.summary import lines_of
@@ -119,7 +119,8 @@ def report_of(
         Whether a small share of judged elements is accepted.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
-    explained = explanations(run.trials, entry)
+    explained = explanations(run.lenient or run.trials, entry)
+    findings = [_on_state(finding, run) for finding in run.findings]
     accepted = [_accepted(case) for case in run.accepted if strict]
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
@@ -128,7 +129,7 @@ def report_of(
         failures=tuple(failures),
         diagnosis=tuple(explanation.diagnosis for explanation in explained),
         departure=first_departure(run.trials, explained),
-        findings=(*run.findings, *accepted),
+        findings=(*findings, *accepted),
         mishaps=tuple(run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
@@ -143,6 +144,17 @@ def report_of(
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
     )
+
+
+def _on_state(finding: CallFinding, run: Run) -> CallFinding:
+    """Return a finding of hidden state that says whether the cases that fail do so by the state alone."""
+    if finding.name != STATE or not run.lenient:
+        return finding
+    besides = sum(trial.failed for trial in run.lenient)
+    if not besides:
+        return replace(finding, explains=True)
+    cases = f"{besides} case{' fails' if besides == 1 else 's fail'}"
+    return replace(finding, text=f"{finding.text}; {cases} by more than 4 times what the state changes")
 
 
 def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:

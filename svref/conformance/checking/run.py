@@ -11,8 +11,9 @@ from svref.checks import Progress
 from svref.conformance.candidates.call import Call
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.asking import Plan, asked, reduction_of
-from svref.conformance.checking.controls import CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
+from svref.conformance.checking.controls import STATE, CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
 from svref.conformance.checking.outcome import Variations
+from svref.conformance.checking.state import lenient
 from svref.conformance.checking.variations.trying import Asker, one_variation, try_variations
 from svref.conformance.trial import Trial
 from svref.golden.vectors import Vector
@@ -42,6 +43,10 @@ class Run:
         How many elements would have said something, but came with no answer.
     variations : Variations or None
         What the candidate did with batches unlike the cases; None if that was not asked for.
+    lenient : list of Trial
+        The trials judged with room for what hidden state does; empty if there is none, or no case fails.
+    reduction : {"none", "sum", "mean"}
+        What the candidate returns.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -54,6 +59,8 @@ class Run:
     remarks: dict[str, int] = field(default_factory=dict)
     unjudged: int = 0
     variations: Variations | None = None
+    lenient: list[Trial] = field(default_factory=list)
+    reduction: str = "none"
 
 
 def run(
@@ -65,7 +72,7 @@ def run(
     """
     result, total = Run(), len(vectors) + variations
     numeric = [v for v in vectors if v.result != "error"]
-    reduction = reduction or reduction_of(plan, numeric)
+    reduction = result.reduction = reduction or reduction_of(plan, numeric)
     for i, vector in enumerate(vectors):
         if vector.result == "error":
             _try_invalid(plan, vector, result)
@@ -138,6 +145,8 @@ def _reason_against(plan: Plan, result: Run) -> str:
 def _call_again(plan: Plan, calls: dict[str, Call], result: Run) -> None:
     """Call the candidate again, and add the findings and mishaps to the result."""
     surprises = ask_again(plan.guard, calls, result.trials)
+    if any(t.failed for t in result.trials) and any(getattr(one, "name", "") == STATE for one in surprises):
+        result.lenient = lenient(plan.guard, calls, result.trials)
     if plan.ignores:
         several_rows = (trial for trial in result.trials if len(trial.labels) > 1)
         trial = next(several_rows, result.trials[0])  # an ignored row should have others beside it

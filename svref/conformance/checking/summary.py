@@ -7,11 +7,22 @@ import textwrap
 from collections.abc import Iterator
 
 from svref.conformance.candidates.guard import Mishap
-from svref.conformance.checking.outcome import LEAST_SHARE, Count, Outcome, bracketed, but_should_be, in_tolerances
+from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.outcome import (
+    LEAST_SHARE,
+    Count,
+    Evidence,
+    Outcome,
+    bracketed,
+    but_should_be,
+    in_tolerances,
+)
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
 MOST_SHOWN = 3  # mishaps, and findings
+MOST_NAMED = 3  # deviations that no case exposes
+LEFT_OPEN = "docs/reference/report.md#what-a-pass-does-not-say"
 
 
 def lines_of(outcome: Outcome) -> Iterator[str]:
@@ -24,6 +35,7 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
     yield from _other_dtypes(outcome)
     yield ""
     yield from _verdict(outcome)
+    yield from _evidence(outcome)
     yield from _details(outcome)
     if outcome.reproduce:
         yield f"reproduce         {outcome.reproduce}"
@@ -145,6 +157,26 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
         yield verdict
 
 
+def _evidence(outcome: Outcome) -> Iterator[str]:
+    """Yield what a PASS rests on, a line for each dtype, and where it stands what a PASS leaves open."""
+    of_dtypes = [outcome, *outcome.also.values()]
+    if outcome.ok and any(of.evidence for of in of_dtypes):
+        yield from (f"      {_exposed(of, of.evidence)}" for of in of_dtypes if of.evidence)
+        yield f"      what a PASS leaves open: {LEFT_OPEN}"
+
+
+def _exposed(outcome: Outcome, evidence: Evidence) -> str:
+    """Return how many known deviations the cases of a dtype expose, and some of those that they do not."""
+    n, found = outcome.header["cases"], outcome.variations
+    asked = f"{n} case{'' if n == 1 else 's'}" + (f" and {found.asked} variations" if found and found.asked else "")
+    most, unexposed = MOST_NAMED, evidence.unexposed
+    more = f" and {len(unexposed) - most} more" if len(unexposed) > most else ""
+    names = f", not {', '.join(unexposed[:most])}{more}" if unexposed else ""
+    total = evidence.exposed + len(unexposed)
+    expose = "exposes" if n == 1 else "expose"
+    return f"{outcome.header['dtype']}: {asked}, which {expose} {evidence.exposed} of {total} known deviations{names}"
+
+
 def _unsupported(outcome: Outcome) -> str:
     """Return why too little was judged for a verdict."""
     if not outcome.counts:
@@ -160,15 +192,21 @@ def _failing(outcome: Outcome) -> Iterator[str]:
     complete = [d for d in outcome.diagnosis if d.complete]
     if not complete and outcome.explanation:
         yield f"FAIL  is  {outcome.explanation}        {_failing_number(outcome, cases)}"
+        yield from (f"      {line}" for f in outcome.explaining_findings[:1] for line in _said(f))
         return
     if not complete:
         yield f"FAIL  in {cases} of {outcome.header['cases']} cases; no known deviation explains them all"
         yield from map(_closest, outcome.diagnosis)
         return
     first = complete[0]
-    yield f"FAIL  is  {first.name}        explains {first.matched} of {first.failing} failing cases"
+    yield f"FAIL  is  {outcome.explanation}        explains {first.matched} of {first.failing} failing cases"
     yield from _explanation(first)
     yield from (f"      or  {d.name}" for d in complete[1:4])
+
+
+def _said(finding: CallFinding) -> list[str]:
+    """Return, for values that are fixed inside, the sentence that says which and what to type."""
+    return textwrap.wrap(finding.text, 114) if finding.values else []
 
 
 def _failing_number(outcome: Outcome, cases: int) -> str:
@@ -200,7 +238,8 @@ def _details(outcome: Outcome) -> Iterator[str]:
     yield from (f"no answer         {_mishap(m)}" for m in broken[:MOST_SHOWN])
     if len(broken) > MOST_SHOWN:
         yield f"                  and {len(broken) - MOST_SHOWN} more"
-    yield from (f"{f.name:<17} {f.case}: {f.text}" for f in outcome.findings[:MOST_SHOWN])
+    shown = [f for f in outcome.findings if not f.values][:MOST_SHOWN]
+    yield from (f"{f.name:<17} {f.case}: {f.text}" for f in shown)
     if outcome.departure is not None:
         yield from _departure(outcome.departure)
     worst = {f.quantity: f for f in reversed(outcome.failures)}
