@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,8 @@ import numpy as np
 from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.answers import AnswersAdapter
-from svref.conformance.candidates.call import Level
+from svref.conformance.candidates.call import Call, Level
+from svref.conformance.candidates.halves import sentence_on_halves
 from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
 from svref.conformance.checking.evidence import evidence_of
@@ -199,7 +200,18 @@ class Check:
             result, self._header(plan, asked, cases), command, self.entry, strict, plan.guard.printed, options.partial
         )
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
-        return _with_fixed_values(replace(report, evidence=evidence), plan, result, command)
+        report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
+        return _with_fixed_values(report, plan, result, command)
+
+    def _half_precision(self, plan: Plan, result: Run) -> str:
+        """Return a sentence on half precision inside the candidate, where it was not said that it computes so."""
+        if not result.trials or not plan.can_be_asked or plan.compute != plan.dtype.name:
+            return ""
+        first = result.trials[0]
+        call = Call(first.id, tuple(first.inputs), first.labels, first.cotangent, first.parameters)
+        question = plan.question_of(call, first.variant, first.group)
+        losses = [trial.outputs["loss"] for trial in result.trials]
+        return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.timeout)
 
     def _header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
         """Return the header of the report: what is judged, by which vectors, and in how many cases."""
@@ -210,10 +222,34 @@ class Check:
             "dialect": plan.dialect.name if plan.dialect else "", "framework": plan.guard.adapter.description,
             "dtype": plan.dtype.name, "compute": plan.compute, "cases": asked, "left_out": left_out,
         }  # fmt: skip
+        if beyond := list(_beyond(plan.compute, cases.held_by(plan.dtype))):
+            header["beyond"] = beyond
         if self.subject.fixed:
             certified = self.dialect is None and can_certify()
             header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}
         return header
+
+
+def _beyond(compute: str, cases: Sequence[Vector]) -> Iterator[str]:
+    """Yield sentences on cases whose inputs a narrower format does not hold: too large, or of too many digits."""
+    largest, numeric = format_of(compute).largest, [v for v in cases if v.result != "error"]
+    too_large = [v for v in numeric if _largest_input(v) > largest]
+    rounded = [v for v in numeric if compute not in v.dtypes and v not in too_large]
+    if too_large:
+        yield f"inputs or parameters above {largest:.6g}, the largest number of {compute}, {_in_cases(too_large)}"
+    if rounded:
+        yield f"inputs that {compute} must round, {_in_cases(rounded)}"
+
+
+def _in_cases(cases: Sequence[Vector]) -> str:
+    """Return in how many cases, and in which one first."""
+    return f"in {len(cases)} case{'' if len(cases) == 1 else 's'}: {cases[0].id}"
+
+
+def _largest_input(vector: Vector) -> float:
+    """Return the largest size of an input or a parameter of a case."""
+    arrays = [array for name, array in vector.inputs.items() if name != "labels"]
+    return max(float(np.abs(array).max(initial=0.0)) for array in [*arrays, np.array([*vector.parameters.values()])])
 
 
 def _with_fixed_values(report: Report, plan: Plan, result: Run, command: str) -> Report:

@@ -159,6 +159,8 @@ class Outcome:
         What the candidate did with batches unlike the cases; None where that was not asked for.
     evidence : Evidence or None
         Which known deviations the cases would have shown; None where that is not known.
+    half_precision : str
+        A sentence on half precision that was seen inside the candidate; "" if none was.
     partial : bool
         Whether a share of judged elements below `LEAST_SHARE`, or a missing output, is accepted.
     cases : mapping of str to str
@@ -190,6 +192,7 @@ class Outcome:
     unjudged: int = 0
     variations: Variations | None = None
     evidence: Evidence | None = None
+    half_precision: str = ""
     partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""

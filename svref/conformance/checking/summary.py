@@ -88,6 +88,9 @@ def _other_dtypes(outcome: Outcome) -> Iterator[str]:
         counts = f"{passed:,} passed, {failed:,} failed, {vacuous:,} vacuous"
         worst = f"; worst {in_tolerances(max(c.worst for c in other.counts))} the tolerance" if other.counts else ""
         yield f"  {dtype + ' too':<16}{other.verdict.split('(')[0].removesuffix('-AS'):>6}{name}: {counts}{worst}"
+    for of in (outcome, *outcome.also.values()):
+        if of.half_precision and (of.header["dtype"] == "float32" or not outcome.also):
+            yield f"  half precision  {of.half_precision}"
     yield from (f"  {dtype:<16}   not judged: {reason}" for dtype, reason in outcome.not_judged.items())
 
 
@@ -119,6 +122,7 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     if outcome.header.get("left_out"):
         h = outcome.header
         yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
+    yield from (f"  beyond          {text}" for text in outcome.header.get("beyond", ()))
     if outcome.invalid:
         yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused"
     yield from (
@@ -173,8 +177,8 @@ def _exposed(outcome: Outcome, evidence: Evidence) -> str:
     more = f" and {len(unexposed) - most} more" if len(unexposed) > most else ""
     names = f", not {', '.join(unexposed[:most])}{more}" if unexposed else ""
     total = evidence.exposed + len(unexposed)
-    expose = "exposes" if n == 1 else "expose"
-    return f"{outcome.header['dtype']}: {asked}, which {expose} {evidence.exposed} of {total} known deviations{names}"
+    cases = "case exposes" if n == 1 else "cases expose"
+    return f"{outcome.header['dtype']}: {asked}; the {cases} {evidence.exposed} of {total} known deviations{names}"
 
 
 def _unsupported(outcome: Outcome) -> str:
