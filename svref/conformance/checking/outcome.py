@@ -118,6 +118,11 @@ class Evidence:
     exposed: int
     unexposed: tuple[str, ...]
 
+    @property
+    def total(self) -> int:
+        """How many known deviations code of this loss can have."""
+        return self.exposed + len(self.unexposed)
+
 
 @dataclass(frozen=True)
 class Outcome:

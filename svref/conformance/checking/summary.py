@@ -11,7 +11,6 @@ from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.outcome import (
     LEAST_SHARE,
     Count,
-    Evidence,
     Outcome,
     bracketed,
     but_should_be,
@@ -32,10 +31,10 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
     yield from _share(outcome)
     yield from _variations(outcome)
     yield from _remarks(outcome)
+    yield from _evidence(outcome)
     yield from _other_dtypes(outcome)
     yield ""
     yield from _verdict(outcome)
-    yield from _evidence(outcome)
     yield from _details(outcome)
     if outcome.reproduce:
         yield f"reproduce         {outcome.reproduce}"
@@ -87,7 +86,9 @@ def _other_dtypes(outcome: Outcome) -> Iterator[str]:
         name = f" is {other.explanation}" if other.explanation else ""
         counts = f"{passed:,} passed, {failed:,} failed, {vacuous:,} vacuous"
         worst = f"; worst {in_tolerances(max(c.worst for c in other.counts))} the tolerance" if other.counts else ""
-        yield f"  {dtype + ' too':<16}{other.verdict.split('(')[0].removesuffix('-AS'):>6}{name}: {counts}{worst}"
+        e, verdict = other.evidence if other.ok else None, other.verdict.split("(")[0].removesuffix("-AS")
+        would = f"; {e.exposed} of {e.total} known mistakes" if e else ""
+        yield f"  {dtype + ' too':<16}{verdict:>6}{name}: {counts}{worst}{would}"
     for of in (outcome, *outcome.also.values()):
         if of.half_precision and (of.header["dtype"] == "float32" or not outcome.also):
             yield f"  half precision  {of.half_precision}"
@@ -162,23 +163,13 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
 
 
 def _evidence(outcome: Outcome) -> Iterator[str]:
-    """Yield what a PASS rests on, a line for each dtype, and where it stands what a PASS leaves open."""
-    of_dtypes = [outcome, *outcome.also.values()]
-    if outcome.ok and any(of.evidence for of in of_dtypes):
-        yield from (f"      {_exposed(of, of.evidence)}" for of in of_dtypes if of.evidence)
-        yield f"      what a PASS leaves open: {LEFT_OPEN}"
-
-
-def _exposed(outcome: Outcome, evidence: Evidence) -> str:
-    """Return how many known deviations the cases of a dtype expose, and some of those that they do not."""
-    n, found = outcome.header["cases"], outcome.variations
-    asked = f"{n} case{'' if n == 1 else 's'}" + (f" and {found.asked} variations" if found and found.asked else "")
-    most, unexposed = MOST_NAMED, evidence.unexposed
-    more = f" and {len(unexposed) - most} more" if len(unexposed) > most else ""
-    names = f", not {', '.join(unexposed[:most])}{more}" if unexposed else ""
-    total = evidence.exposed + len(unexposed)
-    cases = "case exposes" if n == 1 else "cases expose"
-    return f"{outcome.header['dtype']}: {asked}; the {cases} {evidence.exposed} of {total} known deviations{names}"
+    """Yield what a PASS rests on: how many known mistakes would have failed, and which would not."""
+    if outcome.ok and outcome.evidence:
+        unshown = outcome.evidence.unexposed
+        more = f" and {len(unshown) - MOST_NAMED} more" if len(unshown) > MOST_NAMED else ""
+        names = f"; not {', '.join(unshown[:MOST_NAMED])}{more}" if unshown else ""
+        yield f"  known mistakes  {outcome.evidence.exposed:6d} of {outcome.evidence.total} would have failed{names}"
+        yield f"  left open       by a PASS: {LEFT_OPEN}"
 
 
 def _unsupported(outcome: Outcome) -> str:
