@@ -8,7 +8,7 @@ from dataclasses import replace
 from svref.conformance.checking.report import Report
 
 # The worst first. A dtype in which no element says anything counts only if it is so in all of them.
-WORST_FIRST = ("FAIL", "FAIL-AS", "ERROR", "UNSUPPORTED", "PASS-BRANCH", "PASS", "VACUOUS")
+WORST_FIRST = ("FAIL", "ERROR", "UNSUPPORTED", "PASS-BRANCH", "PASS", "VACUOUS")
 REFUSAL = "raised TypeError"  # how the message of a mishap begins if the candidate refuses what it was given
 
 
@@ -25,7 +25,7 @@ def together(reports: Mapping[str, Report], left_out: Mapping[str, str]) -> Repo
     refusals = {dtype: reason for dtype, report in reports.items() if (reason := _refusal(report))}
     refusals = refusals if len(refusals) < len(reports) else {}
     judged = {dtype: report for dtype, report in reports.items() if dtype not in refusals}
-    worst = min(judged, key=lambda dtype: WORST_FIRST.index(judged[dtype].verdict.split("(")[0]))
+    worst = min(judged, key=lambda dtype: WORST_FIRST.index(judged[dtype].verdict.split("(")[0].removesuffix("-AS")))
     others = {dtype: report for dtype, report in judged.items() if dtype != worst}
     return replace(judged[worst], also=others, not_judged={**left_out, **refusals})
 

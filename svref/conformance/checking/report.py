@@ -121,7 +121,7 @@ def report_of(
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     explained = explanations(run.lenient or run.trials, entry)
     findings = [_on_state(finding, run) for finding in run.findings]
-    accepted = [_accepted(case) for case in run.accepted if strict]
+    findings += [_accepted(case) for case in run.accepted if strict]
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
         header=dict(header),
@@ -129,7 +129,7 @@ def report_of(
         failures=tuple(failures),
         diagnosis=tuple(explanation.diagnosis for explanation in explained),
         departure=first_departure(run.trials, explained),
-        findings=(*findings, *accepted),
+        findings=tuple(findings),
         mishaps=tuple(run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
@@ -142,7 +142,7 @@ def report_of(
         variations=run.variations,
         partial=partial,
         cases=_verdicts(run),
-        reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
+        reproduce=_reproduce(command, failures, findings),
     )
 
 
