@@ -16,6 +16,7 @@ from svref.conformance.candidates.call import GRADIENTS
 from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
 from svref.conformance.checking.run import Run
+from svref.conformance.checking.state import ROOM
 from svref.conformance.checking.summary import lines_of
 from svref.conformance.mistakes.departure import first_departure
 from svref.conformance.mistakes.explanations import explanations
@@ -120,8 +121,7 @@ def report_of(
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     explained = explanations(run.lenient or run.trials, entry)
-    findings = [_on_state(finding, run) for finding in run.findings]
-    findings += [_accepted(case) for case in run.accepted if strict]
+    findings = [*(_on_state(f, run) for f in run.findings), *(_accepted(case) for case in run.accepted if strict)]
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
         header=dict(header),
@@ -154,7 +154,7 @@ def _on_state(finding: CallFinding, run: Run) -> CallFinding:
     if not besides:
         return replace(finding, explains=True)
     cases = f"{besides} case{' fails' if besides == 1 else 's fail'}"
-    return replace(finding, text=f"{finding.text}; {cases} by more than 4 times what the state changes")
+    return replace(finding, text=f"{finding.text}; {cases} by more than {ROOM:g} times what the state changes")
 
 
 def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
