@@ -211,7 +211,7 @@ class Check:
         call = Call(first.id, tuple(first.inputs), first.labels, first.cotangent, first.parameters)
         question = plan.question_of(call, first.variant, first.group)
         losses = [trial.outputs["loss"] for trial in result.trials]
-        return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.timeout)
+        return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.first.timeout)
 
     def _header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
         """Return the header of the report: what is judged, by which vectors, and in how many cases."""

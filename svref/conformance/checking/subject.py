@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Subject:
     ----------
     name : str
         What the report calls it.
-    adapter : Adapter
+    first : Guard
         Calls it, in every dtype.
     level : {"cosine", "head"} or None
         What it takes; None for files of answers.
@@ -44,21 +44,23 @@ class Subject:
         Parameters of the variant that it does not take.
     kinds : tuple of dtype
         The dtypes it is to be judged in.
-    timeout : float or None
-        Seconds until a call counts as hung.
     has_path : bool
         Whether its name is a path, by which the command finds it.
     """
 
     name: str
-    adapter: Adapter
+    first: Guard
     level: Level | None
     ignores: bool
     fixed: Mapping[str, float]
     lacks: tuple[str, ...]
     kinds: tuple[np.dtype[Any], ...]
-    timeout: float | None
     has_path: bool
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter of its framework."""
+        return self.first.adapter
 
     @property
     def can_be_asked(self) -> bool:
@@ -66,8 +68,8 @@ class Subject:
         return not isinstance(self.adapter, AnswersAdapter)
 
     def guard(self) -> Guard:
-        """Return a guard of its own for a run, which counts what is printed in that run."""
-        return Guard(self.adapter, self.timeout)
+        """Return a guard for one run, which counts what is printed in that run."""
+        return replace(self.first)
 
 
 def subject_of(
@@ -92,7 +94,7 @@ def subject_of(
     if isinstance(guard.adapter, AnswersAdapter) and len(kinds) > 1:
         kinds = tuple(kind for kind in kinds if kind.name == guard.adapter.dtype) or kinds[:1]
     lacks = lacking(getattr(guard.adapter, "function", None), entry.parameters)
-    return Subject(name, guard.adapter, level, ignores, fixed, lacks, kinds, timeout, isinstance(candidate, str))
+    return Subject(name, guard, level, ignores, fixed, lacks, kinds, isinstance(candidate, str))
 
 
 def _read(
