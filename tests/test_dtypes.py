@@ -133,6 +133,11 @@ def test_files_of_answers_are_judged_in_the_dtype_that_they_hold(tmp_path: Path)
     assert (report.verdict, list(report.of), report.not_judged) == ("PASS", ["float32"], {})
 
 
+def test_a_dtype_narrower_than_the_format_computed_in_is_not_judged() -> None:
+    assert list(check(sv_am, NAME, compute="float64", variations=0).of) == ["float64"]
+    assert list(check(sv_am, NAME, compute="float16", variations=0).of) == ["float64", "float32"]
+
+
 def test_progress_counts_both_dtypes_once() -> None:
     told: list[tuple[int, int]] = []
     check(sv_am, NAME, variations=2, progress=lambda done, total: told.append((done, total)))
@@ -150,6 +155,8 @@ def test_each_case_that_is_named_is_judged() -> None:
     mixed = check(sv_am, NAME, case=[ids[0], f"{NAME}-variation-0-2", f"{NAME}-variation-1-3"])
     assert list(mixed.cases) == [ids[0], f"{NAME}-variation-0-2", f"{NAME}-variation-1-3"]
     assert mixed.ok
+    invalid = next(v.id for v in golden.load() if v.variant == NAME and v.result == "error")
+    assert list(check(sv_am, NAME, case=[invalid, f"{NAME}-variation-0-2"]).cases) == [f"{NAME}-variation-0-2"]
     with pytest.raises(ValueError, match="no case 'nothing' of"):
         check(sv_am, NAME, case=[ids[0], "nothing"])
 

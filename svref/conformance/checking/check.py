@@ -20,7 +20,7 @@ from svref.conformance.checking.asking import FACTORS
 from svref.conformance.checking.judged import Check, Options
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run
-from svref.conformance.checking.subject import BOTH, fixed_parameters, subject_of
+from svref.conformance.checking.subject import fixed_parameters, kinds_for, subject_of
 from svref.conformance.trial import Trial
 from svref.golden.files.pack import shipped
 from svref.golden.vectors import Vectors
@@ -123,7 +123,7 @@ def check(
     VectorsError
         If the vectors are damaged.
     """
-    entry, kinds = variant_of(loss), BOTH if dtype is None else (dtype_of(dtype),)
+    entry, kinds = variant_of(loss), kinds_for(compute) if dtype is None else (dtype_of(dtype),)
     checks.check_progress(progress)
     _check_options(reduction, strict, invalid, variations, seed)
     wanted = (case,) if isinstance(case, str) else tuple(case or ())

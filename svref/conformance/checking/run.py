@@ -115,8 +115,8 @@ def run_variations(
     """Ask single variations, by seed and number; the cases only say how the candidate has to be read."""
     numeric = [v for v in vectors if v.result != "error"]
     reduction = reduction or reduction_of(plan, numeric)
-    first = asked(plan, plan.question(numeric[0]), reduction)
-    asker = Asker(plan, numeric[0].variant, reduction, isinstance(first, Trial) and _take_any_cotangent([first]))
+    first = asked(plan, plan.question(numeric[0]), reduction) if numeric else None
+    asker = Asker(plan, vectors[0].variant, reduction, isinstance(first, Trial) and _take_any_cotangent([first]))
     for seed, i in wanted:
         _enter(one_variation(asker, seed, i), result)
     result.blind = unnoticed_controls(result.trials)

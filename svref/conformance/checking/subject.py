@@ -19,6 +19,7 @@ from svref.conformance.candidates.loading import (
     lacking,
     load,
 )
+from svref.judging.formats import FORMATS, format_of
 from svref.variants import Variant
 
 BOTH = (np.dtype(np.float64), np.dtype(np.float32))
@@ -126,6 +127,12 @@ def _how_to_fix(name: str, entry: Variant, missing: Sequence[str]) -> str:
         f"If it has fixed values for {'it' if len(missing) == 1 else 'them'}, say which; with the defaults that is: "
         f"svref check {name} --loss {entry.name} {options} (in Python parameters={values!r})."
     )
+
+
+def kinds_for(compute: str | None) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes that are judged where none is named: both, but none narrower than the format computed in."""
+    digits = FORMATS[compute].digits if compute in FORMATS else 0
+    return tuple(kind for kind in BOTH if format_of(kind).digits >= digits)
 
 
 def fixed_parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:
