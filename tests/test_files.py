@@ -611,8 +611,8 @@ def test_names_that_are_no_text_are_printed_and_written_as_escapes(tmp_path: Pat
 
 
 def test_a_place_with_a_name_that_no_folder_can_have_is_told_shortened() -> None:
-    for arguments, code in ((("golden", "list"), 3), (("explain", "x", "--pack"), 2)):
+    for arguments in (("golden", "list"), ("explain", "x", "--pack")):
         result = svref_command(*arguments, "a" * 5000)
-        assert result.returncode == code
+        assert result.returncode == 2
         assert result.stderr.startswith("svref: ")
         assert len(result.stderr) < 500

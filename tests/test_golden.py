@@ -304,10 +304,11 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("make", "x", "--pack", "nothing"), "there is no pack 'nothing'; there are seed, core, paper, batches, head, large."),
-        (("verify", "--pack", "nothing"), "the packs that ship are core, paper, seed; got 'nothing'."),
-        (("lint", "--pack", ".."), "the packs that ship are core, paper, seed; got '..'."),
+        (("verify", "--pack", "nothing"), "pack must be one of core, paper, seed, or a directory; got 'nothing'."),
+        (("lint", "nothing"), "pack must be one of core, paper, seed, or a directory; got 'nothing'."),
+        (("diff", "seed", "nothing"), "pack must be one of core, paper, seed, or a directory; got 'nothing'."),
         (("list", "--pack", ""), "--pack needs a value; got ''."),
-        (("verify", "x", "--pack", "seed"), "give a directory or the name of a pack that ships, not both; got x and 'seed'."),
+        (("verify", "x", "--pack", "seed"), "name one pack: got 'x' and --pack 'seed'."),
         (("list", "--variant", "x"), "variant must be one of a-softmax, am-softmax, arc-softmax,"),
         (("list", "--group", "x"), "group must be one of basic, confident, digits, error, extreme, hard, head,"),
     ],
@@ -415,7 +416,7 @@ def test_a_case_is_found_by_its_id(pack: Path) -> None:
         golden.find("nothing")
     with pytest.raises(ValueError, match="seed has no case 'nothing'; see svref golden list "):
         golden.find("nothing", str(pack))
-    with pytest.raises(ValueError, match="the pack must be one of core, paper, seed, or a directory; got 'nothing'"):
+    with pytest.raises(ValueError, match="pack must be one of core, paper, seed, or a directory; got 'nothing'"):
         golden.find("x", "nothing")
 
 

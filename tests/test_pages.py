@@ -6,6 +6,7 @@ python tests/test_pages.py --write    writes them there, and the screens into th
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -24,6 +25,7 @@ from svref.conformance.mistakes.departure import ORDER
 from svref.conformance.mistakes.guesses import LOSING, pairs, singles
 from svref.deviations import DEVIATIONS, backward, batches, heads, negatives, results, target
 from svref.golden.files.checks import validate
+from svref.golden.files.pack import shipped
 from svref.golden.making.power import matrix
 from svref.variants import VARIANTS
 
@@ -32,7 +34,12 @@ REGISTRY = ROOT / "docs" / "reference" / "deviations.md"
 REPORT = ROOT / "docs" / "reference" / "report.md"
 CHECK = ROOT / "docs" / "how-to" / "check.md"
 DIAGNOSE = ROOT / "docs" / "how-to" / "diagnose.md"
-PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE)
+README = ROOT / "README.md"
+VECTORS = ROOT / "docs" / "reference" / "vectors.md"
+NAN = ROOT / "docs" / "how-to" / "get-rid-of-nan.md"
+PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE, NAN)
+OF_THE_MACHINE = re.compile(r"[\d.,e+-]+ times")  # errors of sums that PyTorch adds in an order of its own
+TORCH = "nan_torch.py"  # screens of this candidate need PyTorch
 STAGES = {
     "target": target,
     "negatives": negatives,
@@ -42,7 +49,7 @@ STAGES = {
     "batches": batches,
 }
 VERDICTS = ("PASS", "PASS-BRANCH", "FAIL", "FAIL-AS", "VACUOUS", "UNSUPPORTED", "ERROR")
-SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref .*?)```", re.DOTALL)
+SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref\b.*?)```", re.DOTALL)
 
 
 # ---- what is written into the pages ---------------------------------------------------------------------------------
@@ -102,6 +109,22 @@ def row(cells: list[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
+def cases_that_ship() -> str:
+    """Return how many cases ship, as the README says it."""
+    cases = [v.result for name in shipped() for v in golden.load(pack=name)]
+    raising = cases.count("error")
+    return (
+        f"{len(cases)} cases ship with svref as plain JSON, {len(cases) - raising} with certified losses and gradients "
+        f"and {raising} whose inputs must raise."
+    )
+
+
+COUNTED = {  # sentences with a number that is counted: a page, what the sentence is found by, and what it must be
+    "cases": (README, r"\d+ cases\s+ship.*?must\s+raise\.", cases_that_ship),
+    "deviations": (README, r"\d+ known deviations", lambda: f"{len(DEVIATIONS)} known deviations"),
+    "departures": (VECTORS, r"\d+ known departures", lambda: f"{len(DEVIATIONS)} known departures"),
+}
+
 TABLES = {
     **{stage: lambda stage=stage: table_of_stage(stage) for stage in STAGES},
     "generated": table_of_generated,
@@ -150,10 +173,51 @@ def test_every_deviation_is_in_one_table() -> None:
         assert count == 1, f"{name} must stand in one table: python tests/test_pages.py --write"
 
 
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_number_on_a_page_is_what_there_is(name: str) -> None:
+    page, pattern, sentence = COUNTED[name]
+    found = re.findall(pattern, page.read_text(encoding="utf-8"), re.DOTALL)
+    assert [" ".join(text.split()) for text in found] == [sentence()]
+
+
+PAPERS = ("1812.11317", "1912.00833", "1801.05599", "1801.07698", "1704.08063")
+
+
+def test_the_readme_links_every_paper_that_a_variant_cites() -> None:
+    text = README.read_text(encoding="utf-8")
+    cited = {number for v in VARIANTS.values() for number in re.findall(r"arXiv:([\d.]+\d)", v.reference)}
+    assert cited <= set(PAPERS)
+    for number in PAPERS:
+        assert text.count(f"(https://arxiv.org/abs/{number})") == 1
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_a_screen_on_a_page_is_what_its_command_prints(page: Path) -> None:
     for command, shown in screens(page):
-        assert without_version(shown) == without_version(output(command))
+        if TORCH not in command:
+            assert without_version(shown) == without_version(output(command))
+
+
+NAN_SCREENS = dict(screens(NAN))
+
+
+@pytest.mark.parametrize("command", NAN_SCREENS)
+def test_a_screen_of_pytorch_is_what_its_command_prints(torch: object, command: str) -> None:
+    shown, printed = (
+        [OF_THE_MACHINE.sub("# times", line) for line in without_version(text)]
+        for text in (NAN_SCREENS[command], output(command))
+    )
+    assert shown == printed
+
+
+def test_the_code_on_the_page_about_nan_is_that_of_its_candidates() -> None:
+    code = {line.strip() for line in (ROOT / "docs" / "examples" / TORCH).read_text(encoding="utf-8").splitlines()}
+    tokens = MarkdownIt().parse(NAN.read_text(encoding="utf-8"))
+    shown = [t.content for t in tokens if t.type == "fence" and t.info == "text" and not t.content.startswith("svref ")]
+    assert len(shown) == 8
+    assert {line for text in shown for line in text.splitlines()} <= code
+    functions = set(re.findall(r":(\w+) --loss", "\n".join(NAN_SCREENS)))
+    assert len(functions) == len(shown)
 
 
 def test_no_screen_goes_unchecked() -> None:
@@ -161,7 +225,7 @@ def test_no_screen_goes_unchecked() -> None:
         tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
         shown = [t.content for t in tokens if t.type == "fence" and t.info == "text" and t.content.startswith("svref ")]
         assert shown == [text for _, text in screens(page)], page
-    assert [len(screens(page)) for page in (CHECK, REPORT, DIAGNOSE)] == [1, 1, 1]
+    assert [len(screens(page)) for page in (CHECK, REPORT, DIAGNOSE, NAN)] == [1, 1, 1, 8]
 
 
 def test_the_pages_name_every_verdict_with_its_exit_code() -> None:
@@ -240,19 +304,24 @@ def tolerant(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: 
         return losses, gradient
 
 
+def not_finite(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+    return VARIANTS["sv-arc-softmax"].factory(s=s, m=m, t=t).value_and_grad(cosines, labels, reduction="none")
+
+
 @pytest.mark.parametrize(
-    ("name", "candidate", "strict"),
+    ("name", "candidate", "options"),
     [
-        ("hidden-state", forgetful(), False),
-        ("rows-influence-each-other", shifted_by_the_batch, False),
-        ("ignored-rows-counted", counting_ignored, False),
-        ("invalid-input-accepted", tolerant, True),
+        ("hidden-state", forgetful(), {}),
+        ("rows-influence-each-other", shifted_by_the_batch, {}),
+        ("ignored-rows-counted", counting_ignored, {}),
+        ("invalid-input-accepted", tolerant, {"strict": True}),
+        ("gradient-not-finite", not_finite, {"loss": "sv-arc-softmax", "finite": True}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_each_finding_of_the_page_is_found_under_its_name(name: str, candidate: object, strict: bool) -> None:
+def test_each_finding_of_the_page_is_found_under_its_name(name: str, candidate: object, options: dict) -> None:
     assert f"| `{name}` | " in REGISTRY.read_text(encoding="utf-8")
-    report = check(candidate, "sv-am-softmax", strict=strict)
+    report = check(candidate, **{"loss": "sv-am-softmax", **options})
     assert report.verdict == f"FAIL-AS({name})"
 
 
@@ -267,10 +336,16 @@ def main() -> None:
         )
     if "--write" in sys.argv:
         REGISTRY.write_text(text, encoding="utf-8")
+        for page, pattern, sentence in COUNTED.values():
+            written = re.sub(pattern, sentence(), page.read_text(encoding="utf-8"), flags=re.DOTALL)
+            page.write_text(written, encoding="utf-8")
         for page in PAGES:
             text = page.read_text(encoding="utf-8")
             for command, shown in screens(page):
-                text = text.replace(shown, output(command))
+                if TORCH not in command or importlib.util.find_spec("torch"):
+                    text = text.replace(
+                        f"{command}\n```\n\n```text\n{shown}", f"{command}\n```\n\n```text\n{output(command)}"
+                    )
             page.write_text(text, encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ import typer
 from svref.cli.ended import report_of_end, say_ended
 from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import Ending, run_in_child
-from svref.cli.tools import USAGE, bar, errors, fail, named_values, say
+from svref.cli.tools import USAGE, bar, errors, fail, name_and_value, say
 from svref.conformance import Report, check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
@@ -64,6 +64,7 @@ def check_command(
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
     no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Pass although little was judged.")] = False,
+    finite: Annotated[bool, typer.Option("--finite", help="NaN and infinity in the gradient at ±1 are wrong.")] = False,
     variations: Annotated[
         int | None, typer.Option(help="How many batches unlike the cases are asked; 0 for none.")
     ] = None,
@@ -83,7 +84,7 @@ def check_command(
     with errors():
         if report is not None:
             check_place(report, "--report")
-    limit, fixed = bytes_of(memory), named_values(parameter)
+    limit, fixed = bytes_of(memory), dict(map(name_and_value, parameter or []))
     ended = functools.partial(_say_ended, candidate=candidate, loss=loss, dtype=dtype or BOTH, report=report)
     code = run_in_child(ended)
     if code is not None:
@@ -93,7 +94,7 @@ def check_command(
         result = check(
             candidate, loss, dtype=dtype, compute=compute, parameters=fixed, pack=pack, framework=framework,
             device=device, reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
-            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial,
+            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
             variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")

@@ -10,7 +10,7 @@ from svref.cli.check import Dtype
 from svref.cli.ended import say_ended
 from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import run_in_child
-from svref.cli.tools import errors, named_values, say
+from svref.cli.tools import errors, name_and_value, say
 from svref.variants import VARIANTS
 
 
@@ -33,7 +33,7 @@ def diagnose_command(
     """
     from svref.conformance import diagnose
 
-    given = named_values(parameter)
+    given = dict(map(name_and_value, parameter or []))
     limit = bytes_of(memory)
     code = run_in_child(lambda ending: say_ended(ending, candidate, loss, dtype.value))
     if code is not None:

@@ -8,15 +8,25 @@ from typing import Annotated
 import typer
 
 from svref.cli.tools import bar, errors, say
+from svref.golden.files.pack import pack_root, pack_roots, shipped
 
 app = typer.Typer(
     help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Directory = Annotated[Path | None, typer.Argument(help="The pack's directory; one that ships if left out.")]
-PackName = Annotated[
-    str | None, typer.Option("--pack", help="Which of the packs that ship: core, paper, seed; core if left out.")
-]
+NAMED = "A pack: one that ships, core, paper or seed; or a directory. core if left out."
+Pack = Annotated[str | None, typer.Argument(metavar="PACK", help=NAMED)]
+PackOption = Annotated[str | None, typer.Option("--pack", help="The same, as an option.")]
+
+
+def _word(argument: str | None, option: str | None) -> str | None:
+    """Return the word that names a pack: given as an argument or as an option, but not as both."""
+    if argument is not None and option is not None:
+        raise ValueError(f"name one pack: got {argument!r} and --pack {option!r}.")
+    word = argument if option is None else option
+    if word in shipped() and Path(word).is_dir():
+        typer.echo(f"svref: {word} is the pack that ships; the folder here is ./{word}", err=True)
+    return word
 
 
 @app.command("make")
@@ -39,35 +49,42 @@ def make_command(
 
 
 @app.command("verify")
-def verify_command(directory: Directory = None, pack: PackName = None) -> None:
-    """Check every byte of a pack, and compute every number again where python-flint is installed."""
+def verify_command(pack: Pack = None, option: PackOption = None) -> None:
+    """Check every byte of a pack, and compute every number again where python-flint is installed.
+
+    PACK may also be a folder of packs, as `svref golden make` writes it.
+    """
     with errors(), bar("verifying") as progress:
         from svref.golden import verify
 
-        verification = verify(directory, pack, progress)
-    say(f"{verification}\n")
+        for root in pack_roots(pack=_word(pack, option)):
+            say(f"{verify(root, progress=progress)}\n")
 
 
 @app.command("lint")
-def lint_command(directory: Directory = None, pack: PackName = None) -> None:
-    """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes. Exit with 1 if any."""
+def lint_command(pack: Pack = None, option: PackOption = None) -> None:
+    """Verify a pack, and find cases that expose no mistake and mistakes that no case exposes. Exit with 1 if any.
+
+    PACK may also be a folder of packs.
+    """
     with errors(), bar("verifying") as progress:
         from svref.golden import lint
 
-        wrong = lint(directory, pack, progress)
-    say("".join(f"{line}\n" for line in wrong) or "nothing is wrong\n")
+        roots = pack_roots(pack=_word(pack, option))
+        wrong = [(root.name, line) for root in roots for line in lint(root, progress=progress)]
+    say("".join(f"{name}: {line}\n" if len(roots) > 1 else f"{line}\n" for name, line in wrong) or "nothing is wrong\n")
     raise typer.Exit(1 if wrong else 0)
 
 
 @app.command("power")
-def power_command(directory: Directory = None, pack: PackName = None) -> None:
+def power_command(pack: Pack = None, option: PackOption = None) -> None:
     """Print, by format, how many cases expose each deviation in an element that is not vacuous."""
     with errors():
         from svref.golden import load
         from svref.golden.making.power import BEYOND, matrix
         from svref.judging.formats import FORMATS
 
-        counts = matrix(load(directory, pack))
+        counts = matrix(load(pack=_word(pack, option)))
     say(f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}\n")
     for name, by_format in counts.items():
         reason = next((why for (beyond, dtype), why in BEYOND.items() if beyond == name and not by_format[dtype]), "")
@@ -77,16 +94,19 @@ def power_command(directory: Directory = None, pack: PackName = None) -> None:
 
 @app.command("list")
 def list_command(
-    directory: Directory = None,
-    pack: PackName = None,
+    pack: Pack = None,
+    option: PackOption = None,
     variant: Annotated[str | None, typer.Option(help="Only this variant.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this group.")] = None,
 ) -> None:
-    """List the cases: id, level, result, and why each exists. If none matches, say so apart, and exit with 0."""
+    """List the cases: id, level, result, and why each exists. If none matches, say so apart, and exit with 0.
+
+    PACK may also be a folder of packs.
+    """
     with errors():
         from svref.golden.listing import lines
 
-        printed = lines(directory, pack, variant, group)
+        printed = lines(None, _word(pack, option), variant, group)
     if not printed:
         typer.echo("svref: no case matches", err=True)
     say("".join(f"{line}\n" for line in printed))
@@ -94,14 +114,14 @@ def list_command(
 
 @app.command("diff")
 def diff_command(
-    old: Annotated[Path, typer.Argument(help="A pack's directory.")],
-    new: Annotated[Path, typer.Argument(help="The directory of the pack to compare it with.")],
+    old: Annotated[str, typer.Argument(help="A pack that ships, or a pack's directory.")],
+    new: Annotated[str, typer.Argument(help="The pack to compare it with.")],
 ) -> None:
     """List the cases, notes and errata that were added, removed or changed. Exit with 1 if there are any."""
     with errors():
         from svref.golden.listing import differences
 
-        changes = differences(old, new)
+        changes = differences(pack_root(pack=_word(old, None)), pack_root(pack=_word(new, None)))
     say("".join(f"{line}\n" for line in changes) or "the packs are the same\n")
     raise typer.Exit(1 if changes else 0)
 
@@ -109,11 +129,11 @@ def diff_command(
 @app.command("export")
 def export_command(
     to: Annotated[Path, typer.Argument(help="The file to write, in a folder that exists.")],
-    directory: Annotated[Path | None, typer.Option(help="The pack's directory; one that ships if left out.")] = None,
-    pack: PackName = None,
+    pack: Annotated[str | None, typer.Option(help=NAMED)] = None,
+    directory: Annotated[str | None, typer.Option(hidden=True, help="The same as --pack.")] = None,
 ) -> None:
     """Write the inputs without the outputs as one JSON file, for a program whose answers `svref check` judges."""
     with errors():
         from svref.golden import export
 
-        say(f"{export(to, directory, pack):,} cases written to {to}\n")
+        say(f"{export(to, pack=_word(pack, directory)):,} cases written to {to}\n")

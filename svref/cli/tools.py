@@ -60,13 +60,8 @@ def fail(message: str, code: int = USAGE) -> NoReturn:
     raise typer.Exit(code)
 
 
-def named_values(words: Sequence[str] | None) -> dict[str, float]:
-    """Return the parameters of options --with name=value; end with exit code 2 if one is not written so."""
-    return dict(map(_name_and_value, words or []))
-
-
-def _name_and_value(word: str) -> tuple[str, float]:
-    """Return the name and the number in "name=value"."""
+def name_and_value(word: str) -> tuple[str, float]:
+    """Return the name and the number in "name=value"; end with exit code 2 if it is not written so."""
     name, _, text = word.partition("=")
     try:
         value = int(text) if text.lstrip("+-").isdecimal() else float(text)

@@ -50,7 +50,7 @@ def make(
     VectorsError
         If the directory of a pack holds anything else, or is a file; nothing is overwritten.
     ImportError
-        Without python-flint or rfc8785: pip install 'svref[golden]'.
+        Without python-flint: pip install 'svref[golden]'.
     """
     if not os.fspath(directory):
         raise ValueError("the directory of packs must have a name; got ''.")
@@ -97,8 +97,6 @@ def verify(
         As `load`.
     VectorsError
         If a file is missing or was changed, or a number is not the correctly rounded one.
-    ImportError
-        Without rfc8785: pip install 'svref[golden]'.
     """
     root = pack_root(directory, pack)
     if is_large(root):
@@ -153,7 +151,7 @@ def lint(directory: Directory | None = None, pack: str | None = None, progress: 
     ------
     VectorsError
         As `verify`, and if a pack of a version that this svref makes lacks one of its cases, or has another.
-    ValueError, ImportError
+    ValueError
         As `verify`.
     """
     from svref.golden.making.power import unexposed

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svref.golden.files.canonical import Json
-from svref.golden.files.pack import Directory, PackFiles, is_large, pack_root, read_pack
+from svref.golden.files.pack import Directory, PackFiles, is_large, pack_root, pack_roots, read_pack
 from svref.golden.vectors import Vector, load
 from svref.variants import spelt
 
@@ -29,14 +29,14 @@ def lines(
     Parameters
     ----------
     directory, pack
-        As `load` takes them; the pack may be one of large cases.
+        As `load` takes them; the pack may be one of large cases, and the directory a folder of packs.
     variant, group : str, optional
         Only the cases of this variant, and of this group.
 
     Raises
     ------
     ValueError
-        If the pack has no such variant or group; the message lists those it has.
+        If no pack has such a variant or group; the message lists those it has.
     VectorsError
         If the pack is damaged.
     """
@@ -67,13 +67,17 @@ def differences(old: Directory, new: Directory) -> list[str]:
 
 
 def _cases(directory: Directory | None, pack: str | None = None) -> Sequence[Vector | LargeCase]:
-    """Return the cases of a pack of either kind."""
-    root = pack_root(directory, pack)
+    """Return the cases of a pack of either kind, or of all packs in a folder."""
+    return [case for root in pack_roots(directory, pack) for case in _cases_in(root)]
+
+
+def _cases_in(root: Path) -> Sequence[Vector | LargeCase]:
+    """Return the cases of the pack in a folder."""
     if is_large(root):
         from svref.golden.large import load_large
 
         return load_large(root).cases
-    return load(directory, pack).cases
+    return load(root).cases
 
 
 def _line(case: Vector | LargeCase) -> str:
@@ -99,7 +103,7 @@ def _parts(root: Path) -> dict[str, dict[str, Json]]:
     """Return the content of a pack by the names of its parts: the pack itself, cases, notes, errata and schemas."""
     pack = read_pack(root)
     parts = {"the pack": {name: pack.manifest[name] for name in ABOUT}}
-    parts |= {case.id: _content(case) for case in _cases(root)}
+    parts |= {case.id: _content(case) for case in _cases_in(root)}
     parts |= {f"note {flag}": texts for flag, texts in _notes(pack).items()}
     parts |= {f"errata {entry['id']}": entry for entry in _withdrawn(pack)}
     return parts | {name: {"content": data} for name, data in pack.files.items() if name.startswith("schema/")}

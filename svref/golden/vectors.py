@@ -19,8 +19,8 @@ from svref.golden.files.pack import (
     PackFiles,
     errors_as_damage,
     pack_root,
+    pack_roots,
     read_pack,
-    root_of_name_or_directory,
     shipped,
 )
 from svref.loss import SVXSoftmax
@@ -182,7 +182,7 @@ def load(directory: Directory | None = None, pack: str | None = None) -> Vectors
     directory : path, optional
         The pack's directory, the one with its manifest.json; None is a pack that ships with svref.
     pack : str, optional
-        Which of those that ship: "core", the default, "paper" or "seed".
+        One that ships, by its name: "core", the default, "paper" or "seed"; or else a directory.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def load(directory: Directory | None = None, pack: str | None = None) -> Vectors
     Raises
     ------
     ValueError
-        If no pack of that name ships, both are given, or the pack is one of large cases.
+        If there is no such pack, both are given, or the pack is one of large cases.
     VectorsError
         If a file is missing, was changed, follows no schema or is of another format.
 
@@ -205,7 +205,7 @@ def load(directory: Directory | None = None, pack: str | None = None) -> Vectors
     [False False False False] [-0.75      0.984375  0.609375 -0.5     ]
     """
     root = pack_root(directory, pack)
-    return _load_shipped(root) if directory is None else read_vectors(root)[1]
+    return _load_shipped(root) if root.parent == SHIPPED else read_vectors(root)[1]
 
 
 @cache
@@ -245,14 +245,14 @@ def find(case_id: str, pack: str | None = None) -> Vector:
     case_id : str
         As a report or ``svref golden list`` names it.
     pack : str, optional
-        Where: a pack that ships, by its name, or a pack's directory; None is all that ship.
+        Where: a pack that ships, by its name; the directory of a pack, or of several; None is all that ship.
 
     Raises
     ------
     ValueError
         If there is no such case; the message says where ids are listed.
     """
-    for root in [SHIPPED / name for name in shipped()] if pack is None else [root_of_name_or_directory(pack)]:
+    for root in [SHIPPED / name for name in shipped()] if pack is None else pack_roots(pack=pack):
         for vector in _load_shipped(root) if root.parent == SHIPPED else read_vectors(root)[1]:
             if vector.id == case_id:
                 return vector

@@ -11,7 +11,9 @@ state        how much hidden state changes the answers, and what fails besides
 fixed        parameters that a candidate ignores, and the values it has inside
 variations   batches unlike the cases: larger, laid out otherwise, with other dtypes and parameters
 evidence     which known mistakes the cases would have shown
+poles        gradients that are NaN or infinite where cos θ_y = ±1
 outcome      what was found, as data, and the verdict
+reproduce    the command, or the call in Python, that shows a failure again
 report       the outcome made from a run, and its JSON
 summary      the outcome as text for one screen
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,6 @@ from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.subject import fixed_parameters, kinds_for, subject_of
 from svref.conformance.trial import Trial
-from svref.golden.files.pack import shipped
-from svref.golden.vectors import Vectors
 from svref.golden.vectors import load as load_vectors
 from svref.judging.expected import expect
 from svref.judging.judge import judge
@@ -50,6 +47,7 @@ def check(
     strict: bool = False,
     invalid: bool = True,
     partial: bool = False,
+    finite: bool = False,
     variations: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -69,7 +67,7 @@ def check(
     loss : str
         The variant's name, a key of `VARIANTS`, in any case of letters, with hyphens or underscores.
     pack : str, default "core"
-        Which vectors: "core", "paper" or "seed", which ship, or a directory with a manifest.json.
+        Which vectors: "core", "paper" or "seed", which ship, or the directory of a pack.
     dtype : {"float64", "float32"}, optional
         The dtype of inputs and outputs. None is both: the report is then that of the dtype with the worse verdict, and
         ``report.of["float32"]`` is that of one of them. A dtype that the candidate refuses is left out.
@@ -98,6 +96,8 @@ def check(
         class.
     partial : bool, default False
         Whether a candidate may pass of whom less than 90 % of the elements were judged, or that lacks an output.
+    finite : bool, default False
+        Whether a gradient that is NaN or infinite at a pole, where cos θ_y = ±1, makes the verdict FAIL.
     variations : int, optional
         How many batches unlike the cases are asked if all cases are right: with up to 300 rows and 4,200 classes,
         numbers of full digits, other parameters, int32 and uint8 labels, and other layouts in memory. None is 24, and
@@ -128,10 +128,10 @@ def check(
     _check_options(reduction, strict, invalid, variations, seed)
     wanted = (case,) if isinstance(case, str) else tuple(case or ())
     options = Options(
-        pack, compute, framework, device, reduction, dialect, wanted, timeout, strict, invalid, partial, variations,
-        seed,
+        pack, compute, framework, device, reduction, dialect, wanted, timeout, strict, invalid, partial, finite,
+        variations, seed,
     )  # fmt: skip
-    vectors, fixed = pack_of(pack), fixed_parameters(entry, parameters or {})
+    vectors, fixed = load_vectors(pack=pack), fixed_parameters(entry, parameters or {})
     subject = subject_of(candidate, entry, framework, device, kinds, timeout, fixed)
     return Check(subject, entry, vectors, options).report(progress or _ignored)
 
@@ -150,16 +150,6 @@ def _check_options(reduction: str | None, strict: bool, invalid: bool, variation
 
 def _ignored(done: int, total: int) -> None:
     """Do nothing: a check without a progress function."""
-
-
-def pack_of(pack: str) -> Vectors:
-    """Return a pack that ships, by its name, or the one in a directory."""
-    if pack in shipped():
-        return load_vectors(pack=pack)
-    if not Path(pack).is_dir():
-        known = ", ".join(shipped())
-        raise ValueError(f"pack must be one of {known}, or a directory with a manifest.json; got {pack!r}.")
-    return load_vectors(pack)
 
 
 def check_values(

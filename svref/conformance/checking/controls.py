@@ -29,13 +29,13 @@ Spoil = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]  # ta
 
 @dataclass(frozen=True)
 class CallFinding:
-    """What is wrong with a candidate that a single call does not show.
+    """What is wrong with a candidate besides its elements, which mostly a second call shows.
 
     Parameters
     ----------
     name : str
-        "hidden-state", "rows-influence-each-other", "ignored-rows-counted", "invalid-input-accepted", or "s-fixed" and
-        "s-ignored" for parameters that change nothing.
+        "hidden-state", "rows-influence-each-other", "ignored-rows-counted", "invalid-input-accepted",
+        "gradient-not-finite", or "s-fixed" and "s-ignored" for parameters that change nothing.
     case : str
         The id of the first case that shows it.
     text : str

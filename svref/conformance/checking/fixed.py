@@ -16,6 +16,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.candidates.call import Call
 from svref.conformance.checking.asking import Plan, asked
 from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.reproduce import with_options
 from svref.conformance.trial import Trial
 from svref.judging.expected import expect
 from svref.loss import SVXSoftmax
@@ -66,12 +67,6 @@ def finding_on_fixed(plan: Plan, trials: Sequence[Trial], reduction: str) -> Cal
     at = _and([f"{name} = {value:.6g}" for name, value in values.items()])
     text = f"{what}: fixed at {at}? All answers are right there: use {' '.join(with_options(values))}"
     return CallFinding(f"{'-and-'.join(names)}-fixed", case, text, explains=True, values=values)
-
-
-def with_options(parameters: Mapping[str, float]) -> list[str]:
-    """Return parameters as the words of a command: --with s=32."""
-    shortest = {name: repr(value).removesuffix(".0") for name, value in parameters.items()}
-    return [word for name, value in shortest.items() for word in ("--with", f"{name}={value}")]
 
 
 def is_slip_of_value(name: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,8 +18,9 @@ from svref.conformance.candidates.halves import sentence_on_halves
 from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
 from svref.conformance.checking.evidence import evidence_of
-from svref.conformance.checking.fixed import finding_on_fixed, is_slip_of_value, with_options
+from svref.conformance.checking.fixed import finding_on_fixed, is_slip_of_value
 from svref.conformance.checking.report import Report, report_of
+from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
 from svref.conformance.checking.subject import Subject
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
@@ -31,7 +32,6 @@ from svref.judging.formats import FORMATS, format_of
 from svref.variants import Variant
 
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
-_DEFAULTS = {"pack": "core", "device": "cpu", "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,13 @@ class Options:
     strict: bool
     invalid: bool
     partial: bool
+    finite: bool
     variations: int | None
     seed: int
 
-    def command(self, subject: Subject, loss: str, dtype: str) -> str:
-        """Return the command that repeats the check; "" for a function that has no path.
-
-        Of the options, True is one without a value; False, None and defaults are left out.
-        """
-        if not subject.has_path:
-            return ""
-        words = ["svref", "check", subject.name, "--loss", loss]
-        for name, value in self._by_name(dtype).items():
-            if isinstance(value, bool):
-                words += [f"--{name}"] * value
-            elif value not in (None, _DEFAULTS.get(name)):
-                words += [f"--{name}", f"{value:g}" if isinstance(value, float) else str(value)]
-        return shlex.join([*words, *with_options(subject.fixed)])
+    def command(self, subject: Subject, loss: str, dtype: str, values: Mapping[str, float]) -> str:
+        """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
+        return command_of(subject.candidate, loss, self._by_name(dtype), {**subject.fixed, **values})
 
     def _by_name(self, dtype: str) -> dict[str, str | float | bool | None]:
         """Return the options by their names on the command line."""
@@ -73,7 +63,7 @@ class Options:
             "pack": self.pack, "dtype": dtype, "compute": self.compute, "framework": self.framework,
             "device": self.device, "reduction": self.reduction, "dialect": self.dialect, "timeout": self.timeout,
             "strict": self.strict, "no-invalid": not self.invalid, "partial": self.partial,
-            "variations": self.variations, "seed": self.seed,
+            "finite": self.finite, "variations": self.variations, "seed": self.seed,
         }  # fmt: skip
 
 
@@ -195,10 +185,11 @@ class Check:
         if isinstance(self.subject.adapter, AnswersAdapter):
             result.remarks |= self.subject.adapter.remarks(self.vectors)
         strict = options.strict or (not cases.alone and all(vector.result == "error" for vector in held))
-        command = options.command(self.subject, self.entry.name, kind.name)
+        command = functools.partial(options.command, self.subject, self.entry.name, kind.name)
         report = report_of(
-            result, self._header(plan, asked, cases), command, self.entry, strict, plan.guard.printed, options.partial
-        )
+            result, self._header(plan, asked, cases), command({}), self.entry, strict, plan.guard.printed,
+            options.partial, options.finite,
+        )  # fmt: skip
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
         report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
         return _with_fixed_values(report, plan, result, command)
@@ -252,7 +243,9 @@ def _largest_input(vector: Vector) -> float:
     return max(float(np.abs(array).max(initial=0.0)) for array in [*arrays, np.array([*vector.parameters.values()])])
 
 
-def _with_fixed_values(report: Report, plan: Plan, result: Run, command: str) -> Report:
+def _with_fixed_values(
+    report: Report, plan: Plan, result: Run, command: Callable[[Mapping[str, float]], str]
+) -> Report:
     """Return a report of failures that nothing but slips of parameters explains, with the values fixed inside, if any.
 
     The command that repeats the check then has these values.
@@ -263,7 +256,7 @@ def _with_fixed_values(report: Report, plan: Plan, result: Run, command: str) ->
     finding = finding_on_fixed(plan, result.trials, result.reduction)
     if finding is None:
         return report
-    again = " ".join([command, *with_options(finding.values)]) if command and finding.values else report.reproduce
+    again = command(finding.values) if finding.values else report.reproduce
     return replace(report, findings=(finding, *report.findings), reproduce=again)
 
 

@@ -142,7 +142,7 @@ class Outcome:
         The first step of the loss that is wrong, in the order of computation.
     findings : tuple of CallFinding
         What was wrong when the candidate was called again: hidden state, rows that influence each other, ignored rows
-        that count; with `strict` also invalid inputs that were accepted.
+        that count; with `strict` also invalid inputs that were accepted; with `finite`, NaN and infinity at poles.
     mishaps : tuple of Mishap
         Cases without an answer: the candidate raised, hung, declined, or returned no numbers.
     blind : tuple of str
@@ -171,7 +171,8 @@ class Outcome:
     cases : mapping of str to str
         The verdict of each case.
     reproduce : str
-        The command that judges the worst case alone; "" where nothing fails or the candidate has no path.
+        The command that judges the worst case alone, or the call of `svref.check` where no path leads to the
+        candidate; "" where nothing fails, and for plain arrays.
     also : mapping of str to Outcome
         By dtype: what was found in the other dtypes that were judged in the same run. None of them is worse.
     not_judged : mapping of str to str

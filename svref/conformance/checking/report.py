@@ -13,8 +13,10 @@ from typing import Any, cast
 import numpy as np
 
 from svref.conformance.candidates.call import GRADIENTS
+from svref.conformance.checking import poles
 from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
+from svref.conformance.checking.reproduce import with_case
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.state import ROOM
 from svref.conformance.checking.summary import lines_of
@@ -38,9 +40,13 @@ class Report(Outcome):
     """
 
     def raise_if_wrong(self) -> None:
-        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests."""
+        """Raise an AssertionError with the report's text unless the report is `ok`, for use in tests.
+
+        pytest shows the line of the test and the report, and in its last line the verdict.
+        """
+        __tracebackhide__ = True  # pytest leaves this frame out
         if not self.ok:
-            raise AssertionError(f"\n{self}")
+            raise AssertionError(f"{self.verdict}\n\n{self}")
 
     @property
     def of(self) -> dict[str, Report]:
@@ -99,6 +105,7 @@ def report_of(
     strict: bool = False,
     printed: int = 0,
     partial: bool = False,
+    finite: bool = False,
 ) -> Report:
     """Return the report of a run.
 
@@ -109,7 +116,7 @@ def report_of(
     header : mapping
         The `header` of the report: versions, candidate, loss, dtype and so on.
     command : str
-        The command that repeats the check; "" where there is none.
+        The command or the call that repeats the check; "" where there is none.
     entry : Variant or None
         The variant, for the mistakes that are made with its parameters.
     strict : bool
@@ -118,10 +125,12 @@ def report_of(
         The number of characters that the candidate printed.
     partial : bool
         Whether a small share of judged elements is accepted.
+    finite : bool
+        Whether gradients that are NaN or infinite at poles are findings.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
     explained = explanations(run.lenient or run.trials, entry)
-    findings = [*(_on_state(f, run) for f in run.findings), *(_accepted(case) for case in run.accepted if strict)]
+    findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
         header=dict(header),
@@ -129,7 +138,7 @@ def report_of(
         failures=tuple(failures),
         diagnosis=tuple(explanation.diagnosis for explanation in explained),
         departure=first_departure(run.trials, explained),
-        findings=tuple(findings),
+        findings=findings,
         mishaps=tuple(run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
@@ -175,12 +184,19 @@ def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[Cal
     cases = [f.case for f in failures] + ["" if f.name == "hidden-state" else f.case for f in findings]
     if not command or not cases:
         return ""
-    return f"{command} --case {cases[0]}" if cases[0] else command
+    return with_case(command, cases[0]) if cases[0] else command
 
 
 def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
     """Return failures by their error in three digits; equal ones stay in the order of the cases."""
     return sorted(failures, key=lambda failure: -float(f"{failure.error:.3g}"))
+
+
+def _findings(run: Run, strict: bool, finite: bool) -> tuple[CallFinding, ...]:
+    """Return what is wrong besides the elements, with what `strict` and `finite` add."""
+    found = [_on_state(finding, run) for finding in run.findings]
+    accepted = [_accepted(case) for case in run.accepted if strict]
+    return (*found, *accepted, *(poles.findings(run.trials) if finite else ()))
 
 
 def _accepted(case: str) -> CallFinding:

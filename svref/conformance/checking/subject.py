@@ -45,8 +45,8 @@ class Subject:
         Parameters of the variant that it does not take.
     kinds : tuple of dtype
         The dtypes it is to be judged in.
-    has_path : bool
-        Whether its name is a path, by which the command finds it.
+    candidate : callable or str
+        As it was given: the function, or where to find it.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Subject:
     fixed: Mapping[str, float]
     lacks: tuple[str, ...]
     kinds: tuple[np.dtype[Any], ...]
-    has_path: bool
+    candidate: Callable[..., Any] | str
 
     @property
     def adapter(self) -> Adapter:
@@ -95,7 +95,7 @@ def subject_of(
     if isinstance(guard.adapter, AnswersAdapter) and len(kinds) > 1:
         kinds = tuple(kind for kind in kinds if kind.name == guard.adapter.dtype) or kinds[:1]
     lacks = lacking(getattr(guard.adapter, "function", None), entry.parameters)
-    return Subject(name, guard, level, ignores, fixed, lacks, kinds, isinstance(candidate, str))
+    return Subject(name, guard, level, ignores, fixed, lacks, kinds, candidate)
 
 
 def _read(

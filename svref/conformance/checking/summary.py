@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from svref.conformance.candidates.guard import Mishap
+from svref.conformance.checking import poles
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.outcome import (
     LEAST_SHARE,
@@ -159,7 +160,16 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
         broken = [m for m in outcome.mishaps if m.kind != "unsupported"]
         yield f"ERROR  no answer in {len(broken)} of {outcome.header['cases']} cases"
     else:
-        yield verdict
+        yield from _passing(outcome)
+
+
+def _passing(outcome: Outcome) -> Iterator[str]:
+    """Yield the verdict, and where the gradient is NaN or infinite although it passes."""
+    text = poles.not_finite((count.quantity, count.undefined) for count in outcome.counts)
+    yield f"{outcome.verdict}, but {text}: training breaks there" if text else outcome.verdict
+    if text:
+        option = "; --finite makes it a FAIL" if "vectors" in outcome.header else ""  # plain arrays have no options
+        yield f"      why, and what to write instead: {poles.PAGE}{option}"
 
 
 def _evidence(outcome: Outcome) -> Iterator[str]:
@@ -205,9 +215,12 @@ def _said(finding: CallFinding) -> list[str]:
 
 
 def _failing_number(outcome: Outcome, cases: int) -> str:
-    """Return how many cases fail; how many variations, if no case does."""
+    """Return how many cases fail; if none does, how many variations, or how many cases show a finding."""
     if not cases and outcome.variations and outcome.variations.failed:
         return f"{outcome.variations.failed} of {outcome.variations.asked} variations fail"
+    if not cases:
+        shown = len({finding.case for finding in outcome.findings})
+        return f"shown in {shown} of {outcome.header['cases']} cases"
     return f"{cases} of {outcome.header['cases']} cases fail"
 
 

@@ -3,6 +3,7 @@
 computations   what a wrong candidate may compute: five kinds
 hypothesis     a guess that it is one of them, tried on the cases
 sizes          mistakes of any size: an epsilon, a clamp, an annealing, a number format
+beyond_one     cosines that round beyond 1, and an angle that is NaN there
 guesses        every hypothesis in the order in which it is tried
 explanations   those that explain all failures and contradict no pass
 departure      the first step of the loss that is wrong

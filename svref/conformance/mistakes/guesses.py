@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
+from svref.conformance.mistakes.beyond_one import beyond_one
 from svref.conformance.mistakes.computations import (
     Change,
     Computation,
@@ -44,6 +45,7 @@ def singles(entry: Variant | None) -> Iterator[Hypothesis]:
     yield from (_single(d) for d in DEVIATIONS.values() if not d.name.startswith(DOWNCAST))
     yield from () if entry is None else slips(entry)
     yield from sized()
+    yield beyond_one()
 
 
 def pairs() -> Iterator[Hypothesis]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from svref.arrays import BoolArray, FloatArray
+from svref.golden.files import canonical_json
 
 Json = Any
 NON_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
@@ -21,15 +22,7 @@ DIGITS = 3  # significant ones of a condition scale; processors differ in the la
 
 def encoded(value: Json) -> bytes:
     """Return RFC 8785 JSON with a line feed at the end."""
-    return _rfc8785(value) + b"\n"
-
-
-def _rfc8785(value: Json) -> bytes:
-    try:
-        import rfc8785  # reading a pack does not need it
-    except ImportError as error:
-        raise ImportError("vectors are written and verified with rfc8785: pip install 'svref[golden]'") from error
-    return bytes(rfc8785.dumps(value))
+    return canonical_json.dumps(value) + b"\n"
 
 
 def number(value: float) -> float | str:
@@ -119,7 +112,7 @@ def identity(variant: str, parameters: Mapping[str, float], inputs: Mapping[str,
 
 def case_id(variant: str, group: str, identity: Json) -> str:
     """Return "<variant>-<group>-" and the first 8 hex digits of SHA-256 of the identity's canonical JSON."""
-    return f"{variant}-{group}-{hashlib.sha256(_rfc8785(identity)).hexdigest()[:8]}"
+    return f"{variant}-{group}-{hashlib.sha256(canonical_json.dumps(identity)).hexdigest()[:8]}"
 
 
 def content_digest(case: Mapping[str, Json]) -> str:

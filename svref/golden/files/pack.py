@@ -53,26 +53,50 @@ def shipped() -> list[str]:
 
 
 def pack_root(directory: Directory | None = None, pack: str | None = None) -> Path:
-    """Return the folder of a pack: `directory`, or that of the shipped pack named `pack`, by default core.
+    """Return the folder of a pack: `directory`, or the one that the word `pack` names, by default core.
+
+    Every command names a pack by such a word: the name of a pack that ships, or else a directory.
 
     Raises
     ------
     ValueError
-        If both are given, the directory is "", or no pack of that name ships.
+        If both are given, one is "", or `pack` is neither the name of a pack that ships nor a directory.
     VectorsError
         If an interrupted `write_pack` has moved the pack away.
     """
     if directory is None:
-        name = DEFAULT if pack is None else pack
-        if name not in shipped():
-            raise ValueError(f"the packs that ship are {', '.join(shipped())}; got {name!r}. Give others by directory.")
-        return SHIPPED / name
+        return _root_of_word(DEFAULT if pack is None else pack)
     if pack is not None:
-        raise ValueError(f"give a directory or the name of a pack that ships, not both; got {directory} and {pack!r}.")
+        raise ValueError(f"give a directory or the name of a pack, not both; got {directory} and {pack!r}.")
     if not os.fspath(directory):
         raise ValueError("the directory of a pack must have a name; got ''.")
     _check_not_moved(Path(os.path.realpath(directory)))
     return Path(directory)
+
+
+def pack_roots(directory: Directory | None = None, pack: str | None = None) -> list[Path]:
+    """Return the folder of a pack, as `pack_root` does, or the folders of all packs in a folder of packs."""
+    root = pack_root(directory, pack)
+    return _packs_in(root) or [root]
+
+
+def _root_of_word(pack: str) -> Path:
+    """Return the folder of a pack that is given by its name, if it ships, or else by its directory."""
+    if pack in shipped():
+        return SHIPPED / pack
+    if pack:
+        _check_not_moved(Path(os.path.realpath(pack)))
+    if not os.path.isdir(pack):
+        raise ValueError(f"pack must be one of {', '.join(shipped())}, or a directory; got {shortened(pack)!r}.")
+    return Path(pack)
+
+
+def _packs_in(root: Path) -> list[Path]:
+    """Return the folders in a folder that have a manifest, sorted; none if the folder itself has one."""
+    if os.path.lexists(root / MANIFEST) or not os.path.isdir(root):
+        return []
+    with errors_as_damage(root):
+        return sorted(folder for folder in root.iterdir() if os.path.lexists(folder / MANIFEST))
 
 
 def _check_not_moved(directory: Path) -> None:
@@ -85,14 +109,6 @@ def _check_not_moved(directory: Path) -> None:
         raise VectorsError(
             f"{directory} is not there: an interrupted or unfinished make moved it to {moved[0].name}. Run make again."
         )
-
-
-def root_of_name_or_directory(pack: str) -> Path:
-    """Return the folder of a pack that is given by its name, if it ships, or else by its directory."""
-    root = pack_root(pack=pack) if pack in shipped() else pack_root(pack)
-    if not os.path.isdir(root):
-        raise ValueError(f"the pack must be one of {', '.join(shipped())}, or a directory; got {shortened(pack)!r}.")
-    return root
 
 
 def is_large(root: Path) -> bool:
@@ -216,7 +232,9 @@ def _read_manifest(root: Path) -> tuple[bytes, dict[str, Any]]:
     """Return the manifest of a pack as bytes and as content; raise unless it is one, and of this format."""
     path = root / MANIFEST
     if not os.path.lexists(path):
-        raise VectorsError(f"{shortened(str(root))} is no pack of vectors: it has no manifest.json.")
+        raise VectorsError(
+            f"{shortened(str(root))} is no pack of vectors: it has no manifest.json.{_packs_instead(root)}"
+        )
     data = read_limited(path)
     manifest = parse_json(data, path)
     form = manifest.get("format") if isinstance(manifest, dict) else None
@@ -228,6 +246,12 @@ def _read_manifest(root: Path) -> tuple[bytes, dict[str, Any]]:
     if not (isinstance(files, dict) and all(map(_is_line, [*texts, *files.values()]))):
         raise VectorsError(f"{path} does not follow the manifest schema. Get the pack again.")
     return data, dict(manifest)
+
+
+def _packs_instead(root: Path) -> str:
+    """Return a sentence that names the packs in a folder of packs; "" if it holds none."""
+    names = [str(folder) for folder in _packs_in(root)]
+    return f" Give one of the packs in it: {shortened(', '.join(names), MOST_OF_MESSAGE)}." if names else ""
 
 
 def _is_line(text: Json) -> bool:

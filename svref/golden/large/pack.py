@@ -190,8 +190,6 @@ def verify_large(directory: str | os.PathLike[str], progress: Progress | None = 
     ------
     VectorsError
         If the pack is damaged, an input is not what its digest says, or a number is not the correctly rounded one.
-    ImportError
-        Without rfc8785: pip install 'svref[golden]'.
     """
     check_progress(progress)
     pack, vectors = _load(pack_root(directory))
