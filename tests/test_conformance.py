@@ -378,9 +378,9 @@ def test_a_cotangent_and_parameters_may_stand_among_the_positional_arguments() -
     check(candidate, "am-softmax").raise_if_wrong()
 
 
-def test_a_head_by_other_names_and_one_that_owns_its_weights_are_told_what_to_do() -> None:
-    with pytest.raises(CandidateError, match="must name its first arguments embeddings and weights; got x, w, labels"):
-        check(lambda x, w, labels, *, s, m, t: None, "sv-am-softmax")
+def test_names_that_say_nothing_and_an_instance_with_fixed_parameters_are_told_what_to_do() -> None:
+    with pytest.raises(CandidateError, match=r"what does the function take as b\? Say it by --map b=ROLE"):
+        check(lambda labels, a, b, *, s, m, t: None, "sv-am-softmax")
 
     class Head:
         def forward(self, x: object, labels: object) -> None:
@@ -388,7 +388,9 @@ def test_a_head_by_other_names_and_one_that_owns_its_weights_are_told_what_to_do
 
         __call__ = forward
 
-    with pytest.raises(CandidateError, match=r"m, t=?.*A module that owns its weights is called through torch\.func"):
+    with pytest.raises(
+        CandidateError, match=r"takes no keyword s, m, t; .* An instance has them fixed: give its class"
+    ):
         check(Head(), "sv-am-softmax")
 
 
@@ -597,13 +599,11 @@ def test_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: py
     check("package_of_candidate.loss:sv_am", "sv-am-softmax").raise_if_wrong()
 
 
-def test_a_class_is_told_how_to_be_judged() -> None:
+def test_a_class_without_a_method_to_call_is_refused() -> None:
     class Loss:
         pass
 
-    with pytest.raises(
-        CandidateError, match=r"Loss is a class; a candidate is an instance of it, or a function around"
-    ):
+    with pytest.raises(CandidateError, match=r"Loss is a class whose instances have neither forward nor __call__"):
         check(Loss, "sv-am-softmax")
 
 

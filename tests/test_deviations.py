@@ -37,6 +37,7 @@ BACKWARD_ONLY = {
     "eps-in-loss-alone", "s-lost-in-gradient", "radial-gradient-kept", "weight-gradient-without-margin",
     "gradient-sign-flipped", "one-hot-not-subtracted", "target-detached", "last-row-of-a-class-counts",
     "grad-w-overwritten", "target-terms-averaged-over-class", "grad-w-averaged-over-class", "absent-classes-frozen",
+    "weights-detached", "embeddings-detached",
 }  # fmt: skip
 # What is wrong about a part that other losses lack, and has no meaning without it.
 ABOUT_A_PART = {"logits-are-angles", "sine-of-whole-row", "h-on-scaled-logits", "negatives-zeroed"}

@@ -59,6 +59,9 @@ def check_command(
     dialect: Annotated[
         str | None, typer.Option(help=f"Judge a port of public code instead: {', '.join(DIALECTS)}.")
     ] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="What an argument means, such as margin=m; repeat for more.")
+    ] = None,
     case_id: Annotated[list[str] | None, typer.Option("--case", help="Judge this case alone; repeat for more.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
@@ -93,8 +96,8 @@ def check_command(
     with errors(), bar("judging") as progress, memory_limited(limit):
         result = check(
             candidate, loss, dtype=dtype, compute=compute, parameters=fixed, pack=pack, framework=framework,
-            device=device, reduction=None if reduction is None else reduction.value, dialect=dialect, case=case_id,
-            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
+            device=device, reduction=None if reduction is None else reduction.value, dialect=dialect, map=mapping,
+            case=case_id, timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
             variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")

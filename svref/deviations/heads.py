@@ -116,3 +116,20 @@ def weight_gradient_without_margin(
     """A hand-written backward leaves the margin's slope df/dc out of the gradient by the weights."""
     losses, by_x, _ = head_around(right_result)(loss, x, w, y, g)
     return losses, by_x, target.straight_through_angle.on_head(loss, x, w, y, g)[2]
+
+
+@changed_head("∂L/∂w = 0", "jonasgrebe/pt-femb-face-embeddings#3")
+def weights_detached(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
+    """The gradient does not reach the weights: they are detached, or copied into a new parameter in each call.
+
+    They keep their initial values in training.
+    """
+    losses, by_x, by_w = head_around(right_result)(loss, x, w, y, g)
+    return losses, by_x, np.zeros_like(by_w)
+
+
+@changed_head("∂L/∂x = 0")
+def embeddings_detached(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
+    """The gradient does not reach the embeddings, so that the network before the head learns nothing."""
+    losses, by_x, by_w = head_around(right_result)(loss, x, w, y, g)
+    return losses, np.zeros_like(by_x), by_w

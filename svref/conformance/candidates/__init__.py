@@ -2,7 +2,13 @@
 
 layouts      how the arrays of a question lie in memory
 call         one question to a candidate, its answer, and the checks of an answer's shapes
-loading      finds a function in a file or a module, and reads its signature
+loading      finds a candidate in a file or a module, and gives it an adapter and a guard
+reading      how a candidate is read: a function or a class, with names of its own
+arguments    what the arguments of a candidate mean, by the usual names
+called       a candidate with names of its own as a function that the check can call
+modules      PyTorch modules, classes and instances
+owned        where a module has its weights, and how they get other sizes
+returned     what a candidate with autograd returns: losses, logits, or several results
 adapters     finds out which framework a function is written in, and chooses one of the next three
 arrays       functions that return their gradients: NumPy, and the namespaces of the array API
 frameworks   functions of PyTorch, JAX and TensorFlow, whose autograd gives the gradient

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from svref.arrays import FloatArray
-from svref.conformance.candidates.arrays import losses_and_stages, remarks_on_writes, to_numpy
-from svref.conformance.candidates.call import Answer, Call, CandidateError, ForeignError, Function, hint_of
+from svref.conformance.candidates.arrays import remarks_on_writes, to_numpy
+from svref.conformance.candidates.call import Answer, Call, CandidateError, Function
 from svref.conformance.candidates.layouts import OF_TORCH
+from svref.conformance.candidates.returned import Returned, losses_of
 from svref.golden.making.batches import PLAIN
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
@@ -53,17 +54,21 @@ class TorchAdapter:
             leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
             labels = torch.tensor(call.labels, device=self.device)
             given = [*map(laid_out, leaves), laid_out(labels)]
-            losses, stages = losses_of(self.function(*given, **call.parameters), torch.Tensor, call)
+            result = self.function(*given, **call.parameters)
+            returned = losses_of(result, torch.Tensor, call, lambda z: _torch_cross_entropy(torch, z, labels))
+        losses = returned.losses
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
         cotangent = torch.as_tensor(g_of(losses, call), dtype=losses.dtype, device=losses.device).reshape(losses.shape)
         gradients = torch.autograd.grad(losses, leaves, _as_autograd(cotangent, laid_out), allow_unused=True)
-        return answer_of(losses, gradients, call, stages, remarks_on_writes(call, given))
+        return answer_of(returned, gradients, call, remarks_on_writes(call, given))
 
 
 @dataclass(frozen=True)
 class JaxAdapter:
     """Calls a JAX function through `jax.vjp`, with 64-bit numbers enabled if the check is in float64.
+
+    A function that is compiled by `jax.jit` is compiled once for each shape, together with its gradient.
 
     Parameters
     ----------
@@ -81,17 +86,46 @@ class JaxAdapter:
         return f"jax {jax.__version__} {jax.default_backend()}"
 
     def run(self, call: Call) -> Answer:
-        """Call the function through `jax.vjp`."""
+        """Call the function, and let `jax.vjp` compute the gradient."""
         jax = framework("jax")
         with jax.enable_x64(call.dtype == np.float64):
             arrays, labels = [jax.numpy.asarray(a) for a in call.arrays], jax.numpy.asarray(call.labels)
+            losses, gradients, stages = self._pulled(arrays, labels, jax.numpy.asarray(call.cotangent), call.parameters)
+            return answer_of(Returned(losses, stages, self._remarks[call.arrays[0].shape]), gradients, call)
 
-            def forward(*given: Any) -> Any:
-                return losses_of(self.function(*given, labels, **call.parameters), jax.Array, call)
+    def _pulled(self, arrays: Any, labels: Any, g: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return the losses, their gradients and the steps of the loss; from one compiled function, if that works.
 
-            losses, pull, stages = jax.vjp(forward, *arrays, has_aux=True)
-            cotangent = jax.numpy.asarray(g_of(losses, call), losses.dtype).reshape(losses.shape)
-            return answer_of(losses, pull(cotangent), call, stages)
+        It does not where a parameter must be a number of Python.
+        """
+        if hasattr(self.function, "lower"):  # it is compiled by jax.jit
+            with suppress(Exception):
+                return self._compiled(arrays, labels, g, dict(parameters))
+        return self._forward_and_back(arrays, labels, g, parameters)
+
+    @cached_property
+    def _compiled(self) -> Function:
+        """The function together with its gradient, compiled once for each shape."""
+        return framework("jax").jit(self._forward_and_back)
+
+    @cached_property
+    def _remarks(self) -> dict[Any, tuple[str, ...]]:
+        """How what the function returned was read, by the shape of its input: compiled code does not say it again."""
+        return {}
+
+    def _forward_and_back(self, arrays: Any, labels: Any, g: Any, parameters: Mapping[str, Any]) -> Any:
+        """Return the losses, their gradients and the steps of the loss."""
+        jax, call = framework("jax"), Call("", tuple(arrays), labels, g, parameters)
+
+        def forward(*given: Any) -> Any:
+            result = self.function(*given, labels, **parameters)
+            returned = losses_of(result, jax.Array, call, lambda z: _jax_cross_entropy(jax, z, labels))
+            self._remarks[call.arrays[0].shape] = returned.remarks
+            return returned.losses, returned.stages
+
+        losses, pull, stages = jax.vjp(forward, *arrays, has_aux=True)
+        cotangent = (g if losses.ndim == 1 else jax.numpy.ones(())).astype(losses.dtype)
+        return losses, pull(cotangent), stages
 
 
 @dataclass(frozen=True)
@@ -121,11 +155,15 @@ class TensorFlowAdapter:
         arrays, labels = [tf.constant(a) for a in call.arrays], tf.constant(call.labels)
         with tf.GradientTape() as tape:
             tape.watch(arrays)
-            losses, stages = losses_of(self._called(*arrays, labels, **call.parameters), tf.Tensor, call)
+            result = self._called(*arrays, labels, **call.parameters)
+            returned = losses_of(
+                result, tf.Tensor, call, lambda z: tf.nn.sparse_softmax_cross_entropy_with_logits(labels, z)
+            )
+            losses = returned.losses
         cotangent = tf.reshape(tf.constant(g_of(losses, call), losses.dtype), losses.shape)
         gradients = tape.gradient(losses, arrays, output_gradients=cotangent)
         dense = [None if v is None else tf.convert_to_tensor(v) for v in gradients]  # tf.gather's are sparse
-        return answer_of(losses, dense, call, stages)
+        return answer_of(returned, dense, call)
 
     @cached_property
     def _called(self) -> Function:
@@ -164,20 +202,15 @@ def framework(name: str) -> Any:
         raise CandidateError(f"this candidate needs {name}: pip install 'svref[{name}]'.") from error
 
 
-def losses_of(result: Any, tensor: type, call: Call) -> tuple[Any, dict[str, Any]]:
-    """Return the losses and the steps of the loss that a candidate with autograd returned, as tensors."""
-    stages: dict[str, Any] = {}
-    if isinstance(result, Mapping):
-        result, stages = losses_and_stages(result)
-    if not isinstance(result, tensor):
-        raise ForeignError(f"the candidate must return a tensor of losses; got {type(result).__name__}.")
-    shape = tuple(getattr(result, "shape", ()))
-    if shape not in ((len(call.labels),), ()):
-        raise CandidateError(
-            f"the candidate must return per-sample losses of shape (B,) = ({len(call.labels)},), or their sum or mean; "
-            f"got shape {shape}.{hint_of(shape, len(call.labels))}"
-        )
-    return result, stages
+def _torch_cross_entropy(torch: Any, logits: Any, labels: Any) -> Any:
+    """Return the losses (B,) of logits (B, C)."""
+    return torch.nn.functional.cross_entropy(logits, labels.long(), reduction="none")
+
+
+def _jax_cross_entropy(jax: Any, logits: Any, labels: Any) -> Any:
+    """Return the losses (B,) of logits (B, C)."""
+    own = jax.numpy.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+    return jax.nn.logsumexp(logits, axis=1) - own
 
 
 def g_of(losses: Any, call: Call) -> FloatArray:
@@ -185,12 +218,14 @@ def g_of(losses: Any, call: Call) -> FloatArray:
     return call.cotangent if len(losses.shape) == 1 else np.ones(())
 
 
-def answer_of(
-    losses: Any, gradients: Any, call: Call, stages: Mapping[str, Any], remarks: tuple[str, ...] = ()
-) -> Answer:
-    """Return the tensors of a framework as an answer of NumPy arrays."""
-    if gradients[0] is None:
+def answer_of(returned: Returned, gradients: Any, call: Call, remarks: tuple[str, ...] = ()) -> Answer:
+    """Return the tensors of a framework as an answer of NumPy arrays.
+
+    Where autograd has a gradient by one array and None by another, nothing reaches the other: that gradient is 0.
+    """
+    if all(v is None for v in gradients):
         raise CandidateError(f"{NO_GRADIENT}.")
-    found = tuple(None if v is None else to_numpy(v) for v in gradients)
-    applied = call.cotangent if len(losses.shape) == 1 else None
-    return Answer(to_numpy(losses), found, applied, {name: to_numpy(v) for name, v in stages.items()}, remarks)
+    found = tuple(np.zeros_like(a) if v is None else to_numpy(v) for a, v in zip(call.arrays, gradients, strict=True))
+    applied = call.cotangent if len(returned.losses.shape) == 1 else None
+    stages = {name: to_numpy(v) for name, v in returned.stages.items()}
+    return Answer(to_numpy(returned.losses), found, applied, stages, (*returned.remarks, *remarks))

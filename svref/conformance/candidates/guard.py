@@ -72,12 +72,15 @@ class Guard:
         Calls the candidate.
     timeout : float or None
         Seconds until a call counts as hung. Its thread is asked to stop, and is abandoned if it does not.
+    taken : str
+        What the candidate's arguments were taken for; "" if they have the usual names.
     printed : int
         The number of characters that the candidate has printed so far.
     """
 
     adapter: Adapter
     timeout: float | None = None
+    taken: str = ""
     printed: int = field(default=0, init=False)
 
     def __call__(self, call: Call) -> Answer | Mishap:

@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from svref.conformance.candidates import adapters, answers
+from svref.conformance.candidates.arguments import given_of
 from svref.conformance.candidates.call import CandidateError, Function, Level, names, signature_of
 from svref.conformance.candidates.guard import Guard, first_line
 from svref.conformance.candidates.process import quietly
+from svref.conformance.candidates.reading import read
 from svref.variants import VARIANTS, Variant, spelt
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
 MOST_LISTED = 12  # .py files that an error names
-OWNER = "A module that owns its weights is called through torch.func.functional_call, as docs/how-to/check.md shows."
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
 
@@ -45,23 +46,27 @@ def guarded(
     kind: np.dtype[Any],
     timeout: float | None,
     fixed: Mapping[str, float] | None = None,
+    mapping: Mapping[str, Any] | Sequence[str] | None = None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return a guard that calls the candidate, the candidate's level, and whether it takes ``ignore_index``.
 
     The level is None for files of answers, which may answer cases of both levels. Parameters that are `fixed` need not
-    be taken by the candidate.
+    be taken by the candidate. `mapping` says what the arguments of the candidate mean where their names do not: see
+    `arguments.given_of`.
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
     if is_answers(candidate):
         return Guard(answers.read(Path(str(candidate)))), None, False
-    function = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
+    found = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
+    reading = read(found, entry, given_of(mapping))
+    function = reading.function
     parameters = {**entry.parameters, **(fixed or {})}
     unasked = [name for name in lacking(function, parameters) if name in (fixed or {})]
     parameters = {name: value for name, value in parameters.items() if name not in unasked}
-    level = level_of(function, parameters)
-    adapter = adapters.adapter(function, framework, level, parameters, device, kind, timeout)
-    return Guard(adapter, timeout), level, names(function, "ignore_index")
+    level = level_of(function, parameters, reading.hint)
+    adapter = adapters.adapter(function, framework or reading.framework, level, parameters, device, kind, timeout)
+    return Guard(adapter, timeout, reading.taken), level, names(function, "ignore_index")
 
 
 def callable_of(found: Any) -> Any:
@@ -139,7 +144,7 @@ def _module(name: str) -> Any:
 
 
 def _module_of_file(path: Path) -> Any:
-    """Import a file. It may import its neighbours, at once and in later calls."""
+    """Import a file. It may import its neighbours and what lies in the current folder, at once and later."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; {_files_beside(path)}")
     name = f"svref_candidate_{path.stem}"  # a file may be called torch.py; its stem alone would hide the library
@@ -147,6 +152,7 @@ def _module_of_file(path: Path) -> Any:
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
+    _search_first(Path.cwd())
     _search_first(path.parent.resolve())
     sys.modules[name] = module  # dataclasses and pickles look their module up by name
     spec.loader.exec_module(module)
@@ -172,16 +178,12 @@ def _search_first(folder: Path) -> None:
 # ---- reading a signature ----------------------------------------------------------------------------------------
 
 
-def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
+def level_of(function: Function, parameters: Mapping[str, float], hint: str = "") -> Level:
     """Return "head" if the first two parameters are called embeddings and weights, else "cosine".
 
-    Raises a CandidateError if the function cannot be called with the parameters of the variant as keywords.
+    Raises a CandidateError if the function cannot be called with the parameters of the variant as keywords. `hint` is
+    what to do about that.
     """
-    if inspect.isclass(function):
-        raise CandidateError(
-            f"{function.__name__} is a class; a candidate is an instance of it, or a function around one: "
-            f"def loss(cosines, labels, *, {', '.join(parameters)}): ..."
-        )
     level: Level = "head" if _positional(function)[:2] == ["embeddings", "weights"] else "cosine"
     missing = [name for name in parameters if not _takes(function, name)]
     arrays = [name for name in _required(function) if name not in (*parameters, *OPTIONAL)]
@@ -190,16 +192,15 @@ def level_of(function: Function, parameters: Mapping[str, float]) -> Level:
             f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
         )
     if missing:
-        raise MissingKeywordsError(_missing_keywords(function, level, missing, parameters), missing)
+        raise MissingKeywordsError(f"{_missing_keywords(level, missing, parameters)}{hint}", missing)
     return level
 
 
-def _missing_keywords(function: Function, level: Level, missing: list[str], parameters: Mapping[str, float]) -> str:
+def _missing_keywords(level: Level, missing: list[str], parameters: Mapping[str, float]) -> str:
     """Return the error message for a function that lacks keywords: it shows how the function would be called."""
     wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
     arrays = "embeddings, weights" if level == "head" else "cosines"
-    owner = "" if inspect.isroutine(function) else f" {OWNER}"
-    return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted}).{owner}"
+    return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted})."
 
 
 def lacking(function: Function | None, names: Iterable[str]) -> tuple[str, ...]:

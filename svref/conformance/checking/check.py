@@ -42,6 +42,7 @@ def check(
     device: str = "cpu",
     reduction: str | None = None,
     dialect: str | None = None,
+    map: Mapping[str, Any] | Sequence[str] | None = None,
     case: str | Sequence[str] | None = None,
     timeout: float | None = None,
     strict: bool = False,
@@ -84,6 +85,10 @@ def check(
         What the candidate returns; None finds it out.
     dialect : str, optional
         A key of `DIALECTS`: the candidate is then a port of that public code, and judged by what that code computes.
+    map : mapping or sequence of str, optional
+        What the arguments of the candidate mean, where their names do not say it: {"margin": "m", "W": "weights"}, or
+        texts such as "margin=m". On the right stands cosines, embeddings, weights, labels, one_hot, norms, C, D or a
+        parameter; or a value that the argument gets in every call. "return" chooses one of several results.
     case : str or sequence of str, optional
         The ids of the only cases to judge, or of variations, such as "sv-am-softmax-variation-0-7". If the inputs of
         all of them must raise, the check fails unless the candidate raises.
@@ -128,11 +133,11 @@ def check(
     _check_options(reduction, strict, invalid, variations, seed)
     wanted = (case,) if isinstance(case, str) else tuple(case or ())
     options = Options(
-        pack, compute, framework, device, reduction, dialect, wanted, timeout, strict, invalid, partial, finite,
-        variations, seed,
+        pack, compute, framework, device, reduction, dialect, map, wanted, timeout, strict, invalid, partial,
+        finite, variations, seed,
     )  # fmt: skip
     vectors, fixed = load_vectors(pack=pack), fixed_parameters(entry, parameters or {})
-    subject = subject_of(candidate, entry, framework, device, kinds, timeout, fixed)
+    subject = subject_of(candidate, entry, framework, device, kinds, timeout, fixed, map)
     return Check(subject, entry, vectors, options).report(progress or _ignored)
 
 

@@ -141,11 +141,14 @@ def _again(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
 def _row_alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     """Return how a row alone differs from the same row in its batch; "" if it does not.
 
-    A scalar of one row is that row's loss, and cannot be compared with the scalar of the batch.
+    A scalar of one row is that row's loss, and cannot be compared with the scalar of the batch. Frameworks that compile
+    each shape anew get a batch of that row alone, as often as the case has rows.
     """
     b = int(np.argmax(np.abs(call.cotangent)))
     reduced = trial.factor is not None
-    what, row, factor = f"row {b} alone", call.rows(slice(b, b + 1)), 1.0 if reduced else None
+    compiles = len(guard.adapter.layouts) == 1 and not reduced
+    row = call.rows(np.full(len(call.labels), b) if compiles else slice(b, b + 1))
+    what, factor = f"row {b} alone", 1.0 if reduced else None
     answer = ask_once(guard, row, factor)
     if isinstance(answer, Mishap):  # no answer to a row alone shows no influence of other rows
         return _prefixed(answer, what)

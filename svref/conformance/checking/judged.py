@@ -13,6 +13,7 @@ import numpy as np
 from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.answers import AnswersAdapter
+from svref.conformance.candidates.arguments import words_of_map
 from svref.conformance.candidates.call import Call, Level
 from svref.conformance.candidates.halves import sentence_on_halves
 from svref.conformance.checking.asking import Plan
@@ -44,6 +45,7 @@ class Options:
     device: str
     reduction: str | None
     dialect: str | None
+    map: Mapping[str, Any] | Sequence[str] | None
     cases: tuple[str, ...]
     timeout: float | None
     strict: bool
@@ -57,11 +59,12 @@ class Options:
         """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
         return command_of(subject.candidate, loss, self._by_name(dtype), {**subject.fixed, **values})
 
-    def _by_name(self, dtype: str) -> dict[str, str | float | bool | None]:
+    def _by_name(self, dtype: str) -> dict[str, Any]:
         """Return the options by their names on the command line."""
         return {
             "pack": self.pack, "dtype": dtype, "compute": self.compute, "framework": self.framework,
-            "device": self.device, "reduction": self.reduction, "dialect": self.dialect, "timeout": self.timeout,
+            "device": self.device, "reduction": self.reduction, "dialect": self.dialect, "map": words_of_map(self.map),
+            "timeout": self.timeout,
             "strict": self.strict, "no-invalid": not self.invalid, "partial": self.partial,
             "finite": self.finite, "variations": self.variations, "seed": self.seed,
         }  # fmt: skip
@@ -213,6 +216,8 @@ class Check:
             "dialect": plan.dialect.name if plan.dialect else "", "framework": plan.guard.adapter.description,
             "dtype": plan.dtype.name, "compute": plan.compute, "cases": asked, "left_out": left_out,
         }  # fmt: skip
+        if plan.guard.taken:
+            header["taken"] = plan.guard.taken
         if beyond := list(_beyond(plan.compute, cases.held_by(plan.dtype))):
             header["beyond"] = beyond
         if self.subject.fixed:

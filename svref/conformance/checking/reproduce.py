@@ -16,7 +16,7 @@ from typing import Any
 
 from svref.conformance.candidates.loading import candidate_name
 
-Options = Mapping[str, str | float | bool | None]
+Options = Mapping[str, Any]
 
 CALL = "svref.check("
 DEFAULTS = {"pack": "core", "device": "cpu", "seed": 0}
@@ -30,13 +30,14 @@ def command_of(
     Of the options, True is one without a value; False, None and defaults are left out. `fixed` are the parameters of
     options --with.
     """
-    given = {name: v for name, v in options.items() if v not in (None, False) and v != DEFAULTS.get(name)}
+    given = {name: v for name, v in options.items() if v not in (None, False, []) and v != DEFAULTS.get(name)}
     path = candidate if isinstance(candidate, str) else path_of(candidate)
     if not path:
         return _call(candidate_name(candidate), loss, {**given, **({"parameters": dict(fixed)} if fixed else {})})
     words = ["svref", "check", path, "--loss", loss]
     for name, value in given.items():
-        words += [f"--{name}"] if value is True else [f"--{name}", _text(value)]
+        for one in value if isinstance(value, list) else [value]:
+            words += [f"--{name}"] if one is True else [f"--{name}", _text(one)]
     return shlex.join([*words, *with_options(fixed or {})])
 
 

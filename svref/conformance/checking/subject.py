@@ -81,15 +81,17 @@ def subject_of(
     kinds: tuple[np.dtype[Any], ...],
     timeout: float | None,
     fixed: Mapping[str, float],
+    mapping: Mapping[str, Any] | Sequence[str] | None = None,
 ) -> Subject:
     """Return a candidate, loaded and read; of several dtypes the first in which its framework is found out counts.
 
-    Files of answers hold one dtype: of several dtypes it is the one that they are judged in.
+    Files of answers hold one dtype: of several dtypes it is the one that they are judged in. `mapping` says what the
+    arguments of the candidate mean, where their names do not.
     """
     name, from_files = candidate_name(candidate), is_answers(candidate)
     loaded = load(candidate) if isinstance(candidate, str) and not from_files else candidate
     try:
-        guard, level, ignores = _read(loaded, entry, framework, device, kinds, timeout, fixed)
+        guard, level, ignores = _read(loaded, entry, framework, device, kinds, timeout, fixed, mapping)
     except MissingKeywordsError as error:
         raise CandidateError(f"{error} {_how_to_fix(name, entry, error.missing)}") from error
     if isinstance(guard.adapter, AnswersAdapter) and len(kinds) > 1:
@@ -106,12 +108,13 @@ def _read(
     kinds: Sequence[np.dtype[Any]],
     timeout: float | None,
     fixed: Mapping[str, float],
+    mapping: Mapping[str, Any] | Sequence[str] | None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return what `guarded` does in the first dtype in which it does; raise the error of the first one if in none."""
     errors: list[CandidateError] = []
     for kind in kinds:
         try:
-            return guarded(candidate, entry, framework, device, kind, timeout, fixed)
+            return guarded(candidate, entry, framework, device, kind, timeout, fixed, mapping)
         except MissingKeywordsError:
             raise
         except CandidateError as error:

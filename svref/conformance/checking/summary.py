@@ -27,7 +27,10 @@ LEFT_OPEN = "docs/reference/report.md#what-a-pass-does-not-say"
 
 def lines_of(outcome: Outcome) -> Iterator[str]:
     """Yield the lines: what was judged, the counts and remarks, the verdict, then the details of failures."""
-    yield from (_headline(outcome), "")
+    yield _headline(outcome)
+    if outcome.header.get("taken"):
+        yield f"taken  {outcome.header['taken']}"
+    yield ""
     yield from map(_count_line, outcome.counts)
     yield from _share(outcome)
     yield from _variations(outcome)
