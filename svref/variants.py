@@ -38,6 +38,11 @@ _ADAPTIVE = r"-\log \frac{e^{s F}}{e^{s F} + \sum_{k \ne y} e^{s (t-1)(c_k+1) [c
 _FIXED = r"-\log \frac{e^{s F}}{e^{s F} + \sum_{k \ne y} e^{s (t-1) [c_k > F]} e^{s c_k}}"
 
 
+def spelt(name: object) -> str:
+    """Return the name of a variant as `VARIANTS` spells it, from any case of letters, with hyphens or underscores."""
+    return str(name).strip().lower().replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Limit:
     """An identity: the variant at `at` equals the variant `equals` at the parameters they share, and at `also`."""

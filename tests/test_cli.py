@@ -88,7 +88,7 @@ def test_explain_reads_golden_vectors_by_their_ids() -> None:
         ),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--case", "x"),
-            "svref: pack core has no case 'x' of sv-am-softmax for a candidate on cosines in float64; see svref golden list",
+            "svref: pack core has no case 'x' of sv-am-softmax for a candidate on cosines; see svref golden list",
         ),
         (
             ("check", RIGHT, "--loss", "sv-am-softmax", "--report", "no/such/r.json"),

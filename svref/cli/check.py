@@ -13,7 +13,7 @@ import typer
 from svref.cli.ended import report_of_end, say_ended
 from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import Ending, run_in_child
-from svref.cli.tools import USAGE, bar, errors, fail, say
+from svref.cli.tools import USAGE, bar, errors, fail, name_and_value, say
 from svref.conformance import Report, check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
@@ -21,6 +21,7 @@ from svref.golden.files.writing import check_place
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
 
+BOTH = "float64 and float32"
 EXIT_CODES = {"PASS": 0, "PASS-BRANCH": 0, "FAIL": 1}  # all other verdicts: the candidate cannot be judged, USAGE
 
 
@@ -42,7 +43,10 @@ class Reduction(StrEnum):
 def check_command(
     candidate: Annotated[str, typer.Argument(help="path/file.py:name, package.module:name, or a folder of answers.")],
     loss: Annotated[str, typer.Option(help=f"The variant: {', '.join(VARIANTS)}.")],
-    dtype: Annotated[Dtype, typer.Option(help="The dtype of inputs and outputs.")] = Dtype.float64,
+    dtype: Annotated[Dtype | None, typer.Option(help="The dtype of inputs and outputs; both if left out.")] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--with", help="name=value that is fixed inside, such as s=32; repeat for more.")
+    ] = None,
     compute: Annotated[
         str | None, typer.Option(help=f"What it computes in, if not that: {', '.join(FORMATS)}.")
     ] = None,
@@ -58,7 +62,7 @@ def check_command(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", help="What an argument means, such as margin=m; repeat for more.")
     ] = None,
-    case_id: Annotated[str | None, typer.Option("--case", help="Judge this case alone.")] = None,
+    case_id: Annotated[list[str] | None, typer.Option("--case", help="Judge this case alone; repeat for more.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which a call counts as hung.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Invalid inputs must raise, too.")] = False,
     no_invalid: Annotated[bool, typer.Option("--no-invalid", help="Do not ask invalid inputs.")] = False,
@@ -83,17 +87,17 @@ def check_command(
     with errors():
         if report is not None:
             check_place(report, "--report")
-    limit = bytes_of(memory)
-    ended = functools.partial(_say_ended, candidate=candidate, loss=loss, dtype=dtype.value, report=report)
+    limit, fixed = bytes_of(memory), dict(map(name_and_value, parameter or []))
+    ended = functools.partial(_say_ended, candidate=candidate, loss=loss, dtype=dtype or BOTH, report=report)
     code = run_in_child(ended)
     if code is not None:
         raise typer.Exit(code)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow would log every invalid input that is asked
     with errors(), bar("judging") as progress, memory_limited(limit):
         result = check(
-            candidate, loss, dtype=dtype.value, compute=compute, pack=pack, framework=framework, device=device,
-            reduction=None if reduction is None else reduction.value, dialect=dialect, map=mapping, case=case_id,
-            timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
+            candidate, loss, dtype=dtype, compute=compute, parameters=fixed, pack=pack, framework=framework,
+            device=device, reduction=None if reduction is None else reduction.value, dialect=dialect, map=mapping,
+            case=case_id, timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
             variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from svref.golden.files.canonical import Json
 from svref.golden.files.pack import Directory, PackFiles, is_large, pack_root, pack_roots, read_pack
 from svref.golden.vectors import Vector, load
+from svref.variants import spelt
 
 if TYPE_CHECKING:
     from svref.golden.large import LargeCase
@@ -39,7 +40,7 @@ def lines(
     VectorsError
         If the pack is damaged.
     """
-    cases = _cases(directory, pack)
+    cases, variant = _cases(directory, pack), None if variant is None else spelt(variant)
     for option, value, known in (
         ("variant", variant, {case.variant for case in cases}), ("group", group, {case.group for case in cases}),
     ):  # fmt: skip

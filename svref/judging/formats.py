@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,11 @@ class Format(NamedTuple):
     def tiny(self) -> float:
         """The smallest normal number."""
         return 2.0**self.lowest
+
+    @property
+    def largest(self) -> float:
+        """The largest number."""
+        return math.ldexp(1 - self.unit_roundoff, 2 - self.lowest)
 
 
 FORMATS = {

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,20 @@ from svref.conformance.candidates.call import CandidateError, Function, Level, n
 from svref.conformance.candidates.guard import Guard, first_line
 from svref.conformance.candidates.process import quietly
 from svref.conformance.candidates.reading import read
-from svref.variants import VARIANTS, Variant
+from svref.variants import VARIANTS, Variant, spelt
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
 MOST_LISTED = 12  # .py files that an error names
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
+
+
+class MissingKeywordsError(CandidateError):
+    """The candidate does not take some parameters of the variant, which are `missing`."""
+
+    def __init__(self, message: str, missing: Sequence[str]) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 def guarded(
@@ -37,12 +45,14 @@ def guarded(
     device: str,
     kind: np.dtype[Any],
     timeout: float | None,
+    fixed: Mapping[str, float] | None = None,
     mapping: Mapping[str, Any] | Sequence[str] | None = None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return a guard that calls the candidate, the candidate's level, and whether it takes ``ignore_index``.
 
-    The level is None for files of answers, which may answer cases of both levels. `mapping` says what the arguments of
-    the candidate mean where their names do not: see `arguments.given_of`.
+    The level is None for files of answers, which may answer cases of both levels. Parameters that are `fixed` need not
+    be taken by the candidate. `mapping` says what the arguments of the candidate mean where their names do not: see
+    `arguments.given_of`.
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
@@ -51,8 +61,11 @@ def guarded(
     found = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
     reading = read(found, entry, given_of(mapping))
     function = reading.function
-    level = level_of(function, entry.parameters, reading.hint)
-    adapter = adapters.adapter(function, framework or reading.framework, level, entry.parameters, device, kind, timeout)
+    parameters = {**entry.parameters, **(fixed or {})}
+    unasked = [name for name in lacking(function, parameters) if name in (fixed or {})]
+    parameters = {name: value for name, value in parameters.items() if name not in unasked}
+    level = level_of(function, parameters, reading.hint)
+    adapter = adapters.adapter(function, framework or reading.framework, level, parameters, device, kind, timeout)
     return Guard(adapter, timeout, reading.taken), level, names(function, "ignore_index")
 
 
@@ -75,7 +88,7 @@ def candidate_name(candidate: Callable[..., Any] | str) -> str:
 
 def variant_of(loss: object) -> Variant:
     """Return the variant of a name; raise a ValueError that lists the names."""
-    name = str(loss).replace("_", "-")
+    name = spelt(loss)
     if name not in VARIANTS:
         raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
     return VARIANTS[name]
@@ -179,7 +192,7 @@ def level_of(function: Function, parameters: Mapping[str, float], hint: str = ""
             f"a candidate on vectors must name its first arguments embeddings and weights; got {', '.join(arrays)}."
         )
     if missing:
-        raise CandidateError(f"{_missing_keywords(level, missing, parameters)}{hint}")
+        raise MissingKeywordsError(f"{_missing_keywords(level, missing, parameters)}{hint}", missing)
     return level
 
 
@@ -188,6 +201,13 @@ def _missing_keywords(level: Level, missing: list[str], parameters: Mapping[str,
     wanted = ", ".join(f"{name}={value:g}" for name, value in parameters.items())
     arrays = "embeddings, weights" if level == "head" else "cosines"
     return f"the candidate takes no keyword {', '.join(missing)}; it is called f({arrays}, labels, {wanted})."
+
+
+def lacking(function: Function | None, names: Iterable[str]) -> tuple[str, ...]:
+    """Return which keywords a function does not take; none without a function, as for files of answers."""
+    if function is None or inspect.isclass(function):
+        return ()
+    return tuple(name for name in names if not _takes(function, name))
 
 
 def _takes(function: Function, keyword: str) -> bool:

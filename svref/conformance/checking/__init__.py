@@ -3,11 +3,17 @@
 check        what users call: `check`
 values       what users call for arrays that are there already: `check_values`
 unshown      which known mistakes such arrays could not have shown
+subject      what is judged: the candidate, loaded once and read once
+judged       from a candidate and options to a report, in one dtype or in both
+dtypes       the reports of several dtypes as one
 asking       one question to a candidate, and the judged answer
 run          asks and judges every case, and then more
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state
+state        how much hidden state changes the answers, and what fails besides
+fixed        parameters that a candidate ignores, and the values it has inside
 variations   batches unlike the cases: larger, laid out otherwise, with other dtypes and parameters
 probing      batches that a wrong candidate is asked, so that its mistake can be told from its neighbours
+evidence     which known mistakes the cases would have shown
 poles        gradients that are NaN or infinite where cos θ_y = ±1
 outcome      what was found, as data, and the verdict
 reproduce    the command, or the call in Python, that shows a failure again

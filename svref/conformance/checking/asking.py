@@ -58,6 +58,10 @@ class Plan:
         Whether it can be asked more than the cases, as a function can; files hold the answers to the cases alone.
     ignores : bool
         Whether it takes ``ignore_index``.
+    fixed : mapping
+        Parameters that have one value in all questions, as the paper counts them; the others are those of the case.
+    lacks : tuple of str
+        Parameters of the variant that the candidate does not take; it is called without them.
     """
 
     guard: Guard
@@ -67,6 +71,8 @@ class Plan:
     dialect: Dialect | None = None
     can_be_asked: bool = True
     ignores: bool = False
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
 
     def question(self, vector: Vector) -> Question:
         """Return the question of a case of a pack; the golden numbers are right, or svref's own for a dialect."""
@@ -76,15 +82,15 @@ class Plan:
         given = as_numbers(vector.parameters, vector.variant)
         call = Call(vector.id, arrays, vector.labels, vector.inputs["cotangent"], given)
         question = self.question_of(call, vector.variant, vector.group)
-        if self.dialect is None:
+        if self.dialect is None and vector.expected:  # a case at other parameters may have come without right values
             question = replace(question, right=lambda: expect_vector(vector, self.dtype, self.compute))
         return question
 
     def question_of(self, call: Call, variant: str, group: str) -> Question:
         """Return the question of any inputs; parameters are as the paper counts them, svref's own numbers are right."""
-        given = call.parameters
-        if self.dialect is not None:
-            call = replace(call, parameters=self.dialect.parameters(variant, given))
+        given = {**call.parameters, **self.fixed}
+        counted = given if self.dialect is None else self.dialect.parameters(variant, given)
+        call = replace(call, parameters={name: v for name, v in counted.items() if name not in self.lacks})
 
         def loss() -> SVXSoftmax:
             return VARIANTS[variant].factory(**given) if self.dialect is None else self.dialect.loss(variant, **given)

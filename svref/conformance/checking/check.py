@@ -5,30 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from svref import checks
-from svref._version import __version__
 from svref.checks import Progress
-from svref.conformance.candidates.adapters import AnswersAdapter
-from svref.conformance.candidates.arguments import words_of_map
-from svref.conformance.candidates.call import Level
-from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
+from svref.conformance.candidates.loading import dtype_of, variant_of
 from svref.conformance.candidates.process import untouched
-from svref.conformance.checking.asking import FACTORS, Plan
-from svref.conformance.checking.report import Report, report_of
-from svref.conformance.checking.reproduce import command_of
-from svref.conformance.checking.run import run, run_variation
-from svref.conformance.checking.variations.trying import numbers_of, usual_number
-from svref.deviations.dialects import dialect as dialect_of
-from svref.golden.vectors import Vector, Vectors
+from svref.conformance.checking.asking import FACTORS
+from svref.conformance.checking.judged import Check, Options
+from svref.conformance.checking.report import Report
+from svref.conformance.checking.subject import fixed_parameters, kinds_for, subject_of
 from svref.golden.vectors import load as load_vectors
-from svref.judging.formats import FORMATS, format_of
-from svref.variants import Variant
 
 MOST_VARIATIONS, MOST_SEEDS = 10_000, 10**9
-_TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 
 @untouched()
@@ -37,14 +26,15 @@ def check(
     loss: str,
     *,
     pack: str = "core",
-    dtype: DTypeLike = "float64",
+    dtype: DTypeLike | None = None,
     compute: str | None = None,
+    parameters: Mapping[str, float] | None = None,
     framework: str | None = None,
     device: str = "cpu",
     reduction: str | None = None,
     dialect: str | None = None,
     map: Mapping[str, Any] | Sequence[str] | None = None,
-    case: str | None = None,
+    case: str | Sequence[str] | None = None,
     timeout: float | None = None,
     strict: bool = False,
     invalid: bool = True,
@@ -67,13 +57,17 @@ def check(
         With autograd (PyTorch, JAX, TensorFlow) it returns the losses (B,), or their sum or mean. Either may return a
         dict with "loss" and steps of the loss: cosines, margin_cosine, mask, relative_logits.
     loss : str
-        The variant's name, a key of `VARIANTS`.
+        The variant's name, a key of `VARIANTS`, in any case of letters, with hyphens or underscores.
     pack : str, default "core"
         Which vectors: "core", "paper" or "seed", which ship, or the directory of a pack.
-    dtype : {"float64", "float32"}
-        The dtype of inputs and outputs.
+    dtype : {"float64", "float32"}, optional
+        The dtype of inputs and outputs. None is both: the report is then that of the dtype with the worse verdict, and
+        ``report.of["float32"]`` is that of one of them. A dtype that the candidate refuses is left out.
     compute : {"float64", "float32", "float16", "bfloat16"}, optional
         The format the candidate computes in, no wider than `dtype`; the tolerance is for it. None is `dtype`.
+    parameters : mapping, optional
+        Parameters that are fixed, such as ``{"s": 32, "m": 0.35}``: all cases are judged at these values, as the paper
+        counts them. A candidate that does not take one of them is called without it.
     framework : str, optional
         "numpy", "torch", "jax", "tensorflow", "tf.function" or "array-api:<module>"; None finds it out.
     device : str, default "cpu"
@@ -86,9 +80,9 @@ def check(
         What the arguments of the candidate mean, where their names do not say it: {"margin": "m", "W": "weights"}, or
         texts such as "margin=m". On the right stands cosines, embeddings, weights, labels, one_hot, norms, C, D or a
         parameter; or a value that the argument gets in every call. "return" chooses one of several results.
-    case : str, optional
-        The id of the only case to judge, or of a variation, such as "sv-am-softmax-variation-0-7". If its inputs must
-        raise, the check fails unless the candidate raises.
+    case : str or sequence of str, optional
+        The ids of the only cases to judge, or of variations, such as "sv-am-softmax-variation-0-7". If the inputs of
+        all of them must raise, the check fails unless the candidate raises.
     timeout : float, optional
         Seconds after which a call counts as hung.
     strict : bool, default False
@@ -125,31 +119,17 @@ def check(
     VectorsError
         If the vectors are damaged.
     """
-    entry, kind = variant_of(loss), dtype_of(dtype)
+    entry, kinds = variant_of(loss), kinds_for(compute) if dtype is None else (dtype_of(dtype),)
     checks.check_progress(progress)
     _check_options(reduction, strict, invalid, variations, seed)
-    vectors = load_vectors(pack=pack)
-    guard, level, ignores = guarded(candidate, entry, framework, device, kind, timeout, map)
-    remarks = guard.adapter.remarks(vectors) if isinstance(guard.adapter, AnswersAdapter) else {}
-    right = dialect_of(dialect) if dialect else None
-    plan = Plan(guard, level, kind, compute_of(compute, kind), right, not is_answers(candidate), ignores)
-    number = usual_number(guard.adapter) if variations is None else variations
-    variation = numbers_of(case, entry.name) if plan.can_be_asked else None
-    cases, left_out = cases_of(vectors, entry, plan, None if variation else case, invalid)
-    if variation:
-        result, cases, left_out = run_variation(plan, cases, reduction, *variation), cases[:1], 0
-    else:
-        result = run(plan, cases, reduction, progress or _ignored, seed, 0 if case else number)
-    result.remarks |= remarks
-    header = _header(plan, vectors, candidate_name(candidate), entry.name, len(cases), left_out)
-    options = {"pack": pack, "dtype": kind.name, "compute": compute, "framework": framework, "device": device,
-               "reduction": reduction, "dialect": dialect, "map": words_of_map(map), "timeout": timeout,
-               "strict": strict, "no-invalid": not invalid, "partial": partial, "finite": finite,
-               "variations": variations,
-               "seed": seed}  # fmt: skip
-    strict |= all(vector.result == "error" for vector in cases)
-    command = command_of(candidate, entry.name, options)
-    return report_of(result, header, command, entry, strict, guard.printed, partial, finite)
+    wanted = (case,) if isinstance(case, str) else tuple(case or ())
+    options = Options(
+        pack, compute, framework, device, reduction, dialect, map, wanted, timeout, strict, invalid, partial,
+        finite, variations, seed,
+    )  # fmt: skip
+    vectors, fixed = load_vectors(pack=pack), fixed_parameters(entry, parameters or {})
+    subject = subject_of(candidate, entry, framework, device, kinds, timeout, fixed, map)
+    return Check(subject, entry, vectors, options).report(progress or _ignored)
 
 
 def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int | None, seed: int) -> None:
@@ -166,47 +146,3 @@ def _check_options(reduction: str | None, strict: bool, invalid: bool, variation
 
 def _ignored(done: int, total: int) -> None:
     """Do nothing: a check without a progress function."""
-
-
-def _header(plan: Plan, vectors: Vectors, candidate: str, loss: str, cases: int, left_out: int) -> dict[str, Any]:
-    """Return the header of the report: what is judged, by which vectors, and in how many cases."""
-    return {
-        "svref": __version__, "vectors": f"{vectors.name} {vectors.version}", "digest": vectors.digest,
-        "candidate": candidate, "loss": loss, "dialect": plan.dialect.name if plan.dialect else "",
-        "framework": plan.guard.adapter.description, "dtype": plan.dtype.name, "compute": plan.compute,
-        "cases": cases, "left_out": left_out,
-        **({"taken": plan.guard.taken} if plan.guard.taken else {}),
-    }  # fmt: skip
-
-
-def cases_of(
-    vectors: Vectors, entry: Variant, plan: Plan, case: str | None, invalid: bool = True
-) -> tuple[list[Vector], int]:
-    """Return the cases to judge, and how many are left out because the dtype cannot hold their inputs.
-
-    Cases whose inputs must raise are among them if `invalid`. Alone they are judged only if asked for by their id.
-    """
-    known = [v for v in vectors if v.variant == entry.name and plan.level in (None, v.level)]
-    if plan.dialect is not None or not invalid:
-        known = [v for v in known if v.result != "error"]
-    if case is not None:
-        known = [v for v in known if v.id == case]
-    cases = [v for v in known if plan.dtype.name in v.dtypes]
-    if not any(v.result != "error" or case for v in cases):
-        what = f"no case {case!r} of" if case else "no cases of"
-        raise ValueError(
-            f"pack {vectors.name} has {what} {entry.name} for a candidate on {_TAKES[plan.level]} in {plan.dtype}; "
-            f"see svref golden list --variant {entry.name}."
-        )
-    return cases, len(known) - len(cases)
-
-
-def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
-    """Return the format that the candidate computes in; raise a ValueError if it is unknown or wider than the dtype."""
-    if name is None:
-        return kind.name
-    if name not in FORMATS:
-        raise ValueError(f"compute must be one of {', '.join(FORMATS)}; got {name!r}.")
-    if format_of(name).digits > format_of(kind.name).digits:
-        raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
-    return name

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from svref.conformance.candidates.guard import Guard, Mishap
 from svref.conformance.trial import Trial
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, Quantity, rows_where
 
+STATE = "hidden-state"  # the finding that a candidate answers the same question in two ways
 NO_EVIDENCE = ("hung", "unsupported")  # such mishaps do not show what the answer would have been
 Spoil = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]  # takes got, expected and |expected|
 
@@ -33,20 +34,26 @@ class CallFinding:
     Parameters
     ----------
     name : str
-        "hidden-state", "rows-influence-each-other", "ignored-rows-counted", "invalid-input-accepted" or
-        "gradient-not-finite".
+        "hidden-state", "rows-influence-each-other", "ignored-rows-counted", "invalid-input-accepted",
+        "gradient-not-finite", or "s-fixed" and "s-ignored" for parameters that change nothing.
     case : str
         The id of the first case that shows it.
     text : str
         What differs, in a sentence.
     formula : str
         What the candidate computes, where a known mistake explains the finding; else "".
+    explains : bool
+        Whether it explains every wrong element of the check.
+    values : mapping
+        The fixed values that the candidate has inside, where that is the finding.
     """
 
     name: str
     case: str
     text: str
     formula: str = ""
+    explains: bool = False
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 # ---- spoiled outputs --------------------------------------------------------------------------------------------
@@ -105,7 +112,7 @@ def ask_again(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) 
     A surprise is a difference from the first answer, or a mishap that shows nothing about the answer, as when a call
     hangs or is declined.
     """
-    questions = (("hidden-state", _again, trials), ("rows-influence-each-other", _row_alone, _first_of_groups(trials)))
+    questions = ((STATE, _again, trials), ("rows-influence-each-other", _row_alone, _first_of_groups(trials)))
     surprises: list[CallFinding | Mishap] = []
     for name, ask, some in questions:
         results = ((trial.id, ask(guard, calls[trial.id], trial)) for trial in some)
@@ -128,7 +135,7 @@ def _first_of_groups(trials: Sequence[Trial]) -> list[Trial]:
 
 def _again(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     """Return how a second answer differs from the first, beyond rounding; "" if it does not."""
-    what, answer = "the second call", _ask(guard, call, trial.factor)
+    what, answer = "the second call", ask_once(guard, call, trial.factor)
     if isinstance(answer, Mishap):
         return _as_difference(answer, what)
     return _difference(trial, outputs_for_cotangent(answer, call, trial.factor), what)
@@ -145,7 +152,7 @@ def _row_alone(guard: Guard, call: Call, trial: Trial) -> str | Mishap:
     compiles = len(guard.adapter.layouts) == 1 and not reduced
     row = call.rows(np.full(len(call.labels), b) if compiles else slice(b, b + 1))
     what, factor = f"row {b} alone", 1.0 if reduced else None
-    answer = _ask(guard, row, factor)
+    answer = ask_once(guard, row, factor)
     if isinstance(answer, Mishap):  # no answer to a row alone shows no influence of other rows
         return _prefixed(answer, what)
     outputs = outputs_for_cotangent(answer, row, factor)
@@ -163,7 +170,7 @@ def ask_with_ignored_row(
     labels = call.labels.copy()
     labels[0] = ignore_index
     asked = Call(call.id, call.arrays, labels, call.cotangent, {**call.parameters, "ignore_index": ignore_index})
-    what, answer = f"with ignore_index={ignore_index} it", _ask(guard, asked, trial.factor)
+    what, answer = f"with ignore_index={ignore_index} it", ask_once(guard, asked, trial.factor)
     if isinstance(answer, Mishap) and answer.kind == "unsupported":
         return []
     result = _as_difference(answer, what) if isinstance(answer, Mishap) else _counted(answer, asked, trial)
@@ -189,7 +196,7 @@ def _counted(answer: Answer, call: Call, trial: Trial) -> str:
     return _difference(trial, others, "a batch with an ignored row")
 
 
-def _ask(guard: Guard, call: Call, factor: float | None) -> Answer | Mishap:
+def ask_once(guard: Guard, call: Call, factor: float | None) -> Answer | Mishap:
     """Return the answer to another call, or why there is none that can be used."""
     answer = guard(call)
     if isinstance(answer, Mishap):

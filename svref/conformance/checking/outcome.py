@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from svref.conformance.candidates.guard import Mishap
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -127,6 +127,27 @@ class Unshown:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What the cases would have shown.
+
+    Parameters
+    ----------
+    exposed : int
+        How many of the known deviations that code of this loss can have show in some case that was answered.
+    unexposed : tuple of str
+        Those that show in none: a candidate may have them and pass the cases.
+    """
+
+    exposed: int
+    unexposed: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """How many known deviations code of this loss can have."""
+        return self.exposed + len(self.unexposed)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a check found: all that a `Report` holds.
 
@@ -166,6 +187,10 @@ class Outcome:
         What the candidate did with batches unlike the cases; None where that was not asked for.
     unshown : Unshown or None
         Of plain arrays that are right: the known mistakes that they could not have shown.
+    evidence : Evidence or None
+        Which known deviations the cases would have shown; None where that is not known.
+    half_precision : str
+        A sentence on half precision that was seen inside the candidate; "" if none was.
     partial : bool
         Whether a share of judged elements below `LEAST_SHARE`, or a missing output, is accepted.
     cases : mapping of str to str
@@ -173,6 +198,10 @@ class Outcome:
     reproduce : str
         The command that judges the worst case alone, or the call of `svref.check` where no path leads to the
         candidate; "" where nothing fails, and for plain arrays.
+    also : mapping of str to Outcome
+        By dtype: what was found in the other dtypes that were judged in the same run. None of them is worse.
+    not_judged : mapping of str to str
+        By dtype: why it was not judged, though it was asked for.
     """
 
     header: Mapping[str, Any]
@@ -194,9 +223,13 @@ class Outcome:
     unjudged: int = 0
     variations: Variations | None = None
     unshown: Unshown | None = None
+    evidence: Evidence | None = None
+    half_precision: str = ""
     partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
+    also: Mapping[str, Outcome] = field(default_factory=dict)
+    not_judged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -223,31 +256,41 @@ class Outcome:
         return sum(count.passed + count.failed for count in self.counts)
 
     @property
+    def failed(self) -> int:
+        """How many elements are wrong."""
+        return sum(count.failed for count in self.counts)
+
+    @property
     def share(self) -> float:
         """Which share of the elements that say something was judged; the others came with no answer."""
         return self.judged / (self.judged + self.unjudged) if self.judged + self.unjudged else 1.0
 
     @property
     def explanation(self) -> str:
-        """The name of the mistake or the finding that explains every failure; "" if none does."""
+        """The name of the mistake or the finding that explains every failure; "" if none does.
+
+        A mistake that a candidate with hidden state makes besides is named with it.
+        """
         complete = [d.name for d in self.diagnosis if d.complete]
-        return (complete or self._explaining_findings or [""])[0]
+        if complete and self.failures and any(f.name == STATE for f in self.findings):
+            return f"{complete[0]} with {STATE}"
+        return (complete or [f.name for f in self.explaining_findings] or [""])[0]
 
     @property
     def explained(self) -> bool:
         """Whether a formula is known that gives every output of the candidate in all cases, within tolerance.
 
-        It is that of a mistake by name, or of a family of mistakes with a fitted size. A feature of the inputs at which
-        the candidate is wrong is no formula. False where nothing is wrong.
+        It is that of a mistake by name, of a family of mistakes with a fitted size, or the right one at fixed values. A
+        feature of the inputs at which the candidate is wrong is no formula. False where nothing is wrong.
         """
         if self.failures:
-            return any(d.complete for d in self.diagnosis)
+            return any(d.complete for d in self.diagnosis) or any(f.values for f in self.explaining_findings)
         return bool(self.findings) and all(finding.formula for finding in self.findings)
 
     @property
-    def _explaining_findings(self) -> list[str]:
-        """The findings that may explain: all if no element is wrong, else hidden state alone."""
-        return [f.name for f in self.findings if not self.failures or f.name == "hidden-state"]
+    def explaining_findings(self) -> list[CallFinding]:
+        """The findings that explain what is wrong: all if no element is wrong, else those that explain every one."""
+        return [f for f in self.findings if not self.failures or f.explains]
 
     @property
     def ok(self) -> bool:

@@ -7,17 +7,18 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
 from svref.conformance.candidates.call import GRADIENTS
 from svref.conformance.checking import poles
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
 from svref.conformance.checking.reproduce import with_case
 from svref.conformance.checking.run import Run
+from svref.conformance.checking.state import ROOM
 from svref.conformance.checking.summary import lines_of
 from svref.conformance.mistakes.departure import first_departure
 from svref.conformance.mistakes.explanations import explanations
@@ -34,7 +35,8 @@ class Report(Outcome):
     """The outcome of a check, with its JSON and its text. Its attributes are those of `Outcome`.
 
     ``report.ok`` and ``report.verdict`` say whether the candidate is right; ``str(report)`` is the screen that the
-    command prints.
+    command prints. Where several dtypes were judged, the report is that of the dtype with the worst verdict, the first
+    one among equals, and ``report.of["float32"]`` is that of one of them.
     """
 
     def raise_if_wrong(self) -> None:
@@ -46,13 +48,25 @@ class Report(Outcome):
         if not self.ok:
             raise AssertionError(f"{self.verdict}\n\n{self}")
 
+    @property
+    def of(self) -> dict[str, Report]:
+        """The report of each dtype that was judged, by its name, float64 first."""
+        alone = replace(self, also={}, not_judged={})
+        found = {str(self.header["dtype"]): alone, **{dtype: cast(Report, other) for dtype, other in self.also.items()}}
+        return dict(sorted(found.items(), reverse=True))
+
     def to_json(self) -> str:
         """Return the report as JSON text; infinities are the strings "Infinity" and "-Infinity", NaN is "NaN"."""
+        return json.dumps(_for_json(self._content()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _content(self) -> dict[str, Any]:
+        """Return what the JSON holds; the reports of other dtypes are whole reports in it."""
         content = {
             "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "explained": self.explained,
-            "judged": self.judged, "share": self.share, **asdict(self),
+            "judged": self.judged, "share": self.share, **asdict(replace(self, also={})),
         }  # fmt: skip
-        return json.dumps(_for_json(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        content["also"] = {dtype: cast(Report, other)._content() for dtype, other in self.also.items()}
+        return {key: value for key, value in content.items() if value or key not in ("also", "not_judged")}
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the JSON: whole or not at all over a file, and into a device, a FIFO or an open descriptor.
@@ -115,7 +129,7 @@ def report_of(
         Whether gradients that are NaN or infinite at poles are findings.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
-    explained = explanations(run.trials, entry, run.probes)
+    explained = explanations(run.lenient or run.trials, entry, run.probes)
     findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
@@ -139,6 +153,17 @@ def report_of(
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, findings),
     )
+
+
+def _on_state(finding: CallFinding, run: Run) -> CallFinding:
+    """Return a finding of hidden state that says whether the cases that fail do so by the state alone."""
+    if finding.name != STATE or not run.lenient:
+        return finding
+    besides = sum(trial.failed for trial in run.lenient)
+    if not besides:
+        return replace(finding, explains=True)
+    cases = f"{besides} case{' fails' if besides == 1 else 's fail'}"
+    return replace(finding, text=f"{finding.text}; {cases} by more than {ROOM:g} times what the state changes")
 
 
 def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -169,8 +194,9 @@ def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
 
 def _findings(run: Run, strict: bool, finite: bool) -> tuple[CallFinding, ...]:
     """Return what is wrong besides the elements, with what `strict` and `finite` add."""
+    found = [_on_state(finding, run) for finding in run.findings]
     accepted = [_accepted(case) for case in run.accepted if strict]
-    return (*run.findings, *accepted, *(poles.findings(run.trials) if finite else ()))
+    return (*found, *accepted, *(poles.findings(run.trials) if finite else ()))
 
 
 def _accepted(case: str) -> CallFinding:

@@ -16,27 +16,35 @@ from typing import Any
 
 from svref.conformance.candidates.loading import candidate_name
 
-Options = Mapping[str, str | float | bool | list[str] | None]
+Options = Mapping[str, Any]
 
 CALL = "svref.check("
 DEFAULTS = {"pack": "core", "device": "cpu", "seed": 0}
 
 
-def command_of(candidate: Callable[..., Any] | str, loss: str, options: Options) -> str:
+def command_of(
+    candidate: Callable[..., Any] | str, loss: str, options: Options, fixed: Mapping[str, float] | None = None
+) -> str:
     """Return the command, or the call in Python, that repeats the check.
 
     Of the options, True is one without a value, and a list is one that is given several times; False, None, an empty
-    list and defaults are left out.
+    list and defaults are left out. `fixed` are the parameters of options --with.
     """
     given = {name: v for name, v in options.items() if v not in (None, False, []) and v != DEFAULTS.get(name)}
     path = candidate if isinstance(candidate, str) else path_of(candidate)
     if not path:
-        return _call(candidate_name(candidate), loss, given)
+        return _call(candidate_name(candidate), loss, {**given, **({"parameters": dict(fixed)} if fixed else {})})
     words = ["svref", "check", path, "--loss", loss]
     for name, value in given.items():
         for one in value if isinstance(value, list) else [value]:
             words += [f"--{name}"] if one is True else [f"--{name}", _text(one)]
-    return shlex.join(words)
+    return shlex.join([*words, *with_options(fixed or {})])
+
+
+def with_options(parameters: Mapping[str, float]) -> list[str]:
+    """Return parameters as the words of a command: --with s=32."""
+    shortest = {name: repr(value).removesuffix(".0") for name, value in parameters.items()}
+    return [word for name, value in shortest.items() for word in ("--with", f"{name}={value}")]
 
 
 def with_case(command: str, case: str) -> str:
@@ -68,9 +76,8 @@ def _from_here(file: Path) -> str:
 def _call(name: str, loss: str, options: Options) -> str:
     """Return the call of svref.check; the option --no-invalid is invalid=False there, and --map A=B a mapping."""
     words: dict[str, Any] = {word: value for word, value in options.items() if word != "no-invalid"}
-    for word in ("map", "parameters"):
-        if isinstance(words.get(word), list):
-            words[word] = dict(pair.split("=", 1) for pair in words[word])
+    if isinstance(words.get("map"), list):
+        words["map"] = dict(pair.split("=", 1) for pair in words["map"])
     words |= {"invalid": False} if "no-invalid" in options else {}
     keywords = [f"{word}={value!r}" for word, value in words.items()]
     return f"{CALL}{', '.join([name if name.isidentifier() else 'candidate', repr(loss), *keywords])})"

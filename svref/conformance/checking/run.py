@@ -11,9 +11,10 @@ from svref.checks import Progress
 from svref.conformance.candidates.call import Call
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.asking import Plan, asked, reduction_of
-from svref.conformance.checking.controls import CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
+from svref.conformance.checking.controls import STATE, CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
 from svref.conformance.checking.outcome import Variations
 from svref.conformance.checking.probing import probed
+from svref.conformance.checking.state import lenient
 from svref.conformance.checking.variations.trying import Asker, one_variation, try_variations
 from svref.conformance.trial import Trial
 from svref.golden.vectors import Vector
@@ -45,6 +46,10 @@ class Run:
         What the candidate did with batches unlike the cases; None if that was not asked for.
     probes : list of Trial
         What a wrong candidate answered besides the cases, so that its mistake can be told.
+    lenient : list of Trial
+        The trials judged with room for what hidden state does; empty if there is none, or no case fails.
+    reduction : {"none", "sum", "mean"}
+        What the candidate returns.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -58,6 +63,8 @@ class Run:
     unjudged: int = 0
     variations: Variations | None = None
     probes: list[Trial] = field(default_factory=list)
+    lenient: list[Trial] = field(default_factory=list)
+    reduction: str = "none"
 
 
 def run(
@@ -69,7 +76,7 @@ def run(
     """
     result, total = Run(), len(vectors) + variations
     numeric = [v for v in vectors if v.result != "error"]
-    reduction = reduction or reduction_of(plan, numeric)
+    reduction = result.reduction = reduction or reduction_of(plan, numeric)
     for i, vector in enumerate(vectors):
         if vector.result == "error":
             _try_invalid(plan, vector, result)
@@ -105,14 +112,17 @@ def _vary(asker: Asker, result: Run, seed: int, number: int, done: Callable[[int
     _add(surprises, result)
 
 
-def run_variation(plan: Plan, vectors: Sequence[Vector], reduction: str | None, seed: int, i: int) -> Run:
-    """Ask one variation alone; the cases only say how the candidate has to be read."""
-    result, numeric = Run(), [v for v in vectors if v.result != "error"]
+def run_variations(
+    plan: Plan, vectors: Sequence[Vector], reduction: str | None, wanted: Sequence[tuple[int, int]], result: Run
+) -> Run:
+    """Ask single variations, by seed and number; the cases only say how the candidate has to be read."""
+    numeric = [v for v in vectors if v.result != "error"]
     reduction = reduction or reduction_of(plan, numeric)
-    first = asked(plan, plan.question(numeric[0]), reduction)
-    asker = Asker(plan, numeric[0].variant, reduction, isinstance(first, Trial) and _take_any_cotangent([first]))
-    _enter(one_variation(asker, seed, i), result)
-    result.blind += unnoticed_controls(result.trials)
+    first = asked(plan, plan.question(numeric[0]), reduction) if numeric else None
+    asker = Asker(plan, vectors[0].variant, reduction, isinstance(first, Trial) and _take_any_cotangent([first]))
+    for seed, i in wanted:
+        _enter(one_variation(asker, seed, i), result)
+    result.blind = unnoticed_controls(result.trials)
     return result
 
 
@@ -138,6 +148,8 @@ def _reason_against(plan: Plan, result: Run) -> str:
 def _call_again(plan: Plan, calls: dict[str, Call], result: Run) -> None:
     """Call the candidate again, and add the findings and mishaps to the result."""
     surprises = ask_again(plan.guard, calls, result.trials)
+    if any(t.failed for t in result.trials) and any(getattr(one, "name", "") == STATE for one in surprises):
+        result.lenient = lenient(plan.guard, calls, result.trials)
     if plan.ignores:
         several_rows = (trial for trial in result.trials if len(trial.labels) > 1)
         trial = next(several_rows, result.trials[0])  # an ignored row should have others beside it

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking import poles
+from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.outcome import (
     LEAST_SHARE,
     Count,
@@ -22,6 +23,8 @@ from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
 MOST_SHOWN = 3  # mishaps, and findings
+MOST_NAMED = 3  # deviations that no case exposes
+LEFT_OPEN = "docs/reference/report.md#what-a-pass-does-not-say"
 
 
 def lines_of(outcome: Outcome) -> Iterator[str]:
@@ -34,6 +37,8 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
     yield from _share(outcome)
     yield from _variations(outcome)
     yield from _remarks(outcome)
+    yield from _evidence(outcome)
+    yield from _other_dtypes(outcome)
     yield ""
     yield from _verdict(outcome)
     yield from _details(outcome)
@@ -79,8 +84,37 @@ def _variations(outcome: Outcome) -> Iterator[str]:
     yield from (f"  declined        {number:6,d} variations: {what}" for what, number in found.declined.items())
 
 
+def _other_dtypes(outcome: Outcome) -> Iterator[str]:
+    """Yield what was found in the other dtypes of the same run, a line each, and why one was not judged."""
+    for dtype, other in outcome.also.items():
+        passed, failed = other.judged - other.failed, other.failed
+        vacuous = sum(count.vacuous for count in other.counts)
+        name = f" is {other.explanation}" if other.explanation else ""
+        counts = f"{passed:,} passed, {failed:,} failed, {vacuous:,} vacuous"
+        worst = f"; worst {in_tolerances(max(c.worst for c in other.counts))} the tolerance" if other.counts else ""
+        e, verdict = other.evidence if other.ok else None, other.verdict.split("(")[0].removesuffix("-AS")
+        would = f"; {e.exposed} of {e.total} known mistakes" if e else ""
+        yield f"  {dtype + ' too':<16}{verdict:>6}{name}: {counts}{worst}{would}"
+    for of in (outcome, *outcome.also.values()):
+        if of.half_precision and (of.header["dtype"] == "float32" or not outcome.also):
+            yield f"  half precision  {of.half_precision}"
+    yield from (f"  {dtype:<16}   not judged: {reason}" for dtype, reason in outcome.not_judged.items())
+
+
+def _fixed(outcome: Outcome) -> Iterator[str]:
+    """Yield the parameters that are fixed, where the right values come from, and how many cases were set aside."""
+    h = outcome.header
+    if h.get("fixed"):
+        values = ", ".join(f"{name} = {value:g}" for name, value in h["fixed"].items())
+        svref = "svref's own: pip install 'svref[exact]' certifies them" if not h.get("dialect") else "svref's own"
+        source = "certified here" if h["certified"] else svref
+        aside = f"; {h['set_aside']} cases set aside, which ask the same as others or for other values"
+        yield f"  fixed           {values}; right values {source}{aside if h['set_aside'] else ''}"
+
+
 def _remarks(outcome: Outcome) -> Iterator[str]:
     """Yield what the counts do not say: what was not judged, and why."""
+    yield from _fixed(outcome)
     yield from _remarks_on_counts(outcome)
     unsupported = [m for m in outcome.mishaps if m.kind == "unsupported"]
     if unsupported:
@@ -95,6 +129,7 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     if outcome.header.get("left_out"):
         h = outcome.header
         yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
+    yield from (f"  beyond          {text}" for text in outcome.header.get("beyond", ()))
     if outcome.invalid:
         yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused"
     yield from (
@@ -162,6 +197,16 @@ def _passing(outcome: Outcome) -> Iterator[str]:
         yield f"      why, and what to write instead: {poles.PAGE}{option}"
 
 
+def _evidence(outcome: Outcome) -> Iterator[str]:
+    """Yield what a PASS rests on: how many known mistakes would have failed, and which would not."""
+    if outcome.ok and outcome.evidence:
+        unshown = outcome.evidence.unexposed
+        more = f" and {len(unshown) - MOST_NAMED} more" if len(unshown) > MOST_NAMED else ""
+        names = f"; not {', '.join(unshown[:MOST_NAMED])}{more}" if unshown else ""
+        yield f"  known mistakes  {outcome.evidence.exposed:6d} of {outcome.evidence.total} would have failed{names}"
+        yield f"  left open       by a PASS: {LEFT_OPEN}"
+
+
 def _unsupported(outcome: Outcome) -> str:
     """Return why too little was judged for a verdict."""
     if not outcome.counts:
@@ -177,17 +222,23 @@ def _failing(outcome: Outcome) -> Iterator[str]:
     complete = [d for d in outcome.diagnosis if d.complete]
     if not complete and outcome.explanation:
         yield f"FAIL  is  {outcome.explanation}        {_failing_number(outcome, cases)}"
+        yield from (f"      {line}" for f in outcome.explaining_findings[:1] for line in _said(f))
         return
     if not complete:
         yield f"FAIL  in {cases} of {outcome.header['cases']} cases; no known deviation explains them all"
         yield from map(_closest, outcome.diagnosis)
         return
     first = complete[0]
-    yield f"FAIL  is  {first.name}        explains {first.matched} of {first.failing} failing cases"
+    yield f"FAIL  is  {outcome.explanation}        explains {first.matched} of {first.failing} failing cases"
     yield from _explanation(first)
     yield from (f"      or  {d.name}: {d.formula}" for d in complete[1:4])
     if len(complete) > 1:
         yield "      All that was asked agrees with each of these."
+
+
+def _said(finding: CallFinding) -> list[str]:
+    """Return, for values that are fixed inside, the sentence that says which and what to type."""
+    return textwrap.wrap(finding.text, 114) if finding.values else []
 
 
 def _failing_number(outcome: Outcome, cases: int) -> str:
@@ -223,7 +274,8 @@ def _details(outcome: Outcome) -> Iterator[str]:
     yield from (f"no answer         {_mishap(m)}" for m in broken[:MOST_SHOWN])
     if len(broken) > MOST_SHOWN:
         yield f"                  and {len(broken) - MOST_SHOWN} more"
-    yield from (f"{f.name:<17} {f.case}: {f.text}" for f in outcome.findings[:MOST_SHOWN])
+    shown = [f for f in outcome.findings if not f.values][:MOST_SHOWN]
+    yield from (f"{f.name:<17} {f.case}: {f.text}" for f in shown)
     if outcome.departure is not None:
         yield from _departure(outcome.departure)
     worst = {f.quantity: f for f in reversed(outcome.failures)}

@@ -157,6 +157,10 @@ def _if(at: _At, rule: Json) -> Iterator[Fault]:
     yield from at.under(at.node.get("then" if holds else "else", True))
 
 
+def _ref(at: _At, rule: Json) -> Iterator[Fault]:
+    return at.under(at.root if rule == "#" else at.root["$defs"][rule.removeprefix("#/$defs/")])
+
+
 def _limit(
     kinds: tuple[type, ...], size: Callable[[Json], float], is_right: Callable[[float, float], bool], what: str
 ) -> Callable[[_At, Json], Iterator[Fault]]:
@@ -183,7 +187,7 @@ _RULES: Mapping[str, Callable[[_At, Json], Iterator[Fault]]] = {
     "oneOf": _one_of,
     "allOf": _all_of,
     "if": _if,
-    "$ref": lambda at, rule: at.under(at.root["$defs"][rule.removeprefix("#/$defs/")]),
+    "$ref": _ref,
     "minimum": _limit((int, float), lambda v: v, lambda size, limit: size >= limit, "must be at least"),
     "maximum": _limit((int, float), lambda v: v, lambda size, limit: size <= limit, "must be at most"),
     "minLength": _limit((str,), len, lambda size, limit: size >= limit, "must have a length of at least"),

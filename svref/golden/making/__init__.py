@@ -6,6 +6,7 @@ heads     the same for heads
 batches   batches as trainings have them: larger, and of all digits
 packs     which groups a pack has, and its version
 records   from a recipe to a case, and from the cases to the files of a pack
+fixed     the cases of a pack at parameters that a user gives
 radius    how far inputs may move before a decision changes
 power     which mistakes a case exposes
 """

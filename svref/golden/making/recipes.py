@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
+from svref.judging.formats import FORMATS, format_of, holds
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
 
@@ -67,6 +68,16 @@ class Recipe:
     def array(self, name: str) -> FloatArray:
         """Return an input by its name."""
         return np.array(self.inputs[name], dtype=np.float64)
+
+
+def dtypes_of(recipe: Recipe) -> list[str]:
+    """Return the names of the formats that hold every finite input exactly.
+
+    Their digits suffice for each number, and no number but 0 is below the format's smallest normal one.
+    """
+    numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
+    numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
+    return [name for name in FORMATS if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
 
 
 class Draw:

@@ -35,13 +35,13 @@ from svref.golden.files.pack import common_files, errors_as_damage, heading, wit
 from svref.golden.making.packs import Pack
 from svref.golden.making.power import power
 from svref.golden.making.radius import cosine_radius, head_radius
-from svref.golden.making.recipes import Recipe
+from svref.golden.making.recipes import Recipe, dtypes_of
 from svref.golden.notes import NOTES
 from svref.golden.vectors import Vector, Vectors
 from svref.head.geometry import directions
 from svref.head.shards import Shard
 from svref.judging import condition
-from svref.judging.formats import FORMATS, format_of, holds
+from svref.judging.formats import FORMATS
 from svref.loss import SVXSoftmax
 from svref.reference import Step, forward
 
@@ -131,19 +131,9 @@ def _inputs(recipe: Recipe) -> Case:
         "level": recipe.level,
         "parameters": dict(recipe.parameters),
         "flags": list(recipe.flags),
-        "dtypes": _dtypes(recipe),
+        "dtypes": dtypes_of(recipe),
         "inputs": {name: tensor(values) for name, values in recipe.inputs.items()},
     }
-
-
-def _dtypes(recipe: Recipe) -> list[str]:
-    """Return the names of the formats that hold every finite input exactly.
-
-    Their digits suffice for each number, and no number but 0 is below the format's smallest normal one.
-    """
-    numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
-    numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
-    return [name for name in FORMATS if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
 
 
 def _of_cosines(recipe: Recipe, dtypes: Sequence[str]) -> Case:

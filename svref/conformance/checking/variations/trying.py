@@ -141,7 +141,8 @@ def _batches(asker: Asker, seed: int, number: int) -> Iterator[Batch]:
     narrow = plan.compute != plan.dtype.name
     layouts = plan.guard.adapter.layouts
     digits = format_of(plan.compute).digits
-    yield from batches(asker.variant, seed, number, plan.level == "head", digits, layouts, narrow)
+    for batch in batches(asker.variant, seed, number, plan.level == "head", digits, layouts, narrow):
+        yield replace(batch, parameters={**batch.parameters, **plan.fixed})
 
 
 def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Trial | Mishap, Refusal | None]:
@@ -190,7 +191,7 @@ def _finding(asker: Asker, name: str, batch: Batch, trials: Sequence[Trial]) -> 
         return replace(result, message=f"no answer {cause.features}: {result.message}")
     right_dtype = not any(q.note for q in result.judgement.quantities)
     known = _known_mistake([*trials, result], asker.entry) if right_dtype else None
-    text = f"{_described(cause)}: {_worst(result)}"
+    text = f"{_described(cause, result)}: {_worst(result)}"
     if known is None:
         return CallFinding(_name(cause), name, text)
     return CallFinding(known.name if cause.of_values else _name(cause), name, text, known.formula)
@@ -206,10 +207,10 @@ def _name(cause: Cause) -> str:
     return f"wrong {cause.features}" if cause.features else "wrong for batches unlike the cases"
 
 
-def _described(cause: Cause) -> str:
+def _described(cause: Cause, trial: Trial) -> str:
     """Return the batch that shows it in words; numbers of one digit more than a format holds suggest a cast to it."""
     batch = cause.batch
-    parameters = ", ".join(f"{name}={value:.6g}" for name, value in batch.parameters.items())
+    parameters = ", ".join(f"{name}={value:.6g}" for name, value in trial.parameters.items())
     dimensions = f", D = {batch.dimensions}" if batch.dimensions else ""
     cast = "".join(
         f", inputs as if cast to {name}" for name, kind in FORMATS.items() if kind.digits == batch.digits - 1

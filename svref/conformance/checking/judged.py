@@ -1,0 +1,276 @@
+"""From a candidate and options to a report: the cases are chosen, asked and judged, in one dtype or in several."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from svref._version import __version__
+from svref.checks import Progress
+from svref.conformance.candidates.answers import AnswersAdapter
+from svref.conformance.candidates.arguments import words_of_map
+from svref.conformance.candidates.call import Call, Level
+from svref.conformance.candidates.halves import sentence_on_halves
+from svref.conformance.checking.asking import Plan
+from svref.conformance.checking.dtypes import together
+from svref.conformance.checking.evidence import evidence_of
+from svref.conformance.checking.fixed import finding_on_fixed, is_slip_of_value
+from svref.conformance.checking.report import Report, report_of
+from svref.conformance.checking.reproduce import command_of
+from svref.conformance.checking.run import Run, run, run_variations
+from svref.conformance.checking.subject import Subject
+from svref.conformance.checking.variations.trying import numbers_of, usual_number
+from svref.deviations.dialects import Dialect
+from svref.deviations.dialects import dialect as dialect_of
+from svref.golden.making.fixed import at_parameters, can_certify
+from svref.golden.vectors import Vector, Vectors
+from svref.judging.formats import FORMATS, format_of
+from svref.variants import Variant
+
+_TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a check was asked for: the arguments of `svref.check` beside the candidate, the loss and the dtype."""
+
+    pack: str
+    compute: str | None
+    framework: str | None
+    device: str
+    reduction: str | None
+    dialect: str | None
+    map: Mapping[str, Any] | Sequence[str] | None
+    cases: tuple[str, ...]
+    timeout: float | None
+    strict: bool
+    invalid: bool
+    partial: bool
+    finite: bool
+    variations: int | None
+    seed: int
+
+    def command(self, subject: Subject, loss: str, dtype: str, values: Mapping[str, float]) -> str:
+        """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
+        return command_of(subject.candidate, loss, self._by_name(dtype), {**subject.fixed, **values})
+
+    def _by_name(self, dtype: str) -> dict[str, Any]:
+        """Return the options by their names on the command line."""
+        return {
+            "pack": self.pack, "dtype": dtype, "compute": self.compute, "framework": self.framework,
+            "device": self.device, "reduction": self.reduction, "dialect": self.dialect, "map": words_of_map(self.map),
+            "timeout": self.timeout,
+            "strict": self.strict, "no-invalid": not self.invalid, "partial": self.partial,
+            "finite": self.finite, "variations": self.variations, "seed": self.seed,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """The cases of a check.
+
+    Parameters
+    ----------
+    of_pack : sequence of Vector
+        Those to ask; where single variations are wanted alone, those that say how the candidate has to be read.
+    variations : sequence of (int, int)
+        Single variations that are wanted, by seed and number.
+    alone : bool
+        Whether only the variations are judged.
+    set_aside : int
+        How many are not asked, because parameters are fixed.
+    """
+
+    of_pack: Sequence[Vector]
+    variations: Sequence[tuple[int, int]]
+    alone: bool
+    set_aside: int
+
+    def held_by(self, kind: np.dtype[Any]) -> list[Vector]:
+        """Return the cases whose inputs a dtype holds."""
+        return [vector for vector in self.of_pack if kind.name in vector.dtypes]
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """One check: the candidate, the variant, the vectors, and how it was asked for."""
+
+    subject: Subject
+    entry: Variant
+    vectors: Vectors
+    options: Options
+
+    def report(self, progress: Progress) -> Report:
+        """Judge the candidate in each dtype; return the report of the worst, which holds the others."""
+        cases, reports, left_out = self._cases(), dict[str, Report](), dict[str, str]()
+        kinds = [kind for kind in self.subject.kinds if self._says_anything(cases, kind, left_out)]
+        if not kinds:
+            raise ValueError(next(iter(left_out.values())))
+        number = 0 if self.options.cases else self._usual_number()
+        sizes = [len(cases.held_by(kind)) + number for kind in kinds]
+        for i, kind in enumerate(kinds):
+
+            def tell(done: int, total: int, before: int = sum(sizes[:i])) -> None:
+                progress(before + done, sum(sizes))
+
+            reports[kind.name] = self._report_in(kind, cases, number, tell)
+        return together(reports, left_out)
+
+    @cached_property
+    def dialect(self) -> Dialect | None:
+        """The public code whose loss is right; None is the paper."""
+        return dialect_of(self.options.dialect) if self.options.dialect else None
+
+    def _usual_number(self) -> int:
+        """Return how many variations are asked."""
+        wanted = self.options.variations
+        return usual_number(self.subject.adapter) if wanted is None else wanted
+
+    def _cases(self) -> Cases:
+        """Return the cases of the variant and the level, at the fixed parameters; only those that are wanted."""
+        of_variations = {id_: numbers_of(id_, self.entry.name) for id_ in self.options.cases}
+        variations = [found for found in of_variations.values() if found and self.subject.can_be_asked]
+        wanted = [id_ for id_, found in of_variations.items() if not (found and self.subject.can_be_asked)]
+        known = [v for v in self.vectors if v.variant == self.entry.name and self.subject.level in (None, v.level)]
+        if self.dialect is not None or not self.options.invalid:
+            known = [v for v in known if v.result != "error"]
+        for id_ in wanted:
+            if id_ not in {v.id for v in known}:
+                raise ValueError(self._no_case(f"no case {id_!r} of"))
+        chosen = [v for v in known if not wanted or v.id in wanted]
+        moved, set_aside = chosen, 0
+        if self.subject.fixed:
+            moved, set_aside = at_parameters(chosen, self.subject.fixed, can_certify() and self.dialect is None)
+        return Cases(moved, variations, bool(variations) and not wanted, set_aside)
+
+    def _says_anything(self, cases: Cases, kind: np.dtype[Any], left_out: dict[str, str]) -> bool:
+        """Return whether there are cases in a dtype; if not, say so in `left_out`.
+
+        Inputs that must raise are judged alone only where they are asked for by their ids.
+        """
+        held = cases.held_by(kind)
+        if any(v.result != "error" or self.options.cases for v in held):
+            return True
+        which = f"no case {self.options.cases[0]!r} of" if self.options.cases else "no cases of"
+        left_out[kind.name] = self._no_case(which, f" in {kind}")
+        return False
+
+    def _no_case(self, what: str, where: str = "") -> str:
+        """Return the error message for a case that is not there."""
+        takes = _TAKES[self.subject.level]
+        return (
+            f"pack {self.vectors.name} has {what} {self.entry.name} for a candidate on {takes}{where}; "
+            f"see svref golden list --variant {self.entry.name}."
+        )
+
+    def _plan(self, kind: np.dtype[Any]) -> Plan:
+        """Return how the candidate is asked and judged in a dtype."""
+        subject, compute = self.subject, compute_of(self.options.compute, kind)
+        return Plan(
+            subject.guard(), subject.level, kind, compute, self.dialect, subject.can_be_asked, subject.ignores,
+            subject.fixed, subject.lacks,
+        )  # fmt: skip
+
+    def _report_in(self, kind: np.dtype[Any], cases: Cases, number: int, progress: Progress) -> Report:
+        """Return the report of a candidate in one dtype."""
+        plan, held, options = self._plan(kind), cases.held_by(kind), self.options
+        if cases.alone:
+            result, asked = Run(), len(cases.variations)
+        else:
+            result, asked = run(plan, held, options.reduction, progress, options.seed, number), len(held)
+        if cases.variations:
+            run_variations(plan, held, options.reduction, cases.variations, result)
+        if isinstance(self.subject.adapter, AnswersAdapter):
+            result.remarks |= self.subject.adapter.remarks(self.vectors)
+        strict = options.strict or (not cases.alone and all(vector.result == "error" for vector in held))
+        command = functools.partial(options.command, self.subject, self.entry.name, kind.name)
+        report = report_of(
+            result, self._header(plan, asked, cases), command({}), self.entry, strict, plan.guard.printed,
+            options.partial, options.finite,
+        )  # fmt: skip
+        evidence = None if cases.alone else evidence_of(plan, held, result.trials)
+        report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
+        return _with_fixed_values(report, plan, result, command)
+
+    def _half_precision(self, plan: Plan, result: Run) -> str:
+        """Return a sentence on half precision inside the candidate, where it was not said that it computes so."""
+        if not result.trials or not plan.can_be_asked or plan.compute != plan.dtype.name:
+            return ""
+        first = result.trials[0]
+        call = Call(first.id, tuple(first.inputs), first.labels, first.cotangent, first.parameters)
+        question = plan.question_of(call, first.variant, first.group)
+        losses = [trial.outputs["loss"] for trial in result.trials]
+        return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.first.timeout)
+
+    def _header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
+        """Return the header of the report: what is judged, by which vectors, and in how many cases."""
+        left_out = 0 if cases.alone else len(cases.of_pack) - len(cases.held_by(plan.dtype))
+        header = {
+            "svref": __version__, "vectors": f"{self.vectors.name} {self.vectors.version}",
+            "digest": self.vectors.digest, "candidate": self.subject.name, "loss": self.entry.name,
+            "dialect": plan.dialect.name if plan.dialect else "", "framework": plan.guard.adapter.description,
+            "dtype": plan.dtype.name, "compute": plan.compute, "cases": asked, "left_out": left_out,
+        }  # fmt: skip
+        if plan.guard.taken:
+            header["taken"] = plan.guard.taken
+        if beyond := list(_beyond(plan.compute, cases.held_by(plan.dtype))):
+            header["beyond"] = beyond
+        if self.subject.fixed:
+            certified = self.dialect is None and can_certify()
+            header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}
+        return header
+
+
+def _beyond(compute: str, cases: Sequence[Vector]) -> Iterator[str]:
+    """Yield sentences on cases whose inputs a narrower format does not hold: too large, or of too many digits."""
+    largest, numeric = format_of(compute).largest, [v for v in cases if v.result != "error"]
+    too_large = [v for v in numeric if _largest_input(v) > largest]
+    rounded = [v for v in numeric if compute not in v.dtypes and v not in too_large]
+    if too_large:
+        yield f"inputs or parameters above {largest:.6g}, the largest number of {compute}, {_in_cases(too_large)}"
+    if rounded:
+        yield f"inputs that {compute} must round, {_in_cases(rounded)}"
+
+
+def _in_cases(cases: Sequence[Vector]) -> str:
+    """Return in how many cases, and in which one first."""
+    return f"in {len(cases)} case{'' if len(cases) == 1 else 's'}: {cases[0].id}"
+
+
+def _largest_input(vector: Vector) -> float:
+    """Return the largest size of an input or a parameter of a case."""
+    arrays = [array for name, array in vector.inputs.items() if name != "labels"]
+    return max(float(np.abs(array).max(initial=0.0)) for array in [*arrays, np.array([*vector.parameters.values()])])
+
+
+def _with_fixed_values(
+    report: Report, plan: Plan, result: Run, command: Callable[[Mapping[str, float]], str]
+) -> Report:
+    """Return a report of failures that nothing but slips of parameters explains, with the values fixed inside, if any.
+
+    The command that repeats the check then has these values.
+    """
+    named = [d.name for d in report.diagnosis if d.complete]
+    if not report.failures or not plan.can_be_asked or (named and not any(map(is_slip_of_value, named))):
+        return report
+    finding = finding_on_fixed(plan, result.trials, result.reduction)
+    if finding is None:
+        return report
+    again = command(finding.values) if finding.values else report.reproduce
+    return replace(report, findings=(finding, *report.findings), reproduce=again)
+
+
+def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
+    """Return the format that the candidate computes in; raise a ValueError if it is unknown or wider than the dtype."""
+    if name is None:
+        return kind.name
+    if name not in FORMATS:
+        raise ValueError(f"compute must be one of {', '.join(FORMATS)}; got {name!r}.")
+    if format_of(name).digits > format_of(kind.name).digits:
+        raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
+    return name
