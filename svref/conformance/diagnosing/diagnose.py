@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from svref.conformance.candidates.guard import Guard, Mishap
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.candidates.process import untouched
 from svref.conformance.diagnosing.behaviour import SCALE, ordinary_rows
+from svref.conformance.diagnosing.cotangent import Weighted
 from svref.conformance.diagnosing.findings import NOT_ANSWERED, Finding
 from svref.conformance.diagnosing.gradient import GRADIENT
-from svref.conformance.diagnosing.identify import identify
+from svref.conformance.diagnosing.identify import Others, identify
 from svref.conformance.diagnosing.mask import MASK
 from svref.conformance.diagnosing.negatives import LOGITS, H
 from svref.conformance.diagnosing.probes import BoundCandidate
@@ -152,17 +153,60 @@ def _findings(guard: Guard, entry: Variant, parameters: dict[str, float], kind: 
 
     The evidence then says at which s. If nothing answers a question, its evidence is what the given s had to say.
     """
-    findings = identify(_bound(guard, parameters), entry.factory(**parameters), kind)
+    findings = _identified(guard, entry, parameters, kind)
     for s in OTHER_SCALES:
-        if s == parameters["s"] or all(f.agrees is not None for f in findings):
+        if s == parameters["s"] or not any(_is_open(f) for f in findings):
             continue
-        other = {**parameters, "s": s}
-        again = identify(_bound(guard, other), entry.factory(**other), kind)
+        again = _identified(guard, entry, {**parameters, "s": s}, kind)
         answers = {
             f.question: replace(f, evidence=f"{f.evidence} (at s = {s:g})") for f in again if f.agrees is not None
         }
         findings = tuple(answers.get(f.question, f) if f.agrees is None else f for f in findings)
     return findings
+
+
+def _is_open(finding: Finding) -> bool:
+    """Return whether another scale may answer what a finding leaves open."""
+    return finding.agrees is None and not finding.evidence.endswith("already")
+
+
+def _identified(guard: Guard, entry: Variant, parameters: Mapping[str, float], kind: np.dtype[Any]) -> tuple[Finding, ...]:
+    """Return the findings with some parameters, one way and the other."""
+    others = Others(
+        [(_bound(guard, other), entry.factory(**other)) for other in _other_parameters(entry, parameters)],
+        _weighted(guard, parameters),
+    )
+    return identify(_bound(guard, parameters), entry.factory(**parameters), kind, others)
+
+
+def _other_parameters(entry: Variant, parameters: Mapping[str, float]) -> Iterator[dict[str, float]]:
+    """Yield the parameters with one of them changed, each in turn.
+
+    A margin is halved, and so is what t exceeds 1 by doubled: numbers that no format rounds stay such numbers.
+    """
+    changes = {"s": lambda s: 0.75 * s, "t": lambda t: 2 * t - 1, "m1": lambda m1: m1 + 0.5}
+    for name, value in parameters.items():
+        by_half = (lambda m: m - 1 if m > 2 else m + 1) if isinstance(value, int) else (lambda m: m / 2)
+        other = {**parameters, name: changes.get(name, by_half)(value)}
+        try:
+            entry.factory(**other)
+        except (TypeError, ValueError):  # this variant does not take such a number
+            continue
+        if other != dict(parameters):
+            yield other
+
+
+def _weighted(guard: Guard, parameters: Mapping[str, float]) -> Weighted:
+    """Return the candidate as a function of cosines, labels and a cotangent, for the gradient alone."""
+
+    def gradient(cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> NDArray[Any] | None:
+        found = guard(Call("", (cosines,), labels, cotangent, parameters))
+        if isinstance(found, Mishap):
+            raise CandidateError(found.message)
+        takes_it = found.applied is not None and np.array_equal(found.applied, cotangent)
+        return found.gradients[0] if takes_it else None
+
+    return gradient
 
 
 def _parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:

@@ -31,6 +31,7 @@ from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS
 from svref.judging import condition
 from svref.judging.figures import figures
+from svref.judging.formats import format_of
 from svref.loss import SVXSoftmax
 from svref.margins import AdditiveCosine, Angle, Combined, MultiplicativeAngle, NoMargin
 
@@ -101,6 +102,9 @@ class Subject:
         What is added to p_y in the logarithm, or replaces a smaller p_y. Losses near -log ε say little of their row.
     lowest : float
         The cosine that a negative at -1 counts as: above -1 if the candidate clamps its cosines.
+    grid : str
+        The format that the candidate rounds its cosines to, "" for none. It is then asked numbers of that format, for
+        which the rounding does nothing.
     """
 
     candidate: BoundCandidate
@@ -110,6 +114,7 @@ class Subject:
     batch_power: int = 0
     eps: float = 0.0
     lowest: float = -1.0
+    grid: str = ""
 
     @property
     def through_angle(self) -> bool:
@@ -123,7 +128,7 @@ class Subject:
         """
         n, short = len(rows.labels), -len(rows.labels) % size
         index = np.minimum(np.arange(n + short), n - 1)
-        c, y = rows.cosines[index].astype(self.dtype), rows.labels[index]
+        c, y = self.as_given(rows).cosines[index].astype(self.dtype), rows.labels[index]
         batches = [self._call(c[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
         losses, gradients, have_gradients, errors = zip(*batches, strict=True)
         by_row, by_entry = np.concatenate(losses)[:n], np.concatenate(gradients)[:n]
@@ -143,7 +148,8 @@ class Subject:
 
     def as_given(self, rows: Rows) -> Rows:
         """Return rows as the candidate gets them: rounded to its dtype, here in float64."""
-        return Rows(rows.cosines.astype(self.dtype).astype(np.float64), rows.labels)
+        c = rows.cosines.astype(self.dtype).astype(np.float64)
+        return Rows(rounded(c, self.grid) if self.grid else c, rows.labels)
 
     def computing(self, deviation: str) -> Subject:
         """Return a subject that computes the named deviation of the same loss, or for "" the paper's, in float64.
@@ -183,6 +189,13 @@ class Subject:
         size = np.exp(losses)
         of_eps = 4 * self.eps * (size + np.exp(self.loss.s))
         return Measurement(np.expm1(losses), (self.tolerance(rows) + of_eps) * size)
+
+
+def rounded(values: FloatArray, name: str) -> FloatArray:
+    """Return float64 values rounded to the digits of a format, ties to even; its range is left out of account."""
+    mantissa, exponent = np.frexp(values)
+    digits = format_of(name).digits
+    return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, digits)), exponent - digits))
 
 
 def rows_of(targets: ArrayLike, negatives: ArrayLike) -> Rows:
