@@ -18,7 +18,7 @@ from svref.conformance.diagnosing.probes import Rows, Subject
 Weighted = Callable[[FloatArray, IntArray, FloatArray], NDArray | None]  # cosines, labels, g: the gradient by cosines
 
 COTANGENT = "the cotangent"
-CLOSE = {"float64": 1e-6, "float32": 1e-2}  # relative to a row's largest entry
+CLOSE = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.1}  # relative to a row's largest entry
 
 
 def ask(subject: Subject, weighted: Weighted) -> list[Finding]:
@@ -65,8 +65,8 @@ def _is_close(subject: Subject, got: FloatArray, wanted: FloatArray, alone: Floa
     """Return whether two gradients are one to rounding, in the rows whose gradient is known."""
     size = np.abs(alone).max(axis=1, keepdims=True) + np.abs(wanted).max(axis=1, keepdims=True)
     known = np.isfinite(alone).all(axis=1)
-    off = np.abs(got - wanted)[known]
-    return bool((off <= CLOSE[subject.dtype.name] * size[known] + 1e-30).all())
+    off, close = np.abs(got - wanted)[known], CLOSE["float32" if subject.grid else subject.precision]
+    return bool((off <= close * size[known] + 1e-30).all())
 
 
 def _one_hot_after(rows: Rows, g: FloatArray, alone: FloatArray, losses: FloatArray) -> FloatArray:

@@ -16,11 +16,12 @@ from svref.conformance.diagnosing import probes, whole
 from svref.conformance.diagnosing.behaviour import ordinary_losses, ordinary_rows, why_no_losses
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, Rows, Subject
+from svref.deviations import DEVIATIONS
 from svref.judging.formats import format_of, holds
 
 DIGITS = "digits"
 NARROWER = {"float64": ("float32", "float16", "bfloat16"), "float32": ("float16", "bfloat16")}
-SMALLEST_MOVES = {"float64": (2.0**-38, 2.0**-32), "float32": (2.0**-20,)}  # tried before the largest one lost
+SMALLER_MOVES = {"float32": (2.0**-38, 2.0**-32)}  # tried before the largest one lost
 
 
 def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
@@ -55,7 +56,9 @@ def _rounded_to(subject: Subject, name: str, evidence: str) -> tuple[tuple[Findi
     on_grid = replace(subject, grid=name)
     if not holds(losses[np.isfinite(losses)], name).all() and whole.ask(on_grid, pairs=False).form is not None:
         return (known_deviation(DIGITS, f"inputs-cast-to-{name}", evidence),), on_grid
-    return (known_deviation(DIGITS, f"precision-downcast-{name}", evidence),), replace(subject, precision=name)
+    known = f"precision-downcast-{name}"
+    finding = Finding(DIGITS, f"everything is computed in {name}", evidence, False)
+    return (known_deviation(DIGITS, known, evidence) if known in DEVIATIONS else finding,), replace(subject, precision=name)
 
 
 def _grid_rows(move: float) -> Rows:
@@ -78,7 +81,7 @@ def _smallest_move(subject: Subject, name: str) -> tuple[float, BoolArray]:
     """
     largest = format_of(name).unit_roundoff / 8
     before, noise = subject.papers_losses(_grid_rows(0.0)), 2 * subject.tolerance(_grid_rows(0.0))
-    for move in (*(each for each in SMALLEST_MOVES[subject.dtype.name] if each < largest), largest):
+    for move in (*SMALLER_MOVES.get(name, ()), largest):
         shown = np.abs(subject.papers_losses(_grid_rows(move)) - before) > noise
         if 2 * shown.sum() >= BATCH:
             break

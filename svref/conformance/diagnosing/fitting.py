@@ -16,11 +16,11 @@ from svref.arrays import BoolArray, FloatArray
 from svref.conformance.diagnosing.forms import Form, Parts, Sizes
 from svref.conformance.diagnosing.probes import BATCH, Rows
 
-ROUNDS = 40  # steps of a fit; one that converges needs ten
+ROUNDS = 30  # steps of a fit; one that converges needs ten
 SLOW = 0.9  # a step that leaves more of the squares than this is slow
 NONE = 1e-13  # a size below is 0, if 0 gives every loss too
 NARROWINGS = 4  # each finds the switch of f between targets 49 times closer together
-PATIENCE = 4  # slow steps after which a fit is given up
+PATIENCE = 3  # slow steps after which a fit is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,12 @@ def _starts(form: Form, target: Target, near: Sizes | None) -> Iterator[Sizes]:
 def _refined(form: Form, target: Target, start: Sizes) -> Sizes:
     """Return the sizes that a least-squares fit from `start` ends at; the switch of a form that has one stays."""
     fixed = start[:1] if form.has_switch else ()
-    free = np.array(start[len(fixed) :])
-    x = np.log(free) if form.positive else free
+    free, are_logs = np.array(start[len(fixed) :]), np.array(form.are_logs[len(fixed) :])
 
     def sizes(x: FloatArray) -> Sizes:
-        return (*fixed, *(float(v) for v in (np.exp(x) if form.positive else x)))
+        return (*fixed, *(float(v) for v in np.where(are_logs, np.exp(x), x)))
 
+    x = np.where(are_logs, np.log(np.maximum(free, 1e-300)), free)
     return sizes(_least_squares(lambda x: target.misfit(form, sizes(x)), x))
 
 

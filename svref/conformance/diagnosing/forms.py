@@ -121,8 +121,12 @@ class Form:
         Whether the sizes are positive numbers of unknown order: a fit then looks for their logarithms.
     has_switch : bool
         Whether the first size is a cosine of the target at which f switches: a fit then tries every place for it.
+    logs : tuple of bool
+        `positive` for each size by itself; () stands for the same for all.
     any_classes : bool
         Whether it says what the losses are for another number of classes.
+    is_common : bool
+        Whether it is looked for beside another form as well.
     deviation : str
         Its name in `svref.deviations.DEVIATIONS`, "" if it has none.
     """
@@ -135,12 +139,19 @@ class Form:
     positive: bool = False
     has_switch: bool = False
     any_classes: bool = True
+    logs: tuple[bool, ...] = ()
+    is_common: bool = False
     deviation: str = ""
 
     @property
     def count(self) -> int:
         """How many sizes it has."""
         return len(self.starts[0]) + self.has_switch
+
+    @property
+    def are_logs(self) -> tuple[bool, ...]:
+        """For each size, whether a fit looks for its logarithm."""
+        return self.logs or (self.positive,) * self.count
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -158,10 +169,11 @@ class Form:
         first = self.count
         return Form(
             says=self.says + tuple((question, _renumbered(text, first)) for question, text in other.says),
-            starts=tuple(a + b for a in self.starts for b in other.starts),
+            starts=tuple(a + b for a in self.starts[:2] for b in other.starts[:1]),
             logits=lambda parts, sizes: self.logits(parts, sizes[:first]),
             after=lambda z, own, sizes: other.after(z, own, sizes[first:]),
             any_classes=self.any_classes and other.any_classes,
+            logs=self.are_logs + other.are_logs,
         )
 
 

@@ -107,12 +107,26 @@ def identify(
     of_digits, subject = digits.precision(as_it_came)
     of_batch, subject = behaviour.batch(subject)
     told = whole.ask(subject, others.elsewhere, others.pairs)
-    of_values, subject = _as_told(subject, told) if told.is_reading else _part_by_part(subject, told)
+    of_values, subject = _of_values(subject, told)
     of_order = (*behaviour.order(subject), behaviour.beyond_one(subject), behaviour.overflow(subject))
-    of_state = behaviour.state(replace(subject, batch_power=0), at_first)
+    of_state = behaviour.state(replace(subject, batch_power=0, grid=""), at_first)
     of_cotangent = cotangent.ask(subject, others.weighted) if others.weighted is not None else []
     findings = (*of_digits, of_batch, *of_values, *of_cotangent, *of_order, of_state)
     return tuple(sorted(findings, key=lambda finding: QUESTIONS.index(finding.question)))
+
+
+def _of_values(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
+    """Return the findings about the losses and the gradient, and the subject whose outputs later questions are read with.
+
+    A clamp is told from its gradient, if it kills it; so parts are asked first where the losses are those of a clamp.
+    """
+    if not told.is_reading:
+        return _part_by_part(subject, told)
+    if told.form is not None and told.form.deviation.startswith("clamp"):
+        found = _part_by_part(subject, told)
+        if any(finding.deviation.startswith("clamp") for finding in found[0]):
+            return found
+    return _as_told(subject, told)
 
 
 def _as_told(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:

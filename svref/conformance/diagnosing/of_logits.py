@@ -7,6 +7,7 @@ logits. `forms_of_logits` returns those that have a meaning for a loss.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -23,7 +24,7 @@ from svref.margins import AdditiveAngle, AdditiveCosine, Angle, Combined, Multip
 
 ToF = Callable[[Parts, Sizes], FloatArray]
 SCALES = ((1.0,), (8.0,), (30.0,), (64.0,), (200.0,))
-MARGINS = ((0.0,), (0.3,), (0.6,), (1.2,))
+MARGINS = ((0.3,), (0.0,), (0.6,), (1.2,))
 ENDS = ((1e-2,), (1e-4,), (1e-6,), (1e-8,), (1e-10,))  # the ε of clamps
 MULTIPLES = ((1.0,), (1.5,), (2.0,), (3.0,), (4.0,), (5.0,))
 SMALL = ((0.05,), (-0.05,))
@@ -41,9 +42,9 @@ def forms_of_logits(loss: SVXSoftmax) -> list[Form]:
 
 def _of_scale(loss: SVXSoftmax) -> list[Form]:
     """Return the forms whose scale is another: of all logits, of the target's alone, of the others alone, of both."""
-    starts = tuple(a + b for a, b in product(SCALES, SCALES) if a != b)
+    starts = ((1.0, 30.0), (30.0, 1.0), (8.0, 30.0), (30.0, 8.0))
     return [
-        Form(((SCALE, "acts as s = {0}"),), SCALES, positive=True, logits=lambda parts, v: parts.logits(s=v[0])),
+        Form(((SCALE, "acts as s = {0}"),), ((30.0,), (2.0,), (200.0,)), positive=True, logits=lambda parts, v: parts.logits(s=v[0]), is_common=True),
         Form(((SCALE, "s c_k for k ≠ y, but z_y = {0} f"),), SCALES, positive=True, logits=lambda parts, v: _with_scales(parts, v[0], None)),
         Form(((SCALE, "s f for k = y, but z_k = {0} c_k"),), SCALES, positive=True, logits=lambda parts, v: _with_scales(parts, None, v[0])),
         Form(((SCALE, "z_y = {0} f, z_k = {1} c_k"),), starts, positive=True, logits=lambda parts, v: _with_scales(parts, v[0], v[1])),
@@ -82,7 +83,8 @@ def _of_f(loss: SVXSoftmax) -> list[Form]:
         forms += [
             Form(((F, "the mask is right, but z_y = s f - {0}"),), SMALL, _target_lowered),
         ] if which.emphasises(loss) else []
-    return [*forms, *_switches(loss), *(_ends_of_angle() if margin.angular else [])]
+    ends = [*_ends_of_angle(), _clamp()] if margin.angular else []
+    return [*forms, *_switches(loss), *_tails(loss), *ends]
 
 
 def _target_lowered(parts: Parts, v: Sizes) -> FloatArray:
@@ -100,8 +102,8 @@ def _part_of_margin(parts: Parts, v: Sizes) -> FloatArray:
 def _margins(loss: SVXSoftmax) -> list[Form]:
     """Return every kind of margin with sizes of its own."""
     forms = [
-        _with_f("c_y - m with m = {0}", lambda parts, v: parts.angle.cosine - v[0], MARGINS),
-        _with_f("cos(θ + m) with m = {0}", lambda parts, v: np.cos(parts.angle.theta + v[0]), MARGINS),
+        _common(_with_f("c_y - m with m = {0}", lambda parts, v: parts.angle.cosine - v[0], MARGINS)),
+        _common(_with_f("cos(θ + m) with m = {0}", lambda parts, v: np.cos(parts.angle.theta + v[0]), MARGINS)),
         _with_f("cos(m θ) with m = {0}", lambda parts, v: np.cos(v[0] * parts.angle.theta), MULTIPLES),
         _with_f("cos(θ + m2) - m3 with m2 = {0}, m3 = {1}", _angle_and_cosine, ((0.3, 0.2), (0.5, 0.0), (0.1, 0.5))),
     ]
@@ -114,6 +116,11 @@ def _margins(loss: SVXSoftmax) -> list[Form]:
         case AdditiveAngle():
             forms.append(_with_f("the tail asked for, but m = {0}", _same_tail, MARGINS))
     return forms
+
+
+def _common(form: Form) -> Form:
+    """Return the form as one that is looked for beside another form too."""
+    return replace(form, is_common=True)
 
 
 def _angle_and_cosine(parts: Parts, v: Sizes) -> FloatArray:
@@ -155,11 +162,17 @@ def _ends_of_angle() -> list[Form]:
     return [
         _with_f("f with sin²θ := max(1 - c_y², {0})", _with_sine(lambda square, e: np.maximum(square, e)), ENDS, True),
         _with_f("f with sin²θ := 1 - c_y² + {0}", _with_sine(lambda square, e: square + e), ENDS, True),
-        _with_f("f with c_y := clip(c_y, -1 + ε, 1 - ε), ε = {0}", _clipped_cosine, ENDS, True),
         _with_f("f with c_y := (1 - ε) c_y, ε = {0}", lambda p, v: _margin_at((1 - v[0]) * p.angle.cosine, p), ENDS, True),
         _with_f("f with θ := min(θ, {0})", lambda p, v: _margin_of(np.minimum(p.angle.theta, v[0]), p), _ANGLES),
         _with_f("f with θ := max(θ, {0})", lambda p, v: _margin_of(np.maximum(p.angle.theta, v[0]), p), _ANGLES),
     ]
+
+
+def _clamp() -> Form:
+    """Return the form whose target is kept from ±1 by a clamp."""
+    says = ((F, "f with c_y := clip(c_y, -1 + ε, 1 - ε), ε = {0}"),)
+    name = "clamp-of-target-kills-gradient"
+    return Form(says, ENDS, lambda p, v: p.logits(f=_clipped_cosine(p, v)), positive=True, deviation=name)
 
 
 _ANGLES = ((0.05,), (0.5,), (1.0,), (1.5,), (2.2,), (3.0,))
@@ -200,6 +213,22 @@ def _switches(loss: SVXSoftmax) -> list[Form]:
         _with_f("f_m(c_y) where c_y > {0}, else c_y - {1}", _above_else_lowered, ((0.2,),), switch=tail),
         _with_f("f_m(c_y) where c_y > {0}, else {1}", _above_else_constant, ((-1.0,),), switch=tail),
     ]
+
+
+def _tails(loss: SVXSoftmax) -> list[Form]:
+    """Return the forms with another tail beyond θ + m = π."""
+    if not (isinstance(loss.margin, AdditiveAngle) and loss.margin.m):
+        return []
+    return [
+        Form(((TAIL, "f = c_y - {0} where θ + m > π"),), SMALL, lambda p, v: p.logits(f=_tail(p, p.angle.cosine - v[0]))),
+        Form(((TAIL, "f = {0} where θ + m > π"),), ((-1.0,),), lambda p, v: p.logits(f=_tail(p, v[0]))),
+    ]
+
+
+def _tail(parts: Parts, beyond: FloatArray | float) -> FloatArray:
+    """Return f with other numbers where θ + m > π."""
+    end = -np.cos(getattr(parts.loss.margin, "m", 0.0))
+    return np.where(parts.angle.cosine < end, beyond, parts.f)
 
 
 def _above_alone(parts: Parts, v: Sizes) -> FloatArray:

@@ -106,18 +106,18 @@ def _said(answer: str, question: str = SOFTMAX) -> tuple[tuple[str, str], ...]:
 
 
 FORMS_OF_LOSSES = (
-    Form(_said("softmax twice: log Σ e^{p_k} - p_y"), after=_twice),
-    Form(_said("log Σ_{k≠y} e^{z_k} - z_y: the target is left out of the sum"), after=_without_target),
+    Form(_said("softmax twice: log Σ e^{p_k} - p_y"), after=_twice, is_common=True),
+    Form(_said("log Σ_{k≠y} e^{z_k} - z_y: the target is left out of the sum"), after=_without_target, is_common=True),
     Form(_said("1 - p_y, without a logarithm"), after=_one_less_p),
-    Form(_said("a L with a = {0}"), FACTORS, after=_scaled, positive=True),
-    Form(_said("L + b with b = {0}"), ((0.0,),), after=_moved),
-    Form(_said("label smoothing: (1-ε) L + ε/C Σ_k (-log p_k), ε = {0}"), ((0.1,), (0.5,)), after=_smoothed),
+    Form(_said("a L with a = {0}"), FACTORS, after=_scaled, is_common=True, positive=True),
+    Form(_said("L + b with b = {0}"), ((0.0,),), after=_moved, is_common=True),
+    Form(_said("label smoothing: (1-ε) L + ε/C Σ_k (-log p_k), ε = {0}"), ((0.1,), (0.5,)), after=_smoothed, is_common=True),
     Form(
         _said("label smoothing: (1-ε) L + ε/(C-1) Σ_{k≠y} (-log p_k), ε = {0}"),
         ((0.1,), (0.5,)),
         after=_smoothed_others,
     ),
-    Form(_said("focal: (1 - p_y)^γ L, γ = {0}"), ((2.0,), (0.5,), (5.0,)), after=_focal),
+    Form(_said("focal: (1 - p_y)^γ L, γ = {0}"), ((2.0,), (0.5,), (5.0,)), after=_focal, is_common=True),
     Form(_said("L^a with a = {0}"), ((2.0,), (0.5,)), after=_power),
     Form(_said("L + a (1 - p_y) with a = {0}"), ((1.0,),), after=_poly),
     Form(_said("(1 - p_y^a)/a with a = {0}"), ((0.7,), (0.1,)), after=_generalised),

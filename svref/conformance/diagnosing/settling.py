@@ -58,7 +58,8 @@ def settled(subject: Subject, told: Told, findings: Sequence[Finding]) -> list[F
     if told.deviation:
         findings = [_explained(finding, told) for finding in findings]
         if told.deviation not in {finding.deviation for finding in findings}:
-            question = target.QUESTION_OF.get(told.deviation, SOFTMAX)
+            is_cap = any(finding.question == CAP and finding.agrees is False for finding in findings)
+            question = CAP if is_cap else target.QUESTION_OF.get(told.deviation, SOFTMAX)
             findings = [f for f in findings if f.question != question]
             findings = [*findings, known_deviation(question, told.deviation, told.evidence)]
     if any(finding.question == SOFTMAX for finding in findings):

@@ -21,7 +21,7 @@ from svref.conformance.diagnosing.forms import Form, Parts, Sizes
 from svref.conformance.diagnosing.laws import Law, law_of
 from svref.conformance.diagnosing.of_logits import forms_of_logits
 from svref.conformance.diagnosing.of_losses import FORMS_OF_LOSSES
-from svref.conformance.diagnosing.probes import CLASSES, BoundCandidate, Rows, Subject
+from svref.conformance.diagnosing.probes import CLASSES, SAME, BoundCandidate, Rows, Subject
 from svref.deviations import DEVIATIONS
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
@@ -75,7 +75,9 @@ def ask(subject: Subject, elsewhere: Elsewhere = (), pairs: bool = True) -> Told
     target = _target(subject)
     if target is None:
         return Told(None, {}, "too few losses are finite")
-    if target.holds(PAPER, ()):
+    if np.ptp(target.losses) <= target.allowed.max():
+        return Told(None, {}, "the losses of all rows are one number")
+    if _is_papers(target):
         return Told(PAPER, {}, f"the paper gives all {len(target.losses)} losses of rows in every region")
     asked = _asked(subject, target, elsewhere)
     for group in _groups(subject, pairs):
@@ -83,6 +85,12 @@ def ask(subject: Subject, elsewhere: Elsewhere = (), pairs: bool = True) -> Told
         if found:
             return _told(found, target)
     return Told(None, {}, _farthest(target))
+
+
+def _is_papers(target: Target) -> bool:
+    """Return whether the paper gives every loss, up to a difference of f or of a logit that counts as none."""
+    nearly = replace(target, allowed=target.allowed + SAME * target.parts.loss.s)
+    return nearly.holds(PAPER, ())
 
 
 # ---- the rows --------------------------------------------------------------------------------------------------
@@ -163,8 +171,8 @@ def _groups(subject: Subject, pairs: bool) -> Iterator[list[Form]]:
 
 def _pairs(loss: SVXSoftmax) -> Iterator[list[Form]]:
     """Yield forms of logits followed by what is made of the logits, those with fewer sizes first."""
-    first = [form for form in forms_of_logits(loss) if form.count <= 2 and not form.has_switch]
-    pairs = [a.followed_by(b) for a in first for b in FORMS_OF_LOSSES if b.count <= 1 and not (a.positive or b.positive)]
+    first = [form for form in forms_of_logits(loss) if form.is_common]
+    pairs = [a.followed_by(b) for a in first for b in FORMS_OF_LOSSES if b.is_common]
     for count in range(4):
         yield [pair for pair in pairs if pair.count == count]
 
