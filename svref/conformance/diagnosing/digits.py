@@ -53,8 +53,10 @@ def _moved(subject: Subject, name: str) -> tuple[int, int, float]:
 def _rounded_to(subject: Subject, name: str, evidence: str) -> tuple[tuple[Finding, ...], Subject]:
     """Return the finding that a candidate rounds to a format: everything, or its cosines alone."""
     losses = subject.ask(ordinary_rows()).losses
-    on_grid = replace(subject, grid=name)
-    if not holds(losses[np.isfinite(losses)], name).all() and whole.ask(on_grid, pairs=False).form is not None:
+    losses = losses[np.isfinite(losses)]
+    rest = "float32" if holds(losses, "float32").all() else subject.precision
+    on_grid = replace(subject, grid=name, precision=rest)
+    if not holds(losses, name).all() and whole.ask(on_grid, pairs=False).form is not None:
         return (known_deviation(DIGITS, f"inputs-cast-to-{name}", evidence),), on_grid
     known = f"precision-downcast-{name}"
     finding = Finding(DIGITS, f"everything is computed in {name}", evidence, False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from svref.arrays import FloatArray
 from svref.conformance.diagnosing import probes
+from svref.conformance.diagnosing.backward import HALF, rounded_probabilities, slip_of
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, Response, Rows, Subject
 from svref.judging import condition
@@ -51,12 +52,16 @@ def gradient(subject: Subject, is_papers: bool = True) -> Finding:
         return unanswered(GRADIENT, "rounding hides every difference of losses")
     allowed = noise + RELATIVE[subject.precision] * np.nan_to_num(np.abs(difference)).max(axis=1, keepdims=True)
     evidence = _farthest(rows, response.gradient, difference)
+    rounded = "" if subject.precision in HALF else rounded_probabilities(subject, rows, response)
+    if rounded:
+        return Finding(GRADIENT, rounded, evidence, False)
     for name, factor in _mistakes(subject, rows, response, difference):
         off = np.abs(response.gradient - factor * difference)
         if (off <= np.abs(factor) * allowed)[np.isfinite(difference)].all():
             right = Finding(GRADIENT, "that of the candidate's own losses", evidence, True)
             return known_deviation(GRADIENT, name, evidence) if name else right
-    return Finding(GRADIENT, "not that of the candidate's own losses", evidence, False)
+    answer = slip_of(subject, rows, response, difference, allowed)
+    return Finding(GRADIENT, answer or "not that of the candidate's own losses", evidence, False)
 
 
 def _rows(subject: Subject) -> Rows:
