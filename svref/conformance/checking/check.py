@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from svref.conformance.checking.asking import FACTORS, Plan
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run, run, run_variation
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
+from svref.conformance.diagnosing.reading import reading_of
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import dialect as dialect_of
 from svref.golden.files.pack import shipped
@@ -144,7 +146,19 @@ def check(
                "reduction": reduction, "dialect": dialect, "timeout": timeout, "strict": strict,
                "no-invalid": not invalid, "partial": partial, "variations": variations, "seed": seed}  # fmt: skip
     strict |= all(vector.result == "error" for vector in cases)
-    return report_of(result, header, command_of(candidate, entry.name, options), entry, strict, guard.printed, partial)
+    command = command_of(candidate, entry.name, options)
+    report = report_of(result, header, command, entry, strict, guard.printed, partial)
+    return _with_reading(report, plan, entry, candidate)
+
+
+def _with_reading(report: Report, plan: Plan, entry: Variant, candidate: Callable[..., Any] | str) -> Report:
+    """Return the report; one of failures that no known mistake explains says what `diagnose` finds first."""
+    is_explained = any(each.complete for each in report.diagnosis)
+    hangs = any(mishap.kind in ("hung", "ended", "patched") for mishap in report.mishaps)
+    usual = plan.can_be_asked and plan.dialect is None and plan.compute == plan.dtype.name
+    if not report.failures or is_explained or hangs or not usual:
+        return report
+    return replace(report, reading=reading_of(plan.guard, entry, plan.level, plan.dtype, candidate=candidate))
 
 
 def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int | None, seed: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.controls import CallFinding
+from svref.conformance.diagnosing.reading import Reading
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -147,6 +148,8 @@ class Outcome:
         The verdict of each case.
     reproduce : str
         The command that judges the worst case alone; "" where nothing fails or the candidate has no path.
+    reading : Reading or None
+        What `diagnose` finds first in a candidate whose failures no known mistake explains; None where it is not asked.
     """
 
     header: Mapping[str, Any]
@@ -170,6 +173,7 @@ class Outcome:
     partial: bool = False
     cases: Mapping[str, str] = field(default_factory=dict)
     reproduce: str = ""
+    reading: Reading | None = None
 
     @property
     def verdict(self) -> str:

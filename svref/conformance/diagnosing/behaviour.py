@@ -39,7 +39,7 @@ def _noise(subject: Subject, losses: FloatArray) -> FloatArray:
     """Return by how much the losses of the first ordinary rows may differ between two calls of right code, (B,)."""
     rows = ordinary_rows()
     rounding = subject.tolerance(Rows(rows.cosines[: len(losses)], rows.labels[: len(losses)]))
-    return SLACK[subject.precision] * (1 + np.abs(losses)) + 2 * rounding
+    return SLACK[subject.digits] * (1 + np.abs(losses)) + 2 * rounding
 
 
 def _is_same(subject: Subject, losses: FloatArray, others: FloatArray) -> bool:
@@ -167,7 +167,7 @@ def _levels_below_f(subject: Subject) -> tuple[FloatArray, FloatArray]:
     targets = np.linspace(-0.95, 0.9995, 400)
     f = subject.loss.margin.value(Angle.from_cosine(targets))
     nearest = [int(np.argmin(np.abs(f - 0.35)))]
-    step = min(0.015, DEEPEST[subject.precision] / (20 * subject.loss.s))
+    step = min(0.015, DEEPEST[subject.digits] / (20 * subject.loss.s))
     return targets[nearest], np.maximum(f[nearest][:, None] - step * np.arange(1, 21), -0.9)
 
 

@@ -26,8 +26,11 @@ SMALLER_MOVES = {"float32": (2.0**-38, 2.0**-32)}  # tried before the largest on
 
 def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
     """Return the finding on digits, and the subject with the precision that was found."""
-    if not np.isfinite(ordinary_losses(subject)).any():
+    losses = ordinary_losses(subject)
+    if not np.isfinite(losses).any():
         return (unanswered(DIGITS, why_no_losses(subject)),), subject
+    if np.nanmin(losses) == np.nanmax(losses):
+        return (unanswered(DIGITS, "the losses of all rows are one number"),), subject
     evidence, lost = "", ""
     for name in NARROWER[subject.dtype.name]:
         moved, finite, move = _moved(subject, name)

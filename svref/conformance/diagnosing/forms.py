@@ -125,6 +125,8 @@ class Form:
         `positive` for each size by itself; () stands for the same for all.
     any_classes : bool
         Whether it says what the losses are for another number of classes.
+    is_of_ends : bool
+        Whether it differs from the paper at c_y = ±1 alone, where a gradient of 0 tells more.
     is_common : bool
         Whether it is looked for beside another form as well.
     deviation : str
@@ -140,6 +142,7 @@ class Form:
     has_switch: bool = False
     any_classes: bool = True
     logs: tuple[bool, ...] = ()
+    is_of_ends: bool = False
     is_common: bool = False
     deviation: str = ""
 

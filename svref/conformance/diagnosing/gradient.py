@@ -41,7 +41,9 @@ def gradient(subject: Subject, is_papers: bool = True) -> Finding:
     How much a loss bends is measured on the paper's; of losses that are known to be others, `is_papers` is False, on
     the candidate's own.
     """
-    rows, step = _rows(subject), _step(subject.loss, subject.precision)
+    if subject.precision in HALF:
+        return unanswered(GRADIENT, f"rounding to {subject.precision} hides every difference of losses")
+    rows, step = _rows(subject), _step(subject.loss, subject.digits)
     response = subject.ask(rows)
     if not response.has_gradient:
         return Finding(GRADIENT, "none", response.error or "the candidate returns none", None)
@@ -50,9 +52,9 @@ def gradient(subject: Subject, is_papers: bool = True) -> Finding:
     noise += bend + _tolerance(subject, rows)
     if not (np.isfinite(difference) & (noise < 0.1 * np.abs(difference))).any():
         return unanswered(GRADIENT, "rounding hides every difference of losses")
-    allowed = noise + RELATIVE[subject.precision] * np.nan_to_num(np.abs(difference)).max(axis=1, keepdims=True)
+    allowed = noise + RELATIVE[subject.digits] * np.nan_to_num(np.abs(difference)).max(axis=1, keepdims=True)
     evidence = _farthest(rows, response.gradient, difference)
-    rounded = "" if subject.precision in HALF else rounded_probabilities(subject, rows, response)
+    rounded = rounded_probabilities(subject, rows, response)
     if rounded:
         return Finding(GRADIENT, rounded, evidence, False)
     for name, factor in _mistakes(subject, rows, response, difference):

@@ -46,6 +46,9 @@ QUESTIONS = (  # in the order of a report; those without a meaning for a loss ar
 )
 
 
+NOT_OF_A_ROW = (behaviour.BATCHES, behaviour.ROW_ORDER, behaviour.BEYOND, ends.POLES, ends.NEGATIVE_ENDS)
+
+
 @dataclass(frozen=True)
 class Others:
     """Other ways to ask a candidate than by cosines and labels.
@@ -58,11 +61,14 @@ class Others:
         Takes cosines, labels and a cotangent (B,), and returns the gradient, or None if no cotangent is taken.
     pairs : bool
         Whether pairs of mistakes are looked for in the losses, which takes seconds.
+    of_head : bool
+        Whether the candidate is a head, asked one row at a time: what a row alone cannot tell is left out.
     """
 
     elsewhere: Elsewhere = ()
     weighted: Weighted | None = None
     pairs: bool = True
+    of_head: bool = False
 
 
 ALONE = Others()
@@ -102,7 +108,7 @@ def identify(
     name = np.dtype(dtype).name
     if name not in ("float64", "float32"):
         raise ValueError(f"dtype must be float32 or float64; got {name}.")
-    as_it_came = Subject(candidate, loss, np.dtype(dtype), name)
+    as_it_came = Subject(candidate, loss, np.dtype(dtype), name, of_head=others.of_head)
     at_first = behaviour.ordinary_losses(as_it_came)
     of_digits, subject = digits.precision(as_it_came)
     of_batch, subject = behaviour.batch(subject)
@@ -112,7 +118,8 @@ def identify(
     of_state = behaviour.state(replace(subject, batch_power=0, grid=""), at_first)
     of_cotangent = cotangent.ask(subject, others.weighted) if others.weighted is not None else []
     findings = (*of_digits, of_batch, *of_values, *of_cotangent, *of_order, of_state)
-    return tuple(sorted(findings, key=lambda finding: QUESTIONS.index(finding.question)))
+    told_of_rows = [f for f in findings if not (others.of_head and f.question in NOT_OF_A_ROW)]
+    return tuple(sorted(told_of_rows, key=lambda finding: QUESTIONS.index(finding.question)))
 
 
 def _of_values(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
@@ -122,7 +129,7 @@ def _of_values(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
     """
     if not told.is_reading:
         return _part_by_part(subject, told)
-    if told.form is not None and told.form.deviation.startswith("clamp"):
+    if told.form is not None and told.form.is_of_ends:
         found = _part_by_part(subject, told)
         if any(finding.deviation.startswith("clamp") for finding in found[0]):
             return found

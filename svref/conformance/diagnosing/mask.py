@@ -116,7 +116,7 @@ def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArra
     The candidate's own f is needed because its mask turns on there. With m in float32, for example, its f lies a little
     beside the right one. Then its steps do too, and the boundary is still f.
     """
-    own, extra = probes.measured_f(subject, targets), EXTRA.get(subject.precision, SAME)
+    own, extra = probes.measured_f(subject, targets), EXTRA[subject.digits]
     extra += condition.unit_roundoff(subject.grid) if subject.grid else 0.0
     is_close = np.isfinite(own.value) & (own.error + extra < SAME)
     error = np.where(is_close, own.error + extra, SAME if base is not None else SAME + own.error)

@@ -83,7 +83,7 @@ def _of_f(loss: SVXSoftmax) -> list[Form]:
         forms += [
             Form(((F, "the mask is right, but z_y = s f - {0}"),), SMALL, _target_lowered),
         ] if which.emphasises(loss) else []
-    ends = [*_ends_of_angle(), _clamp()] if margin.angular else []
+    ends = [replace(form, is_of_ends=True) for form in _ends_of_angle()] if margin.angular else []
     return [*forms, *_switches(loss), *_tails(loss), *ends]
 
 
@@ -162,17 +162,11 @@ def _ends_of_angle() -> list[Form]:
     return [
         _with_f("f with sin²θ := max(1 - c_y², {0})", _with_sine(lambda square, e: np.maximum(square, e)), ENDS, True),
         _with_f("f with sin²θ := 1 - c_y² + {0}", _with_sine(lambda square, e: square + e), ENDS, True),
+        _with_f("f with c_y := clip(c_y, -1 + ε, 1 - ε), ε = {0}", _clipped_cosine, ENDS, True),
         _with_f("f with c_y := (1 - ε) c_y, ε = {0}", lambda p, v: _margin_at((1 - v[0]) * p.angle.cosine, p), ENDS, True),
         _with_f("f with θ := min(θ, {0})", lambda p, v: _margin_of(np.minimum(p.angle.theta, v[0]), p), _ANGLES),
         _with_f("f with θ := max(θ, {0})", lambda p, v: _margin_of(np.maximum(p.angle.theta, v[0]), p), _ANGLES),
     ]
-
-
-def _clamp() -> Form:
-    """Return the form whose target is kept from ±1 by a clamp."""
-    says = ((F, "f with c_y := clip(c_y, -1 + ε, 1 - ε), ε = {0}"),)
-    name = "clamp-of-target-kills-gradient"
-    return Form(says, ENDS, lambda p, v: p.logits(f=_clipped_cosine(p, v)), positive=True, deviation=name)
 
 
 _ANGLES = ((0.05,), (0.5,), (1.0,), (1.5,), (2.2,), (3.0,))

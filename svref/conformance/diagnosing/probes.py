@@ -40,6 +40,7 @@ BoundCandidate = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[An
 CLASSES = 4  # the target, a negative that varies, and two at -1; three equal negatives are possible too
 BATCH = 48  # rows of almost every call: some frameworks compile for each shape, and 48 is no usual s, t or C
 SAME = 1e-5  # cosine units: formulas that differ by less count as one; check, not diagnose, judges the last digits
+ROUNDED_PRODUCT = 4.0  # units of u: what a head's cosine may be off, by the lengths and the product
 TOO_NOISY = 0.05  # cosine units: a value with a larger error is not used, as it could not tell usual margins apart
 
 
@@ -105,6 +106,8 @@ class Subject:
     grid : str
         The format that the candidate rounds its cosines to, "" for none. It is then asked numbers of that format, for
         which the rounding does nothing.
+    of_head : bool
+        Whether it is a head, whose vectors are made from the cosines: these then carry the rounding of a product.
     """
 
     candidate: BoundCandidate
@@ -115,11 +118,17 @@ class Subject:
     eps: float = 0.0
     lowest: float = -1.0
     grid: str = ""
+    of_head: bool = False
+
+    @property
+    def digits(self) -> str:
+        """The precision, with "float32" for a narrower one: constants of measurements are known for these two."""
+        return "float64" if self.precision == "float64" else "float32"
 
     @property
     def through_angle(self) -> bool:
         """Whether the candidate may take an angle of its cosines, so that they must lie in [-1, 1]."""
-        return not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
+        return self.of_head or not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
 
     def ask(self, rows: Rows, size: int = BATCH) -> Response:
         """Return the candidate's outputs for some rows, asked in batches of `size`.
@@ -175,7 +184,11 @@ class Subject:
 
     def tolerance(self, rows: Rows) -> FloatArray:
         """Return how far rounding may move each loss, (B,)."""
-        scale = condition.scales(self.loss.forward(*self.as_given(rows)), self.precision).loss
+        step = self.loss.forward(*self.as_given(rows))
+        scale = condition.scales(step, self.precision).loss
+        if self.of_head:
+            slopes = np.nan_to_num(self.loss.backward(step).cosines, posinf=0.0, neginf=0.0)
+            scale = scale + ROUNDED_PRODUCT * np.abs(slopes).sum(axis=1)
         return condition.tolerance(scale, CLASSES, self.loss.s, self.loss.emphasis.t, self.precision)
 
     def odds(self, rows: Rows) -> Measurement:

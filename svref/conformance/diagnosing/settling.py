@@ -55,9 +55,10 @@ def settled(subject: Subject, told: Told, findings: Sequence[Finding]) -> list[F
     If a known deviation gives every loss, a part that departs without a name is not called wrong. And there is one
     finding more, on the loss of the logits.
     """
-    if told.deviation:
+    has_own_mask = any(f.question == MASK and f.agrees is False and not f.deviation for f in findings)
+    if told.deviation and not has_own_mask:
         findings = [_explained(finding, told) for finding in findings]
-        if told.deviation not in {finding.deviation for finding in findings}:
+        if not told.names & {finding.deviation for finding in findings}:
             is_cap = any(finding.question == CAP and finding.agrees is False for finding in findings)
             question = CAP if is_cap else target.QUESTION_OF.get(told.deviation, SOFTMAX)
             findings = [f for f in findings if f.question != question]
@@ -77,6 +78,8 @@ def _of_softmax(subject: Subject, told: Told, departs: bool) -> Finding:
     """Return the finding on the loss of the logits, where no form says another one."""
     if told.is_papers or told.deviation:
         return Finding(SOFTMAX, RIGHT, told.evidence, True)
+    if told.is_hidden:
+        return unanswered(SOFTMAX, told.evidence)
     odds = _odds_add_up(subject)
     if odds is None or (odds and departs):
         evidence = "the odds against the target add up over the negatives"

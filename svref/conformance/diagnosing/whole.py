@@ -48,11 +48,17 @@ class Told:
         What the form says, with its sizes.
     evidence : str
         How many losses it gives, and on what its sizes depend.
+    is_hidden : bool
+        Whether nothing can be told, as few losses are finite, or rounding hides them.
+    names : frozenset of str
+        The known deviations that give every loss.
     """
 
     form: Form | None
     answers: dict[str, str]
     evidence: str
+    is_hidden: bool = False
+    names: frozenset[str] = frozenset()
 
     @property
     def is_papers(self) -> bool:
@@ -74,8 +80,11 @@ def ask(subject: Subject, elsewhere: Elsewhere = (), pairs: bool = True) -> Told
     """Return the formula that gives every loss of rows in all regions, if one is known; pairs take longer."""
     target = _target(subject)
     if target is None:
-        return Told(None, {}, "too few losses are finite")
-    if np.ptp(target.losses) <= target.allowed.max():
+        return Told(None, {}, "too few losses are finite", is_hidden=True)
+    is_one_number = np.ptp(target.losses) <= target.allowed.max()
+    if is_one_number and np.ptp(PAPER.losses(target.parts, ())) <= target.allowed.max():
+        return Told(None, {}, "rounding hides the losses", is_hidden=True)
+    if is_one_number:
         return Told(None, {}, "the losses of all rows are one number")
     if _is_papers(target):
         return Told(PAPER, {}, f"the paper gives all {len(target.losses)} losses of rows in every region")
@@ -128,7 +137,7 @@ def _target(subject: Subject, classes: int = CLASSES) -> Target | None:
     parts = Parts(subject.loss, rows)
     right = np.abs(subject.loss.forward(rows.cosines, rows.labels).loss)
     larger = np.maximum(1, np.abs(got) / (1 + right))
-    allowed = SLACK * subject.tolerance(rows) * larger + RELATIVE[subject.precision] * np.abs(got)
+    allowed = SLACK * subject.tolerance(rows) * larger + RELATIVE[subject.digits] * np.abs(got)
     return Target(parts, got, allowed, lambda rows: subject.ask(subject.as_given(rows)).losses)
 
 
@@ -240,7 +249,8 @@ def _told(found: Sequence[_Found], target: Target) -> Told:
         evidence += f"; {size:.6g} {law.text}" if law.text else ""
     if rest:
         evidence += f"; so does {' and '.join(each.words for each in rest[:2])}: no row that is asked tells them apart"
-    return Told(first.form, first.answers, evidence)
+    names = frozenset(each.form.deviation for each in simple if each.form.whole is not None)
+    return Told(first.form, first.answers, evidence, names=names)
 
 
 def _farthest(target: Target) -> str:
