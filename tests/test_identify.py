@@ -13,7 +13,6 @@ from formulations import FORMULATIONS, candidate
 import svref
 from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax
 from svref.conformance import CandidateError
-from svref.conformance.diagnosing import target
 from svref.conformance.diagnosing.diagnose import Identification
 from svref.conformance.diagnosing.findings import Finding
 from svref.conformance.diagnosing.identify import identify

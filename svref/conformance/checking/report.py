@@ -129,6 +129,7 @@ def report_of(
         partial=partial,
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
+        reading=None,
     )
 
 

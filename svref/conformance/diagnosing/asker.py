@@ -62,8 +62,8 @@ class Asker:
     def head(self, parameters: Mapping[str, float]) -> vectors.Head:
         """Return the candidate as a head with a batch of vectors."""
 
-        def ask(x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray | None = None) -> heads.HeadAnswer:
-            return heads.ask_head(self.guard, parameters, x, w, y, g)
+        def ask(x: FloatArray, w: FloatArray, y: IntArray) -> heads.HeadAnswer:
+            return heads.ask_head(self.guard, parameters, x, w, y)
 
         return vectors.head_of(ask, self.entry.factory(**parameters), self.kind)
 

@@ -6,6 +6,7 @@ A framework passes to a loss's backward how much each row counts. Code that is a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,9 @@ from svref.conformance.diagnosing.behaviour import ordinary_rows
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import Rows, Subject
 
-Weighted = Callable[[FloatArray, IntArray, FloatArray], NDArray | None]  # cosines, labels, g: the gradient by cosines
+Weighted = Callable[
+    [FloatArray, IntArray, FloatArray], NDArray[Any] | None
+]  # cosines, labels, g: the gradient by cosines
 
 COTANGENT = "the cotangent"
 CLOSE = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.1}  # relative to a row's largest entry

@@ -16,7 +16,7 @@ from svref.conformance.candidates.loading import candidate_name, dtype_of, guard
 from svref.conformance.candidates.process import untouched
 from svref.conformance.diagnosing import vectors
 from svref.conformance.diagnosing.asker import Asker
-from svref.conformance.diagnosing.behaviour import CAP, OVERFLOW, SCALE, ordinary_rows
+from svref.conformance.diagnosing.behaviour import OVERFLOW, SCALE, ordinary_rows
 from svref.conformance.diagnosing.findings import NOT_ANSWERED, Finding
 from svref.conformance.diagnosing.gradient import GRADIENT
 from svref.conformance.diagnosing.mask import MASK
@@ -127,8 +127,8 @@ def diagnose(
     ValueError
         If the variant, a parameter or the dtype is unknown.
     CandidateError
-        If the candidate cannot be found or called, or has no losses of ordinary rows to read: it raises or hangs there, or what it returns are no losses and gradient of the dtype it was given, or
-        all losses are NaN.
+        If the candidate cannot be found or called, or has no losses of ordinary rows to read: it raises or hangs
+        there, or what it returns are no losses and gradient of the dtype it was given, or all losses are NaN.
     """
     entry, kind = variant_of(loss), dtype_of(dtype)
     keywords = usual_parameters(entry, parameters or {})

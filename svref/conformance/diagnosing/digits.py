@@ -63,7 +63,9 @@ def _rounded_to(subject: Subject, name: str, evidence: str) -> tuple[tuple[Findi
         return (known_deviation(DIGITS, f"inputs-cast-to-{name}", evidence),), on_grid
     known = f"precision-downcast-{name}"
     finding = Finding(DIGITS, f"everything is computed in {name}", evidence, False)
-    return (known_deviation(DIGITS, known, evidence) if known in DEVIATIONS else finding,), replace(subject, precision=name)
+    return (known_deviation(DIGITS, known, evidence) if known in DEVIATIONS else finding,), replace(
+        subject, precision=name
+    )
 
 
 def _grid_rows(move: float) -> Rows:

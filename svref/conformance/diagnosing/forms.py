@@ -65,7 +65,7 @@ class Parts:
 
     @property
     def h(self) -> Sizes:
-        """a and b in log h_k = s (a c_k + b) I_k."""
+        """A and b in log h_k = s (a c_k + b) I_k."""
         rise = self.loss.emphasis.t - 1
         return (rise * self.loss.emphasis.growth_slope, rise)
 

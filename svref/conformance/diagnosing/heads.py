@@ -34,7 +34,12 @@ class HeadAnswer(NamedTuple):
 
 
 def ask_head(
-    guard: Guard, parameters: Mapping[str, float], x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray | None = None
+    guard: Guard,
+    parameters: Mapping[str, float],
+    x: FloatArray,
+    w: FloatArray,
+    y: IntArray,
+    g: FloatArray | None = None,
 ) -> HeadAnswer:
     """Return a head's answer, with losses of a shape (B,); one that reduces them is asked with single rows only.
 

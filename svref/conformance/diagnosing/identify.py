@@ -1,8 +1,9 @@
 """What does a candidate compute? All questions in their order, answered from its outputs without expected values.
 
 Each file asks about one part of the loss, with rows chosen so that a loss can be turned back into that part
-(`probes`): `whole` about all of it at once, `target` about f, `negatives` and `mask` about logits, I and h, `gradient` about the backward pass, and
-`behaviour` about what holds for any loss: batches, state, precision, caps.
+(`probes`): `target` about f, `negatives` and `mask` about logits, I and h, `gradient` about the backward pass, and
+`behaviour` about what holds for any loss: batches, state, caps. `whole` asks about all of the loss at once, and
+`settling` says what its answer means for the parts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.conformance.diagnosing import behaviour, cotangent, digits, ends, gradient, mask, negatives, of_losses, settling, target, whole
+from svref.conformance.diagnosing import (
+    behaviour,
+    cotangent,
+    digits,
+    ends,
+    gradient,
+    mask,
+    negatives,
+    of_losses,
+    settling,
+    target,
+    whole,
+)
 from svref.conformance.diagnosing.cotangent import Weighted
 from svref.conformance.diagnosing.findings import Finding
 from svref.conformance.diagnosing.probes import BoundCandidate, Subject
@@ -123,7 +136,7 @@ def identify(
 
 
 def _of_values(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
-    """Return the findings about the losses and the gradient, and the subject whose outputs later questions are read with.
+    """Return the findings about the losses and the gradient, and the subject that later questions are read with.
 
     A clamp is told from its gradient, if it kills it; so parts are asked first where the losses are those of a clamp.
     """

@@ -42,13 +42,18 @@ def forms_of_logits(loss: SVXSoftmax) -> list[Form]:
 
 def _of_scale(loss: SVXSoftmax) -> list[Form]:
     """Return the forms whose scale is another: of all logits, of the target's alone, of the others alone, of both."""
-    starts = ((1.0, 30.0), (30.0, 1.0), (8.0, 30.0), (30.0, 8.0))
+    two = ((1.0, 30.0), (30.0, 1.0), (8.0, 30.0), (30.0, 8.0))
     return [
-        Form(((SCALE, "acts as s = {0}"),), ((30.0,), (2.0,), (200.0,)), positive=True, logits=lambda parts, v: parts.logits(s=v[0]), is_common=True),
-        Form(((SCALE, "s c_k for k ≠ y, but z_y = {0} f"),), SCALES, positive=True, logits=lambda parts, v: _with_scales(parts, v[0], None)),
-        Form(((SCALE, "s f for k = y, but z_k = {0} c_k"),), SCALES, positive=True, logits=lambda parts, v: _with_scales(parts, None, v[0])),
-        Form(((SCALE, "z_y = {0} f, z_k = {1} c_k"),), starts, positive=True, logits=lambda parts, v: _with_scales(parts, v[0], v[1])),
+        _common(_scaled("acts as s = {0}", ((30.0,), (2.0,), (200.0,)), lambda p, v: p.logits(s=v[0]))),
+        _scaled("s c_k for k ≠ y, but z_y = {0} f", SCALES, lambda p, v: _with_scales(p, v[0], None)),
+        _scaled("s f for k = y, but z_k = {0} c_k", SCALES, lambda p, v: _with_scales(p, None, v[0])),
+        _scaled("z_y = {0} f, z_k = {1} c_k", two, lambda p, v: _with_scales(p, v[0], v[1])),
     ]
+
+
+def _scaled(answer: str, starts: tuple[Sizes, ...], logits: Callable[[Parts, Sizes], FloatArray]) -> Form:
+    """Return a form of the scale."""
+    return Form(((SCALE, answer),), starts, logits, positive=True)
 
 
 def _with_scales(parts: Parts, of_target: float | None, of_others: float | None) -> FloatArray:
@@ -61,9 +66,7 @@ def _with_scales(parts: Parts, of_target: float | None, of_others: float | None)
 # ---- f ---------------------------------------------------------------------------------------------------------
 
 
-def _with_f(
-    formula: str, f: ToF, starts: tuple[Sizes, ...] = ((),), positive: bool = False, switch: str = ""
-) -> Form:
+def _with_f(formula: str, f: ToF, starts: tuple[Sizes, ...] = ((),), positive: bool = False, switch: str = "") -> Form:
     """Return the form with another f, which decides the mask as well; `switch` is the question a switch answers."""
     return Form(
         ((switch or F, formula),),
@@ -80,9 +83,13 @@ def _of_f(loss: SVXSoftmax) -> list[Form]:
     if not isinstance(margin, NoMargin | AdditiveCosine):  # with c - m, it is another m
         forms.append(_with_f("c_y + a (f_m(c_y) - c_y) with a = {0}", _part_of_margin, ((0.1,), (1.0,), (2.0,))))
     if not isinstance(margin, NoMargin):
-        forms += [
-            Form(((F, "the mask is right, but z_y = s f - {0}"),), SMALL, _target_lowered),
-        ] if which.emphasises(loss) else []
+        forms += (
+            [
+                Form(((F, "the mask is right, but z_y = s f - {0}"),), SMALL, _target_lowered),
+            ]
+            if which.emphasises(loss)
+            else []
+        )
     ends = [replace(form, is_of_ends=True) for form in _ends_of_angle()] if margin.angular else []
     return [*forms, *_switches(loss), *_tails(loss), *ends]
 
@@ -134,17 +141,13 @@ def _psi(m: int) -> ToF:
 
 def _annealed(parts: Parts, v: Sizes) -> FloatArray:
     """Return A-Softmax with another λ."""
-    margin = parts.loss.margin
-    assert isinstance(margin, MultiplicativeAngle)
-    psi = MultiplicativeAngle(margin.m).value(parts.angle)
+    psi = MultiplicativeAngle(getattr(parts.loss.margin, "m", 1)).value(parts.angle)
     return (v[0] * parts.angle.cosine + psi) / (1 + v[0])
 
 
 def _same_tail(parts: Parts, v: Sizes) -> FloatArray:
     """Return Arc-Softmax with another m and the same tail."""
-    margin = parts.loss.margin
-    assert isinstance(margin, AdditiveAngle)
-    return AdditiveAngle(abs(v[0]), margin.tail).value(parts.angle)
+    return AdditiveAngle(abs(v[0]), getattr(parts.loss.margin, "tail", "raw")).value(parts.angle)
 
 
 def _parts_of_combined(margin: Combined) -> list[tuple[str, ToF, tuple[Sizes, ...]]]:
@@ -163,7 +166,9 @@ def _ends_of_angle() -> list[Form]:
         _with_f("f with sin²θ := max(1 - c_y², {0})", _with_sine(lambda square, e: np.maximum(square, e)), ENDS, True),
         _with_f("f with sin²θ := 1 - c_y² + {0}", _with_sine(lambda square, e: square + e), ENDS, True),
         _with_f("f with c_y := clip(c_y, -1 + ε, 1 - ε), ε = {0}", _clipped_cosine, ENDS, True),
-        _with_f("f with c_y := (1 - ε) c_y, ε = {0}", lambda p, v: _margin_at((1 - v[0]) * p.angle.cosine, p), ENDS, True),
+        _with_f(
+            "f with c_y := (1 - ε) c_y, ε = {0}", lambda p, v: _margin_at((1 - v[0]) * p.angle.cosine, p), ENDS, True
+        ),
         _with_f("f with θ := min(θ, {0})", lambda p, v: _margin_of(np.minimum(p.angle.theta, v[0]), p), _ANGLES),
         _with_f("f with θ := max(θ, {0})", lambda p, v: _margin_of(np.maximum(p.angle.theta, v[0]), p), _ANGLES),
     ]
@@ -186,6 +191,11 @@ def _clipped_cosine(parts: Parts, v: Sizes) -> FloatArray:
     """Return f of a cosine that is kept from ±1."""
     end = max(0.0, 1 - abs(v[0]))
     return _margin_at(np.clip(parts.angle.cosine, -end, end), parts)
+
+
+def _shrunk_cosine(parts: Parts, v: Sizes) -> FloatArray:
+    """Return f of a cosine that is a little too small."""
+    return _margin_at((1 - v[0]) * parts.angle.cosine, parts)
 
 
 def _margin_at(c: FloatArray, parts: Parts) -> FloatArray:
@@ -214,15 +224,17 @@ def _tails(loss: SVXSoftmax) -> list[Form]:
     if not (isinstance(loss.margin, AdditiveAngle) and loss.margin.m):
         return []
     return [
-        Form(((TAIL, "f = c_y - {0} where θ + m > π"),), SMALL, lambda p, v: p.logits(f=_tail(p, p.angle.cosine - v[0]))),
+        Form(
+            ((TAIL, "f = c_y - {0} where θ + m > π"),), SMALL, lambda p, v: p.logits(f=_tail(p, p.angle.cosine - v[0]))
+        ),
         Form(((TAIL, "f = {0} where θ + m > π"),), ((-1.0,),), lambda p, v: p.logits(f=_tail(p, v[0]))),
     ]
 
 
 def _tail(parts: Parts, beyond: FloatArray | float) -> FloatArray:
-    """Return f with other numbers where θ + m > π."""
+    """Return the logits with other numbers for f where θ + m > π."""
     end = -np.cos(getattr(parts.loss.margin, "m", 0.0))
-    return np.where(parts.angle.cosine < end, beyond, parts.f)
+    return parts.logits(f=np.where(parts.angle.cosine < end, beyond, parts.f))
 
 
 def _above_alone(parts: Parts, v: Sizes) -> FloatArray:
@@ -297,7 +309,14 @@ def _margin_of_batch(parts: Parts, v: Sizes) -> FloatArray:
 
 def _biases() -> list[Form]:
     """Return the form in which each class has a bias, in units of logits; that of class 0 is 0."""
-    return [Form(((LOGITS, "s c_k + b_k with b - b_0 = (0, {0}, {1}, {2})"),), ((0.0, 0.0, 0.0),), _with_bias, any_classes=False)]
+    return [
+        Form(
+            ((LOGITS, "s c_k + b_k with b - b_0 = (0, {0}, {1}, {2})"),),
+            ((0.0, 0.0, 0.0),),
+            _with_bias,
+            any_classes=False,
+        )
+    ]
 
 
 def _with_bias(parts: Parts, v: Sizes) -> FloatArray:

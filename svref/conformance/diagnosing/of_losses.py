@@ -11,6 +11,8 @@ from svref.reference import log_sum_exp, softplus
 
 SOFTMAX = "the loss of the logits"
 RIGHT = "log Σ e^{z_k} - z_y"
+SMOOTHING = "label smoothing: (1-ε) L +"
+CLIPPED = "p_y := clip(p_y, ε, 1 - ε), ε = {0}"
 
 FACTORS = ((0.1,), (1.0,), (10.0,))
 EPSILONS = ((1e-2,), (1e-5,), (1e-8,), (1e-12,), (1e-30,))
@@ -111,9 +113,14 @@ FORMS_OF_LOSSES = (
     Form(_said("1 - p_y, without a logarithm"), after=_one_less_p),
     Form(_said("a L with a = {0}"), FACTORS, after=_scaled, is_common=True, positive=True),
     Form(_said("L + b with b = {0}"), ((0.0,),), after=_moved, is_common=True),
-    Form(_said("label smoothing: (1-ε) L + ε/C Σ_k (-log p_k), ε = {0}"), ((0.1,), (0.5,)), after=_smoothed, is_common=True),
     Form(
-        _said("label smoothing: (1-ε) L + ε/(C-1) Σ_{k≠y} (-log p_k), ε = {0}"),
+        _said("label smoothing: (1-ε) L + ε/C Σ_k (-log p_k), ε = {0}"),
+        ((0.1,), (0.5,)),
+        after=_smoothed,
+        is_common=True,
+    ),
+    Form(
+        _said(f"{SMOOTHING} ε/(C-1) Σ_{{k≠y}} (-log p_k), ε = {{0}}"),
         ((0.1,), (0.5,)),
         after=_smoothed_others,
     ),
@@ -125,6 +132,12 @@ FORMS_OF_LOSSES = (
     Form(_said("a Σ_k of binary cross entropies, a = {0}"), ((1.0,), (0.1,)), after=_binary),
     Form(_said("L = -log(p_y + ε), ε = {0}", CAP), EPSILONS, positive=True, after=_with_eps, deviation="eps-in-log"),
     Form(_said("L = -log max(p_y, ε), ε = {0}", CAP), EPSILONS, positive=True, after=_raised, deviation="loss-capped"),
-    Form(_said("p_y := clip(p_y, ε, 1 - ε), ε = {0}", CAP), EPSILONS, positive=True, after=_clipped, deviation="probability-clipped"),
+    Form(
+        _said("p_y := clip(p_y, ε, 1 - ε), ε = {0}", CAP),
+        EPSILONS,
+        positive=True,
+        after=_clipped,
+        deviation="probability-clipped",
+    ),
     Form(_said("focal: a (1 - p_y)^γ L, γ = {0}, a = {1}"), ((2.0, 1.0), (0.5, 1.0)), after=_weighted_focal),
 )

@@ -1,4 +1,4 @@
-"""What `svref diagnose` would say first of a candidate that fails a check without a name: for the check's own screen."""
+"""What `svref diagnose` says first of a candidate that fails a check without a name, for the screen of the check."""
 
 from __future__ import annotations
 

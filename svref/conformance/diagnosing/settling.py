@@ -18,7 +18,7 @@ from svref.conformance.diagnosing.negatives import LOGITS, H
 from svref.conformance.diagnosing.of_losses import RIGHT, SOFTMAX
 from svref.conformance.diagnosing.probes import Subject
 from svref.conformance.diagnosing.whole import Told
-from svref.deviations import DEVIATIONS, which
+from svref.deviations import which
 from svref.loss import SVXSoftmax
 
 OF_VALUES = (SCALE, target.F, target.TAIL, target.EASY, LOGITS, MASK, TIES, H, target.LABEL, SOFTMAX, CAP)
@@ -27,11 +27,11 @@ ADD_UP = 1e-3  # relative: odds of three negatives and the sum of theirs may dif
 
 def as_told(loss: SVXSoftmax, told: Told) -> list[Finding]:
     """Return the findings about all parts of the losses, from the form that gives every loss."""
-    assert told.form is not None
+    name = told.form.deviation if told.form is not None else ""
     papers, findings = _papers_answers(loss), []
     for question in OF_VALUES:
         if question in told.answers:
-            findings.append(Finding(question, told.answers[question], told.evidence, False, told.form.deviation))
+            findings.append(Finding(question, told.answers[question], told.evidence, False, name))
         elif question in papers:
             findings.append(Finding(question, papers[question], "the formula that gives every loss has it", True))
         elif question == TIES and which.emphasises(loss):
@@ -105,4 +105,3 @@ def _in_column_0(rows: probes.Rows) -> probes.Rows:
     own = probes.own(rows)
     c = np.column_stack([rows.cosines[own], rows.cosines[~own].reshape(len(rows.labels), -1)])
     return probes.Rows(c, np.zeros_like(rows.labels))
-

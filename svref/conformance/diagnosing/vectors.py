@@ -69,7 +69,9 @@ class Head:
         try:
             found = [self.ask(x.astype(kind), w.astype(kind), labels).losses]
         except CandidateError:
-            found = [self.ask(x[b : b + 1].astype(kind), w.astype(kind), labels[b : b + 1]).losses for b in range(len(x))]
+            found = [
+                self.ask(x[b : b + 1].astype(kind), w.astype(kind), labels[b : b + 1]).losses for b in range(len(x))
+            ]
         return np.concatenate(found).astype(np.float64)
 
     def is_same(self, some: FloatArray, others: FloatArray) -> bool:
@@ -271,7 +273,7 @@ def _undone(got: FloatArray, difference: FloatArray, vectors: FloatArray) -> Ite
 
 
 def _named(head: Head, findings: list[Finding]) -> list[Finding]:
-    """Return the findings; the first departure has the name of the known deviation that gives all outputs, if one does."""
+    """Return the findings; the first departure is named as the known deviation that gives all outputs, if one does."""
     departs = [i for i, finding in enumerate(findings) if finding.agrees is False]
     if not departs:
         return findings
