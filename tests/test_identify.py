@@ -286,9 +286,12 @@ def test_an_unknown_tail_is_the_only_departure(of: str, answer: str, dtype: str)
         assert re.fullmatch(evidence, about("f beyond θ + m = π", findings).evidence)
 
 
-@pytest.mark.parametrize(("name", "answer"), [*zip(["tail-parallel", "tail-clipped"], TAILS, strict=False)])
-def test_the_tails_of_public_code_have_names(name: str, answer: str) -> None:
-    findings = disagreements(identify(with_tail(TAILS[answer], "sv-arc-softmax"), LOSSES["sv-arc-softmax"]))
+@pytest.mark.parametrize(
+    ("name", "tail"),
+    [("tail-parallel", lambda c: c - 1 + np.cos(0.5)), ("tail-clipped", lambda c: np.full_like(c, -1.0))],
+)
+def test_the_tails_of_public_code_have_names(name: str, tail: Callable[[np.ndarray], np.ndarray]) -> None:
+    findings = disagreements(identify(with_tail(tail, "sv-arc-softmax"), LOSSES["sv-arc-softmax"]))
     assert [finding.deviation for finding in findings] == [name]
 
 
@@ -301,7 +304,7 @@ def test_a_formula_that_is_not_known_is_shown_beside_the_papers() -> None:
 
     finding = about("f", identify(bent, svref.am_softmax(S, 0.35)))
     assert finding.answer == "no known formula"
-    assert finding.evidence.startswith("f(0.9297) = 0.3152, paper: 0.5797; f(0.5511) = ")
+    assert finding.evidence.startswith("f(0.9297) = 0.3520, paper: 0.5797; f(0.5511) = ")
 
 
 def test_a_parameter_that_is_the_papers_is_no_departure() -> None:

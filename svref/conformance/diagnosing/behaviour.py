@@ -89,13 +89,20 @@ def cap(subject: Subject) -> tuple[Finding, Subject]:
         ending = _largest_loss(losses, noise)
         right = subject.papers_losses(rows)
         is_seen = abs(right[2] - right[1]) > 2 * noise.max()  # one negative and three differ, unless there is a cap
-        if np.isfinite(ending) and is_seen:
+        if np.isfinite(ending) and is_seen and not _is_exceeded(subject, ending, noise.max()):
             return _cap_finding(ending, evidence), replace(subject, eps=float(np.exp(-ending)))
     reached = losses[2] > max(KNOWN_CAPS.values())
     if not np.isfinite(losses[2]):
         return unanswered(CAP, evidence), subject
     answer = "none" if reached else "none below the largest loss"
     return Finding(CAP, answer, evidence, True if reached else None), subject
+
+
+def _is_exceeded(subject: Subject, ending: float, noise: float) -> bool:
+    """Return whether some loss is larger than what is taken for the largest one, so that nothing is capped there."""
+    largest = (1.0,) if subject.through_angle else (1.0, 4.0, 16.0)
+    losses = np.concatenate([subject.ask(_rows_of_large_losses(each)).losses for each in largest])
+    return bool((losses > ending + noise + 1e-6 * ending).any())
 
 
 def _rows_of_large_losses(largest: float) -> Rows:

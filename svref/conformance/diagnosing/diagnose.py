@@ -136,7 +136,8 @@ def diagnose(
         raise CandidateError("svref diagnose asks a function; answers from files are for svref check.")
     guard, level, _ = guarded(candidate, entry, framework, device, kind, timeout)
     asker = Asker(guard, entry, kind, is_head=level == "head")
-    _check_usable(asker.bound(keywords), kind)
+    if not asker.is_head:
+        _check_usable(asker.bound(keywords), kind)
     header = {
         "svref": f"svref {__version__}", "candidate": candidate_name(candidate), "loss": entry.name,
         "framework": guard.adapter.description, "dtype": kind.name,

@@ -225,7 +225,7 @@ def _tails(loss: SVXSoftmax) -> list[Form]:
         return []
     return [
         Form(
-            ((TAIL, "f = c_y - {0} where θ + m > π"),), SMALL, lambda p, v: p.logits(f=_tail(p, p.angle.cosine - v[0]))
+            ((TAIL, "f = c_y - {0} where θ + m > π"),), MARGINS, lambda p, v: p.logits(f=_tail(p, p.angle.cosine - v[0]))
         ),
         Form(((TAIL, "f = {0} where θ + m > π"),), ((-1.0,),), lambda p, v: p.logits(f=_tail(p, v[0]))),
     ]

@@ -99,7 +99,10 @@ def head_of(ask: Ask, loss: SVXSoftmax, kind: np.dtype[Any]) -> Head:
 
 def questions(head: Head) -> list[Finding]:
     """Return the findings about the head itself."""
-    at_first = head.losses(head.x, head.w)
+    try:
+        at_first = head.losses(head.x, head.w)
+    except CandidateError as error:
+        raise CandidateError(f"svref diagnose needs losses of a few vectors, and there are none: {error}") from error
     if not np.isfinite(at_first).all():
         return [unanswered(question, "the losses of a few vectors are not finite") for question in QUESTIONS_OF_HEADS]
     of_digits = [_digits(head, X_DIGITS), _digits(head, W_DIGITS)]
