@@ -129,11 +129,10 @@ def report_of(
         partial=partial,
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, (*run.findings, *accepted)),
-        reading=None,
     )
 
 
-def _decisions(trials: Sequence[Trial]) -> dict[str, int]:
+def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
     """Return how many decisions are undecided, how many rows took the other branch, and how many were skipped."""
     expected = [trial.expected for trial in trials]
     return {

@@ -224,10 +224,8 @@ def _tails(loss: SVXSoftmax) -> list[Form]:
     if not (isinstance(loss.margin, AdditiveAngle) and loss.margin.m):
         return []
     return [
-        Form(
-            ((TAIL, "f = c_y - {0} where θ + m > π"),), MARGINS, lambda p, v: p.logits(f=_tail(p, p.angle.cosine - v[0]))
-        ),
-        Form(((TAIL, "f = {0} where θ + m > π"),), ((-1.0,),), lambda p, v: p.logits(f=_tail(p, v[0]))),
+        Form(((TAIL, "f = c_y - {0} where θ + m > π"),), MARGINS, lambda p, v: _tail(p, p.angle.cosine - v[0])),
+        Form(((TAIL, "f = {0} where θ + m > π"),), ((-1.0,),), lambda p, v: _tail(p, v[0])),
     ]
 
 
