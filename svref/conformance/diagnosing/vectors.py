@@ -97,6 +97,7 @@ def head_of(ask: Ask, loss: SVXSoftmax, kind: np.dtype[Any]) -> Head:
     return Head(ask, loss, kind, x, w, y)
 
 
+@np.errstate(all="ignore")  # a wrong head divides by zero and overflows, and so does what is measured of it
 def questions(head: Head) -> list[Finding]:
     """Return the findings about the head itself."""
     try:
