@@ -151,8 +151,8 @@ def findings_of(
 ) -> tuple[Finding, ...]:
     """Return the findings with some parameters; those of a head begin with the head itself.
 
-    The loss inside a head is asked for if the losses depend on products of the vectors alone. What stays open is asked
-    at the other `scales`.
+    The loss inside a head is asked for if the losses depend on products of the vectors alone. What stays open about a
+    loss of cosines is asked at the other `scales`; a head is asked one row a call, and so at the given s alone.
     """
     if not asker.is_head:
         return _of_losses(asker, parameters, pairs, scales)
@@ -161,7 +161,7 @@ def findings_of(
         return tuple(of_head)
     by_x, by_w = vectors.right_gradients(of_head)
     inside = replace(asker, of_unit_length=not vectors.normalises(of_head), by_weights=by_w)
-    of_losses = _of_losses(inside, parameters, pairs, scales)
+    of_losses = _of_losses(inside, parameters, pairs, scales=())
     if not (by_x or by_w):
         of_losses = tuple(f for f in of_losses if f.question != GRADIENT)
     return (*of_head, *of_losses)
