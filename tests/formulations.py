@@ -84,10 +84,15 @@ FORMULATIONS = [(margin, loss) for margin in MARGINS for loss in LOSSES]
 
 def candidate(name: str, margin: str, loss: str) -> Candidate:
     """Return the formulation as a NumPy candidate of the variant `name`."""
+    return built(name, MARGINS[margin], LOSSES[loss])
+
+
+def built(name: str, margin: Callable[..., tuple], loss: Callable[..., tuple]) -> Candidate:
+    """Return a candidate of the variant `name` from a function for f with df/dc, and one for the loss of the logits."""
 
     def formulation(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray | None = None, **p: float):
         own = (np.arange(len(labels)), labels)
-        f, slope_y = MARGINS[margin](name, cosines[own], p)
+        f, slope_y = margin(name, cosines[own], p)
         t = p.get("t", 1.0)
         mask = cosines > f[:, None]
         mask[own] = False
@@ -95,7 +100,7 @@ def candidate(name: str, margin: str, loss: str) -> Candidate:
         z = np.where(mask, lifted, cosines)
         z[own] = f
         with np.errstate(under="ignore"):
-            losses, g = LOSSES[loss](p["s"] * z, own)
+            losses, g = loss(p["s"] * z, own)
             slope = np.where(mask, 1.0 if name.startswith("mv-") else t, 1.0).astype(cosines.dtype)
             slope[own] = slope_y
             with np.errstate(invalid="ignore", over="ignore"):

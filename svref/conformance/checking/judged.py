@@ -25,6 +25,7 @@ from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
 from svref.conformance.checking.subject import Subject
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
+from svref.conformance.diagnosing.reading import reading_of
 from svref.deviations.dialects import Dialect
 from svref.deviations.dialects import dialect as dialect_of
 from svref.golden.making.fixed import at_parameters, can_certify
@@ -195,7 +196,18 @@ class Check:
         )  # fmt: skip
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
         report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
-        return _with_fixed_values(report, plan, result, command)
+        return self._with_reading(_with_fixed_values(report, plan, result, command), plan)
+
+    def _with_reading(self, report: Report, plan: Plan) -> Report:
+        """Return the report; one of failures that nothing explains says what `diagnose` finds first."""
+        hangs = any(mishap.kind in ("hung", "ended", "patched") for mishap in report.mishaps)
+        usual = plan.can_be_asked and plan.dialect is None and plan.compute == plan.dtype.name and not plan.fixed
+        if not report.failures or report.explained or hangs or not usual:
+            return report
+        subject = self.subject
+        return replace(
+            report, reading=reading_of(plan.guard, self.entry, plan.level, plan.dtype, candidate=subject.candidate)
+        )
 
     def _half_precision(self, plan: Plan, result: Run) -> str:
         """Return a sentence on half precision inside the candidate, where it was not said that it computes so."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.controls import STATE, CallFinding
+from svref.conformance.diagnosing.reading import Reading
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -202,6 +203,8 @@ class Outcome:
         By dtype: what was found in the other dtypes that were judged in the same run. None of them is worse.
     not_judged : mapping of str to str
         By dtype: why it was not judged, though it was asked for.
+    reading : Reading or None
+        What `diagnose` finds first in a candidate whose failures no known mistake explains; None where it is not asked.
     """
 
     header: Mapping[str, Any]
@@ -230,6 +233,7 @@ class Outcome:
     reproduce: str = ""
     also: Mapping[str, Outcome] = field(default_factory=dict)
     not_judged: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading | None = None
 
     @property
     def verdict(self) -> str:

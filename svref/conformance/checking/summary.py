@@ -19,6 +19,7 @@ from svref.conformance.checking.outcome import (
     but_should_be,
     in_tolerances,
 )
+from svref.conformance.diagnosing.reading import Reading
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
 
@@ -227,6 +228,7 @@ def _failing(outcome: Outcome) -> Iterator[str]:
     if not complete:
         yield f"FAIL  in {cases} of {outcome.header['cases']} cases; no known deviation explains them all"
         yield from map(_closest, outcome.diagnosis)
+        yield from _reading(outcome.reading)
         return
     first = complete[0]
     yield f"FAIL  is  {outcome.explanation}        explains {first.matched} of {first.failing} failing cases"
@@ -255,6 +257,17 @@ def _closest(diagnosis: Diagnosis) -> str:
     """Return the mistake that explains most failures, though not all."""
     against = f", but contradicts {diagnosis.contradicted} passing ones" if diagnosis.contradicted else ""
     return f"      closest: {diagnosis.name}, {diagnosis.matched} of {diagnosis.failing} failing cases{against}"
+
+
+def _reading(reading: Reading | None) -> Iterator[str]:
+    """Yield what `svref diagnose` finds first, and the command that shows all of it."""
+    if reading is None:
+        return
+    if reading.question:
+        more = f" (and {reading.more} more)" if reading.more else ""
+        yield f"      diagnose reads: {reading.question}: {reading.answer}{more}"
+    if reading.command:
+        yield f"      what it computes:  {reading.command}"
 
 
 def _explanation(diagnosis: Diagnosis) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What can be asked of any loss: its precision, batches, memory, scale and caps, and what it does beyond the range."""
+"""What can be asked of any loss: batches, memory, scale and caps, and what it does beyond the range."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray
+from svref.arrays import FloatArray
 from svref.conformance.diagnosing import probes
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, SAME, Rows, Subject
@@ -14,8 +14,7 @@ from svref.margins import Angle
 
 SCALE, BATCHES, STATE = "the scale s", "size of the batch", "state between calls"
 ROW_ORDER, CLASS_ORDER = "order of the rows", "order of the classes"
-CAP, OVERFLOW, BEYOND, DIGITS = "cap of the loss", "overflow", "c_y one ulp above 1", "digits"
-BELOW_FLOAT32 = (2.0**-38, 2.0**-32, 2.0**-27)  # moves that float64 keeps; rounding to float32 loses each of them
+CAP, OVERFLOW, BEYOND = "cap of the loss", "overflow", "c_y one ulp above 1"
 SLACK = {"float64": 1e-9, "float32": 1e-4}  # relative: two calls of the same code may differ by this much
 KNOWN_CAPS = {"probability-clipped": 16.12, "eps-in-log": 20.72, "loss-capped": 69.08}  # -log 1e-7, 1e-9 and 1e-30
 LARGEST_CAP = 690.0  # e^-L of larger losses has few digits in float64, as the smallest normal number is e^-708
@@ -40,7 +39,7 @@ def _noise(subject: Subject, losses: FloatArray) -> FloatArray:
     """Return by how much the losses of the first ordinary rows may differ between two calls of right code, (B,)."""
     rows = ordinary_rows()
     rounding = subject.tolerance(Rows(rows.cosines[: len(losses)], rows.labels[: len(losses)]))
-    return SLACK[subject.precision] * (1 + np.abs(losses)) + 2 * rounding
+    return SLACK[subject.digits] * (1 + np.abs(losses)) + 2 * rounding
 
 
 def _is_same(subject: Subject, losses: FloatArray, others: FloatArray) -> bool:
@@ -49,60 +48,12 @@ def _is_same(subject: Subject, losses: FloatArray, others: FloatArray) -> bool:
     return bool((same | (np.abs(losses - others) <= _noise(subject, others))).all())
 
 
-def _why_no_losses(subject: Subject) -> str:
+def why_no_losses(subject: Subject) -> str:
     """Return what the candidate raises on the ordinary rows, or that it has no finite loss there."""
     return subject.ask(ordinary_rows()).error or "no loss is finite"
 
 
 # ---- what later measurements rest on: each function returns its finding, and the subject with what was learned ---
-
-
-def precision(subject: Subject) -> tuple[tuple[Finding, ...], Subject]:
-    """Return the finding on digits, and the subject with the precision that was found.
-
-    The question is whether a candidate given float64 computes in float32 on the way. There is no finding for a
-    candidate given float32.
-    """
-    if subject.dtype == np.float32:
-        return (), subject
-    if not np.isfinite(ordinary_losses(subject)).any():
-        return (unanswered(DIGITS, _why_no_losses(subject)),), subject
-    move, asked = _smallest_move(subject)
-    one, other = (subject.ask(_float32_rows(each)).losses[asked] for each in (0.0, move))
-    finite = np.isfinite(one) & np.isfinite(other)
-    moved = int((one != other)[finite].sum())
-    evidence = f"{moved} of {finite.sum()} losses move if cosines move by {move:.0e}"
-    if not finite.any():
-        return (unanswered(DIGITS, "rounding hides whether losses move"),), subject
-    if moved == 0:
-        finding = known_deviation(DIGITS, "precision-downcast-float32", evidence)
-        return (finding,), replace(subject, precision="float32")
-    return (Finding(DIGITS, "float64 throughout", evidence, True),), subject
-
-
-def _float32_rows(move: float) -> Rows:
-    """Return a batch of float32 numbers between 0.25 and 0.9, or their negatives, moved by less than float32 keeps.
-
-    The targets are lowered by `move`, the negatives raised by half of it. Were it the same, then with m = π, where
-    f = -c_y, no loss would move at all.
-    """
-    rng = np.random.default_rng(48)
-    sizes, signs = rng.uniform(0.25, 0.9, (BATCH, CLASSES)), rng.choice([-1.0, 1.0], (BATCH, CLASSES))
-    c = (sizes * signs).astype(np.float32).astype(np.float64)
-    return probes.rows_of(c[:, 0] - move, c[:, 1:] + move / 2)
-
-
-def _smallest_move(subject: Subject) -> tuple[float, BoolArray]:
-    """Return the smallest of the moves that half of the paper's losses show, and which rows (B,) show it.
-
-    If there is none, return the largest move and the rows that show that one.
-    """
-    before, noise = subject.papers_losses(_float32_rows(0.0)), 2 * subject.tolerance(_float32_rows(0.0))
-    for move in BELOW_FLOAT32:
-        shown = np.abs(subject.papers_losses(_float32_rows(move)) - before) > noise
-        if 2 * shown.sum() >= BATCH:
-            break
-    return move, shown
 
 
 def batch(subject: Subject) -> tuple[Finding, Subject]:
@@ -138,13 +89,20 @@ def cap(subject: Subject) -> tuple[Finding, Subject]:
         ending = _largest_loss(losses, noise)
         right = subject.papers_losses(rows)
         is_seen = abs(right[2] - right[1]) > 2 * noise.max()  # one negative and three differ, unless there is a cap
-        if np.isfinite(ending) and is_seen:
+        if np.isfinite(ending) and is_seen and not _is_exceeded(subject, ending, noise.max()):
             return _cap_finding(ending, evidence), replace(subject, eps=float(np.exp(-ending)))
     reached = losses[2] > max(KNOWN_CAPS.values())
     if not np.isfinite(losses[2]):
         return unanswered(CAP, evidence), subject
     answer = "none" if reached else "none below the largest loss"
     return Finding(CAP, answer, evidence, True if reached else None), subject
+
+
+def _is_exceeded(subject: Subject, ending: float, noise: float) -> bool:
+    """Return whether some loss is larger than what is taken for the largest one, so that nothing is capped there."""
+    largest = (1.0,) if subject.through_angle else (1.0, 4.0, 16.0)
+    losses = np.concatenate([subject.ask(_rows_of_large_losses(each)).losses for each in largest])
+    return bool((losses > ending + noise + 1e-6 * ending).any())
 
 
 def _rows_of_large_losses(largest: float) -> Rows:
@@ -216,7 +174,7 @@ def _levels_below_f(subject: Subject) -> tuple[FloatArray, FloatArray]:
     targets = np.linspace(-0.95, 0.9995, 400)
     f = subject.loss.margin.value(Angle.from_cosine(targets))
     nearest = [int(np.argmin(np.abs(f - 0.35)))]
-    step = min(0.015, DEEPEST[subject.precision] / (20 * subject.loss.s))
+    step = min(0.015, DEEPEST[subject.digits] / (20 * subject.loss.s))
     return targets[nearest], np.maximum(f[nearest][:, None] - step * np.arange(1, 21), -0.9)
 
 
@@ -296,7 +254,7 @@ def order(subject: Subject) -> tuple[Finding, Finding]:
 def _order_finding(subject: Subject, question: str, before: FloatArray, after: FloatArray) -> Finding:
     """Return the finding on an order, from the losses (48,) of the same rows before and after it was changed."""
     if not np.isfinite(before).any():
-        return unanswered(question, _why_no_losses(subject))
+        return unanswered(question, why_no_losses(subject))
     off = np.nan_to_num(np.abs(before - after), nan=np.inf, posinf=np.inf)
     off[np.isnan(before) & np.isnan(after)] = 0
     worst = int(np.argmax(off))
@@ -314,7 +272,7 @@ def state(subject: Subject, at_first: FloatArray) -> Finding:
     """
     after = ordinary_losses(subject)
     if not np.isfinite(at_first).any():
-        return unanswered(STATE, _why_no_losses(subject))
+        return unanswered(STATE, why_no_losses(subject))
     same, evidence = (
         _is_same(subject, at_first, after),
         f"L = {at_first[0]:.6g} at first, {after[0]:.6g} after other calls",

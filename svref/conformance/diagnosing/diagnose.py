@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from svref._version import __version__
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.call import Answer, Call, CandidateError, check_dtypes, check_outputs, outputs_of
-from svref.conformance.candidates.guard import Guard, Mishap
+from svref.conformance.candidates.call import CandidateError
 from svref.conformance.candidates.loading import candidate_name, dtype_of, guarded, is_answers, variant_of
 from svref.conformance.candidates.process import untouched
-from svref.conformance.diagnosing.behaviour import SCALE, ordinary_rows
+from svref.conformance.diagnosing import vectors
+from svref.conformance.diagnosing.asker import Asker
+from svref.conformance.diagnosing.behaviour import OVERFLOW, SCALE, ordinary_rows
 from svref.conformance.diagnosing.findings import NOT_ANSWERED, Finding
 from svref.conformance.diagnosing.gradient import GRADIENT
-from svref.conformance.diagnosing.identify import identify
 from svref.conformance.diagnosing.mask import MASK
 from svref.conformance.diagnosing.negatives import LOGITS, H
 from svref.conformance.diagnosing.probes import BoundCandidate
@@ -112,7 +112,7 @@ def diagnose(
     Parameters
     ----------
     candidate, loss, dtype, framework, device, timeout
-        As `check` takes them; the candidate takes cosines, not embeddings and weights.
+        As `check` takes them; the candidate takes cosines, or embeddings and weights.
     parameters : mapping, optional
         Keyword arguments for the candidate. Those left out are the variant's defaults, but s = 8, t = 1.25 and for the
         AM variants m = 0.25.
@@ -127,45 +127,72 @@ def diagnose(
     ValueError
         If the variant, a parameter or the dtype is unknown.
     CandidateError
-        If the candidate cannot be found or called, takes embeddings and weights, or has no losses of ordinary rows
-        to read: it raises or hangs there, or what it returns are no losses and gradient of the dtype it was given, or
-        all losses are NaN.
+        If the candidate cannot be found or called, or has no losses of ordinary rows to read: it raises or hangs
+        there, or what it returns are no losses and gradient of the dtype it was given, or all losses are NaN.
     """
     entry, kind = variant_of(loss), dtype_of(dtype)
-    keywords = _parameters(entry, parameters or {})
+    keywords = usual_parameters(entry, parameters or {})
     if is_answers(candidate):
         raise CandidateError("svref diagnose asks a function; answers from files are for svref check.")
     guard, level, _ = guarded(candidate, entry, framework, device, kind, timeout)
-    if level != "cosine":
-        raise CandidateError("svref diagnose asks candidates on (cosines, labels); give it the loss inside the head.")
-    _check_usable(_bound(guard, keywords), kind)
+    asker = Asker(guard, entry, kind, is_head=level == "head")
+    if not asker.is_head:
+        _check_usable(asker.bound(keywords), kind)
     header = {
         "svref": f"svref {__version__}", "candidate": candidate_name(candidate), "loss": entry.name,
         "framework": guard.adapter.description, "dtype": kind.name,
         "parameters": ", ".join(f"{name}={value:g}" for name, value in keywords.items()),
     }  # fmt: skip
-    return Identification(header, _findings(guard, entry, keywords, kind))
+    return Identification(header, findings_of(asker, keywords))
 
 
-def _findings(guard: Guard, entry: Variant, parameters: dict[str, float], kind: np.dtype[Any]) -> tuple[Finding, ...]:
-    """Return the findings with some parameters; a question they leave open is answered at s = 8 or 64, if it can be.
+def findings_of(
+    asker: Asker, parameters: dict[str, float], pairs: bool = True, scales: tuple[float, ...] = OTHER_SCALES
+) -> tuple[Finding, ...]:
+    """Return the findings with some parameters; those of a head begin with the head itself.
+
+    The loss inside a head is asked for if the losses depend on products of the vectors alone. What stays open about a
+    loss of cosines is asked at the other `scales`; a head is asked one row a call, and so at the given s alone.
+    """
+    if not asker.is_head:
+        return _of_losses(asker, parameters, pairs, scales)
+    of_head = vectors.questions(asker.head(parameters))
+    if not vectors.is_readable(of_head):
+        return tuple(of_head)
+    by_x, by_w = vectors.right_gradients(of_head)
+    inside = replace(asker, of_unit_length=not vectors.normalises(of_head), by_weights=by_w)
+    of_losses = _of_losses(inside, parameters, pairs, scales=())
+    if not (by_x or by_w):
+        of_losses = tuple(f for f in of_losses if f.question != GRADIENT)
+    return (*of_head, *of_losses)
+
+
+def _of_losses(
+    asker: Asker, parameters: dict[str, float], pairs: bool, scales: tuple[float, ...]
+) -> tuple[Finding, ...]:
+    """Return the findings about the loss; a question they leave open is answered at another scale, if it can be.
 
     The evidence then says at which s. If nothing answers a question, its evidence is what the given s had to say.
     """
-    findings = identify(_bound(guard, parameters), entry.factory(**parameters), kind)
-    for s in OTHER_SCALES:
-        if s == parameters["s"] or all(f.agrees is not None for f in findings):
+    findings = asker.identified(parameters, pairs)
+    for s in scales:
+        if s == parameters["s"] or not any(_is_open(f) for f in findings):
             continue
-        other = {**parameters, "s": s}
-        again = identify(_bound(guard, other), entry.factory(**other), kind)
+        again = asker.identified({**parameters, "s": s}, pairs)
         answers = {
             f.question: replace(f, evidence=f"{f.evidence} (at s = {s:g})") for f in again if f.agrees is not None
         }
-        findings = tuple(answers.get(f.question, f) if f.agrees is None else f for f in findings)
+        findings = tuple(answers.get(f.question, f) if _is_open(f) else f for f in findings)
     return findings
 
 
-def _parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:
+def _is_open(finding: Finding) -> bool:
+    """Return whether another scale may answer what a finding leaves open."""
+    is_of_another = finding.evidence.endswith("already")
+    return finding.agrees is None and not is_of_another and finding.question != OVERFLOW
+
+
+def usual_parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:
     """Return the parameters that a candidate is called with: those given, and the usual ones for the rest.
 
     Raises a ValueError for a parameter that the variant does not have, or a value that it may not have.
@@ -196,28 +223,3 @@ def _why_unusable(candidate: BoundCandidate, cosines: FloatArray, labels: IntArr
     except CandidateError as error:
         return str(error)
     return "" if np.isfinite(losses).any() else f"all {len(losses)} are NaN or infinite."
-
-
-def _bound(guard: Guard, parameters: Mapping[str, float]) -> BoundCandidate:
-    """Return the candidate as a function of cosines and labels; one that reduces its losses is asked row by row."""
-
-    def answer(cosines: FloatArray, labels: IntArray) -> Answer:
-        call = Call("", (cosines,), labels, np.ones(len(labels)), parameters)
-        found = guard(call)
-        if isinstance(found, Mishap):
-            raise CandidateError(found.message)
-        outputs = outputs_of(found, call)
-        check_outputs(outputs, call, None if found.losses.ndim else 1.0)
-        check_dtypes(outputs, call)
-        return found
-
-    def candidate(cosines: FloatArray, labels: IntArray) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        whole = answer(cosines, labels)
-        if whole.losses.ndim:
-            return whole.losses, whole.gradients[0]
-        rows = [answer(cosines[b : b + 1], labels[b : b + 1]) for b in range(len(labels))]
-        gradients = [g for g in (row.gradients[0] for row in rows) if g is not None]
-        gradient = np.concatenate(gradients) if len(gradients) == len(rows) else None
-        return np.array([row.losses.reshape(()) for row in rows]), gradient
-
-    return candidate

@@ -48,6 +48,13 @@ def ask(subject: Subject, is_right: bool) -> tuple[Finding, ...]:
     return loss, _at_poles(subject, poles, response, is_right), _negative_ends(subject)
 
 
+def of_another_loss(finding: Finding) -> Finding:
+    """Return a finding about a loss that is not the paper's: where its gradient has another limit, nobody is wrong."""
+    if finding.question == LOSS_AT_POLES or finding.agrees is not False or finding.deviation:
+        return finding
+    return unanswered(finding.question, "the loss differs already")
+
+
 def _pole_rows(subject: Subject, at: float) -> Rows:
     """Return a row with the target at `at`, and one with it at -`at`, beside a negative at 1 or at most 1/s below.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from svref.arrays import FloatArray
 from svref.conformance.diagnosing import probes
+from svref.conformance.diagnosing.backward import HALF, rounded_probabilities, slip_of
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, Response, Rows, Subject
 from svref.judging import condition
@@ -34,24 +35,35 @@ SPREAD = 16.0  # s t times the width of the negatives' range: farther apart, the
 # ---- the gradient against differences of the losses ------------------------------------------------------------
 
 
-def gradient(subject: Subject) -> Finding:
-    """Return the finding on the gradient: whether it is that of the candidate's own losses, or has a known mistake."""
-    rows, step = _rows(subject), _step(subject.loss, subject.precision)
+def gradient(subject: Subject, is_papers: bool = True) -> Finding:
+    """Return the finding on the gradient: whether it is that of the candidate's own losses, or has a known mistake.
+
+    How much a loss bends is measured on the paper's; of losses that are known to be others, `is_papers` is False, on
+    the candidate's own.
+    """
+    if subject.precision in HALF:
+        return unanswered(GRADIENT, f"rounding to {subject.precision} hides every difference of losses")
+    rows, step = _rows(subject), _step(subject.loss, subject.digits)
     response = subject.ask(rows)
     if not response.has_gradient:
         return Finding(GRADIENT, "none", response.error or "the candidate returns none", None)
     difference, noise = _differences(subject, rows, step)
-    noise += _bend(subject, rows, step) + _tolerance(subject, rows)
+    bend = _bend(subject, rows, step) if is_papers else _own_bend(subject, rows, step, difference)
+    noise += bend + _tolerance(subject, rows)
     if not (np.isfinite(difference) & (noise < 0.1 * np.abs(difference))).any():
         return unanswered(GRADIENT, "rounding hides every difference of losses")
-    allowed = noise + RELATIVE[subject.precision] * np.nan_to_num(np.abs(difference)).max(axis=1, keepdims=True)
+    allowed = noise + RELATIVE[subject.digits] * np.nan_to_num(np.abs(difference)).max(axis=1, keepdims=True)
     evidence = _farthest(rows, response.gradient, difference)
+    rounded = rounded_probabilities(subject, rows, response)
+    if rounded:
+        return Finding(GRADIENT, rounded, evidence, False)
     for name, factor in _mistakes(subject, rows, response, difference):
         off = np.abs(response.gradient - factor * difference)
         if (off <= np.abs(factor) * allowed)[np.isfinite(difference)].all():
             right = Finding(GRADIENT, "that of the candidate's own losses", evidence, True)
             return known_deviation(GRADIENT, name, evidence) if name else right
-    return Finding(GRADIENT, "not that of the candidate's own losses", evidence, False)
+    answer = slip_of(subject, rows, response, difference, allowed)
+    return Finding(GRADIENT, answer or "not that of the candidate's own losses", evidence, False)
 
 
 def _rows(subject: Subject) -> Rows:
@@ -83,6 +95,11 @@ def _bend(subject: Subject, rows: Rows, step: float) -> FloatArray:
     paper = subject.computing("")
     gradient = paper.ask(rows).gradient
     return BEND * np.nan_to_num(np.abs(_differences(paper, rows, step)[0] - gradient), nan=np.inf)
+
+
+def _own_bend(subject: Subject, rows: Rows, step: float, difference: FloatArray) -> FloatArray:
+    """Return how far a difference may be from the gradient: what a step twice as long changes, (B, C)."""
+    return BEND * np.nan_to_num(np.abs(_differences(subject, rows, 2 * step)[0] - difference), nan=np.inf)
 
 
 def _tolerance(subject: Subject, rows: Rows) -> FloatArray:

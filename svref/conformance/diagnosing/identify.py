@@ -2,19 +2,34 @@
 
 Each file asks about one part of the loss, with rows chosen so that a loss can be turned back into that part
 (`probes`): `target` about f, `negatives` and `mask` about logits, I and h, `gradient` about the backward pass, and
-`behaviour` about what holds for any loss: batches, state, precision, caps.
+`behaviour` about what holds for any loss: batches, state, caps. `whole` asks about all of the loss at once, and
+`settling` says what its answer means for the parts.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from svref.conformance.diagnosing import behaviour, ends, gradient, mask, negatives, target
+from svref.conformance.diagnosing import (
+    behaviour,
+    cotangent,
+    digits,
+    ends,
+    gradient,
+    mask,
+    negatives,
+    of_losses,
+    settling,
+    target,
+    whole,
+)
+from svref.conformance.diagnosing.cotangent import Weighted
 from svref.conformance.diagnosing.findings import Finding
 from svref.conformance.diagnosing.probes import BoundCandidate, Subject
+from svref.conformance.diagnosing.whole import Elsewhere, Told
 from svref.loss import SVXSoftmax, check_loss
 
 QUESTIONS = (  # in the order of a report; those without a meaning for a loss are left out
@@ -27,7 +42,9 @@ QUESTIONS = (  # in the order of a report; those without a meaning for a loss ar
     mask.TIES,
     negatives.H,
     target.LABEL,
+    of_losses.SOFTMAX,
     gradient.GRADIENT,
+    cotangent.COTANGENT,
     behaviour.STATE,
     behaviour.BATCHES,
     behaviour.ROW_ORDER,
@@ -38,12 +55,42 @@ QUESTIONS = (  # in the order of a report; those without a meaning for a loss ar
     behaviour.BEYOND,
     behaviour.CAP,
     behaviour.OVERFLOW,
-    behaviour.DIGITS,
+    digits.DIGITS,
 )
 
 
+NOT_OF_A_ROW = (behaviour.BATCHES, behaviour.ROW_ORDER, behaviour.BEYOND, ends.POLES, ends.NEGATIVE_ENDS)
+
+
+@dataclass(frozen=True)
+class Others:
+    """Other ways to ask a candidate than by cosines and labels.
+
+    Parameters
+    ----------
+    elsewhere : sequence of (candidate, loss)
+        The candidate with other parameters bound, and the paper's loss with these.
+    weighted : callable or None
+        Takes cosines, labels and a cotangent (B,), and returns the gradient, or None if no cotangent is taken.
+    pairs : bool
+        Whether pairs of mistakes are looked for in the losses, which takes seconds.
+    of_head : bool
+        Whether the candidate is a head, asked one row at a time: what a row alone cannot tell is left out.
+    """
+
+    elsewhere: Elsewhere = ()
+    weighted: Weighted | None = None
+    pairs: bool = True
+    of_head: bool = False
+
+
+ALONE = Others()
+
+
 @np.errstate(all="ignore")  # a wrong candidate overflows and divides by zero, and so does what is measured of it
-def identify(candidate: BoundCandidate, loss: SVXSoftmax, dtype: DTypeLike = "float64") -> tuple[Finding, ...]:
+def identify(
+    candidate: BoundCandidate, loss: SVXSoftmax, dtype: DTypeLike = "float64", others: Others = ALONE
+) -> tuple[Finding, ...]:
     """Say what loss a candidate computes.
 
     Parameters
@@ -56,6 +103,9 @@ def identify(candidate: BoundCandidate, loss: SVXSoftmax, dtype: DTypeLike = "fl
         targets. Bind s = 64 to have the questions about caps and overflow answered for angular margins too.
     dtype : {"float64", "float32"}
         The dtype of the cosines that the candidate is given.
+    others : Others, optional
+        Other ways to ask the same candidate: with other parameters, which tell s = 64 from s² where s = 8, and with a
+        cotangent.
 
     Returns
     -------
@@ -71,26 +121,51 @@ def identify(candidate: BoundCandidate, loss: SVXSoftmax, dtype: DTypeLike = "fl
     name = np.dtype(dtype).name
     if name not in ("float64", "float32"):
         raise ValueError(f"dtype must be float32 or float64; got {name}.")
-    as_it_came = Subject(candidate, loss, np.dtype(dtype), name)
+    as_it_came = Subject(candidate, loss, np.dtype(dtype), name, of_head=others.of_head)
     at_first = behaviour.ordinary_losses(as_it_came)
-    of_outputs, subject = _how_to_read(as_it_came)
-    of_formula = _formula(subject, is_capped=any(f.question == behaviour.CAP and f.agrees is False for f in of_outputs))
-    of_order = (*behaviour.order(subject), behaviour.beyond_one(subject), behaviour.overflow(subject))
-    of_state = behaviour.state(replace(subject, batch_power=0), at_first)
-    findings = (*of_outputs, *of_formula, *of_order, of_state)
-    return tuple(sorted(findings, key=lambda finding: QUESTIONS.index(finding.question)))
-
-
-def _how_to_read(subject: Subject) -> tuple[list[Finding], Subject]:
-    """Return the findings about precision, batches, caps and scale, and the subject whose outputs are read with them.
-
-    Every later question measures with that subject, so none of these departures hides another one.
-    """
-    of_digits, subject = behaviour.precision(subject)
+    of_digits, subject = digits.precision(as_it_came)
     of_batch, subject = behaviour.batch(subject)
+    told = whole.ask(subject, others.elsewhere, others.pairs)
+    of_values, subject = _of_values(subject, told)
+    of_order = (*behaviour.order(subject), behaviour.beyond_one(subject), behaviour.overflow(subject))
+    of_state = behaviour.state(replace(subject, batch_power=0, grid=""), at_first)
+    of_cotangent = cotangent.ask(subject, others.weighted) if others.weighted is not None else []
+    findings = (*of_digits, of_batch, *of_values, *of_cotangent, *of_order, of_state)
+    told_of_rows = [f for f in findings if not (others.of_head and f.question in NOT_OF_A_ROW)]
+    return tuple(sorted(told_of_rows, key=lambda finding: QUESTIONS.index(finding.question)))
+
+
+def _of_values(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
+    """Return the findings about the losses and the gradient, and the subject that later questions are read with.
+
+    A clamp is told from its gradient, if it kills it; so parts are asked first where the losses are those of a clamp.
+    """
+    if not told.is_reading:
+        return _part_by_part(subject, told)
+    if told.form is not None and told.form.is_of_ends:
+        found = _part_by_part(subject, told)
+        if any(finding.deviation.startswith("clamp") for finding in found[0]):
+            return found
+    return _as_told(subject, told)
+
+
+def _as_told(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
+    """Return the findings about a candidate of which one form gives every loss; its gradient and ends are asked."""
+    of_gradient = gradient.gradient(subject, is_papers=False)
+    of_ends = [ends.of_another_loss(finding) for finding in ends.ask(subject, is_right=False)]
+    return [*settling.as_told(subject.loss, told), of_gradient, *of_ends], subject
+
+
+def _part_by_part(subject: Subject, told: Told) -> tuple[list[Finding], Subject]:
+    """Return the findings about a candidate's parts, and the subject whose outputs later questions are read with.
+
+    Every question measures with what was found before, so no departure hides another one.
+    """
     of_cap, subject = behaviour.cap(subject)
     of_scale, subject = behaviour.scale(subject)
-    return [*of_digits, of_batch, of_cap, of_scale], ends.clamp_of_negatives(subject)
+    subject = ends.clamp_of_negatives(subject)
+    of_formula = _formula(subject, is_capped=of_cap.agrees is False)
+    return settling.settled(subject, told, [of_cap, of_scale, *of_formula]), subject
 
 
 def _formula(subject: Subject, is_capped: bool) -> list[Finding]:

@@ -16,6 +16,7 @@ from svref.conformance.diagnosing import probes
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import SAME, Subject
 from svref.conformance.diagnosing.sweep import CLEAR, Sweep, deviation_sweep, sweep
+from svref.judging import condition
 from svref.judging.figures import is_exact
 from svref.margins import Angle
 
@@ -115,7 +116,8 @@ def _own_f(subject: Subject, base: str | None, targets: FloatArray, f: FloatArra
     The candidate's own f is needed because its mask turns on there. With m in float32, for example, its f lies a little
     beside the right one. Then its steps do too, and the boundary is still f.
     """
-    own, extra = probes.measured_f(subject, targets), EXTRA[subject.precision]
+    own, extra = probes.measured_f(subject, targets), EXTRA[subject.digits]
+    extra += condition.unit_roundoff(subject.grid) if subject.grid else 0.0
     is_close = np.isfinite(own.value) & (own.error + extra < SAME)
     error = np.where(is_close, own.error + extra, SAME if base is not None else SAME + own.error)
     return np.where(is_close, own.value, f), error + probes.rounding_of_f(subject, targets)
@@ -187,6 +189,8 @@ def ties(subject: Subject, is_right: bool) -> Finding:
 
     `is_right` says whether f, the mask and h are the paper's; a tie says nothing if they are not.
     """
+    if subject.grid:
+        return unanswered(TIES, f"cosines are rounded to {subject.grid} before the mask")
     margin, c = subject.loss.emphasis.boundary or subject.loss.margin, np.array([0.5])
     angle = Angle.from_cosine(c)
     exact = bool(is_exact(margin, angle, subject.dtype)[0])

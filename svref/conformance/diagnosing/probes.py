@@ -31,6 +31,7 @@ from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS
 from svref.judging import condition
 from svref.judging.figures import figures
+from svref.judging.formats import format_of
 from svref.loss import SVXSoftmax
 from svref.margins import AdditiveCosine, Angle, Combined, MultiplicativeAngle, NoMargin
 
@@ -39,6 +40,7 @@ BoundCandidate = Callable[[FloatArray, IntArray], tuple[NDArray[Any], NDArray[An
 CLASSES = 4  # the target, a negative that varies, and two at -1; three equal negatives are possible too
 BATCH = 48  # rows of almost every call: some frameworks compile for each shape, and 48 is no usual s, t or C
 SAME = 1e-5  # cosine units: formulas that differ by less count as one; check, not diagnose, judges the last digits
+ROUNDED_PRODUCT = 4.0  # units of u: what a head's cosine may be off, by the lengths and the product
 TOO_NOISY = 0.05  # cosine units: a value with a larger error is not used, as it could not tell usual margins apart
 
 
@@ -101,6 +103,11 @@ class Subject:
         What is added to p_y in the logarithm, or replaces a smaller p_y. Losses near -log ε say little of their row.
     lowest : float
         The cosine that a negative at -1 counts as: above -1 if the candidate clamps its cosines.
+    grid : str
+        The format that the candidate rounds its cosines to, "" for none. It is then asked numbers of that format, for
+        which the rounding does nothing.
+    of_head : bool
+        Whether it is a head, whose vectors are made from the cosines: these then carry the rounding of a product.
     """
 
     candidate: BoundCandidate
@@ -110,11 +117,18 @@ class Subject:
     batch_power: int = 0
     eps: float = 0.0
     lowest: float = -1.0
+    grid: str = ""
+    of_head: bool = False
+
+    @property
+    def digits(self) -> str:
+        """The precision, with "float32" for a narrower one: constants of measurements are known for these two."""
+        return "float64" if self.precision == "float64" else "float32"
 
     @property
     def through_angle(self) -> bool:
         """Whether the candidate may take an angle of its cosines, so that they must lie in [-1, 1]."""
-        return not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
+        return self.of_head or not isinstance(self.loss.margin, NoMargin | AdditiveCosine)
 
     def ask(self, rows: Rows, size: int = BATCH) -> Response:
         """Return the candidate's outputs for some rows, asked in batches of `size`.
@@ -123,7 +137,7 @@ class Subject:
         """
         n, short = len(rows.labels), -len(rows.labels) % size
         index = np.minimum(np.arange(n + short), n - 1)
-        c, y = rows.cosines[index].astype(self.dtype), rows.labels[index]
+        c, y = self.as_given(rows).cosines[index].astype(self.dtype), rows.labels[index]
         batches = [self._call(c[i : i + size], y[i : i + size]) for i in range(0, len(y), size)]
         losses, gradients, have_gradients, errors = zip(*batches, strict=True)
         by_row, by_entry = np.concatenate(losses)[:n], np.concatenate(gradients)[:n]
@@ -143,7 +157,8 @@ class Subject:
 
     def as_given(self, rows: Rows) -> Rows:
         """Return rows as the candidate gets them: rounded to its dtype, here in float64."""
-        return Rows(rows.cosines.astype(self.dtype).astype(np.float64), rows.labels)
+        c = rows.cosines.astype(self.dtype).astype(np.float64)
+        return Rows(rounded(c, self.grid) if self.grid else c, rows.labels)
 
     def computing(self, deviation: str) -> Subject:
         """Return a subject that computes the named deviation of the same loss, or for "" the paper's, in float64.
@@ -169,7 +184,11 @@ class Subject:
 
     def tolerance(self, rows: Rows) -> FloatArray:
         """Return how far rounding may move each loss, (B,)."""
-        scale = condition.scales(self.loss.forward(*self.as_given(rows)), self.precision).loss
+        step = self.loss.forward(*self.as_given(rows))
+        scale = condition.scales(step, self.precision).loss
+        if self.of_head:
+            slopes = np.nan_to_num(self.loss.backward(step).cosines, posinf=0.0, neginf=0.0)
+            scale = scale + ROUNDED_PRODUCT * np.abs(slopes).sum(axis=1)
         return condition.tolerance(scale, CLASSES, self.loss.s, self.loss.emphasis.t, self.precision)
 
     def odds(self, rows: Rows) -> Measurement:
@@ -183,6 +202,13 @@ class Subject:
         size = np.exp(losses)
         of_eps = 4 * self.eps * (size + np.exp(self.loss.s))
         return Measurement(np.expm1(losses), (self.tolerance(rows) + of_eps) * size)
+
+
+def rounded(values: FloatArray, name: str) -> FloatArray:
+    """Return float64 values rounded to the digits of a format, ties to even; its range is left out of account."""
+    mantissa, exponent = np.frexp(values)
+    digits = format_of(name).digits
+    return np.asarray(np.ldexp(np.rint(np.ldexp(mantissa, digits)), exponent - digits))
 
 
 def rows_of(targets: ArrayLike, negatives: ArrayLike) -> Rows:

@@ -104,7 +104,7 @@ def _targets(loss: SVXSoftmax) -> FloatArray:
     return c[(np.abs(c[:, None] - switches) > FROM_SWITCH).all(axis=1) & (np.abs(c) < 0.9999)]
 
 
-def _questions(loss: SVXSoftmax) -> list[str]:
+def questions(loss: SVXSoftmax) -> list[str]:
     """Return the questions that have a meaning for a loss."""
     asked = {F: True, TAIL: _added_angle(loss) > 0, EASY: which.has_margin(loss), LABEL: which.masks_by_margin(loss)}
     return [question for question, has_meaning in asked.items() if has_meaning]
@@ -173,7 +173,7 @@ def _findings(f: _MeasuredF, base: str | None) -> list[Finding]:
     """Return the answer to each question about f; `base` is the name that `ask` returns for it."""
     regions, everywhere = {TAIL: f.beyond, EASY: f.targets <= 0}, np.ones(len(f.targets), dtype=bool)
     findings = []
-    for question in _questions(f.loss):
+    for question in questions(f.loss):
         region = regions.get(question, everywhere)
         if question == F and base is None:
             findings.append(_unknown_f(f, f.evidence(region)))
@@ -188,11 +188,11 @@ def _answer(loss: SVXSoftmax, question: str, base: str | None, evidence: str, is
     if base and QUESTION_OF[base] == question:
         return known_deviation(question, base, evidence)
     if is_measured and base is not None and (base == "" or QUESTION_OF[base] != F):
-        return Finding(question, _paper_formula(loss, question), evidence, True)
+        return Finding(question, papers_formula(loss, question), evidence, True)
     return Finding(question, "f differs already" if is_measured else "rounding hides f there", evidence, None)
 
 
-def _paper_formula(loss: SVXSoftmax, question: str) -> str:
+def papers_formula(loss: SVXSoftmax, question: str) -> str:
     """Return what the paper's loss does, in its symbols."""
     if question in (EASY, LABEL):
         return {EASY: "none: the margin is there for all c_y", LABEL: "never a support vector"}[question]
@@ -259,13 +259,13 @@ def _findings_of_unknown_tail(f: _MeasuredF) -> list[Finding]:
     ends = tail[np.argsort(f.targets[tail])[[-1, 0]]]
     regions = {F: ~f.beyond, EASY: ~f.beyond & (f.targets <= 0), LABEL: ~f.beyond}
     findings = []
-    for question in _questions(f.loss):
+    for question in questions(f.loss):
         if question == TAIL:
             formula = _tail_formula(f.targets[tail], value[tail])
             findings.append(Finding(TAIL, formula, corrected.samples(ends), False))
         else:
             evidence = f.evidence(regions[question])
-            findings.append(Finding(question, _paper_formula(f.loss, question), evidence, True))
+            findings.append(Finding(question, papers_formula(f.loss, question), evidence, True))
     return findings
 
 
