@@ -19,7 +19,7 @@ from svref.conformance.candidates.halves import sentence_on_halves
 from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
 from svref.conformance.checking.evidence import evidence_of
-from svref.conformance.checking.fixed import finding_on_fixed, is_slip_of_value
+from svref.conformance.checking.fixed import is_slip_of_value
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
@@ -196,7 +196,7 @@ class Check:
         )  # fmt: skip
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
         report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
-        return self._with_reading(_with_fixed_values(report, plan, result, command), plan)
+        return self._with_reading(_with_fixed_values(report, result, command), plan)
 
     def _with_reading(self, report: Report, plan: Plan) -> Report:
         """Return the report; one of failures that nothing explains says what `diagnose` finds first."""
@@ -260,18 +260,14 @@ def _largest_input(vector: Vector) -> float:
     return max(float(np.abs(array).max(initial=0.0)) for array in [*arrays, np.array([*vector.parameters.values()])])
 
 
-def _with_fixed_values(
-    report: Report, plan: Plan, result: Run, command: Callable[[Mapping[str, float]], str]
-) -> Report:
+def _with_fixed_values(report: Report, result: Run, command: Callable[[Mapping[str, float]], str]) -> Report:
     """Return a report of failures that nothing but slips of parameters explains, with the values fixed inside, if any.
 
     The command that repeats the check then has these values.
     """
     named = [d.name for d in report.diagnosis if d.complete]
-    if not report.failures or not plan.can_be_asked or (named and not any(map(is_slip_of_value, named))):
-        return report
-    finding = finding_on_fixed(plan, result.trials, result.reduction)
-    if finding is None:
+    finding = result.fixed
+    if finding is None or (named and not any(map(is_slip_of_value, named))):
         return report
     again = command(finding.values) if finding.values else report.reproduce
     return replace(report, findings=(finding, *report.findings), reproduce=again)

@@ -129,7 +129,8 @@ def report_of(
         Whether gradients that are NaN or infinite at poles are findings.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
-    explained = explanations(run.lenient or run.trials, entry, run.probes)
+    has_fixed_values = run.fixed is not None and bool(run.fixed.values)
+    explained = explanations(run.lenient or run.trials, entry, run.probes, has_fixed_values)
     findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(

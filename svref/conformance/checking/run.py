@@ -12,6 +12,7 @@ from svref.conformance.candidates.call import Call
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.asking import Plan, asked, reduction_of
 from svref.conformance.checking.controls import STATE, CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
+from svref.conformance.checking.fixed import finding_on_fixed
 from svref.conformance.checking.outcome import Variations
 from svref.conformance.checking.probing import probed
 from svref.conformance.checking.state import lenient
@@ -46,6 +47,8 @@ class Run:
         What the candidate did with batches unlike the cases; None if that was not asked for.
     probes : list of Trial
         What a wrong candidate answered besides the cases, so that its mistake can be told.
+    fixed : CallFinding or None
+        That the candidate ignores parameters, with the values it has inside; None if it does not.
     lenient : list of Trial
         The trials judged with room for what hidden state does; empty if there is none, or no case fails.
     reduction : {"none", "sum", "mean"}
@@ -63,6 +66,7 @@ class Run:
     unjudged: int = 0
     variations: Variations | None = None
     probes: list[Trial] = field(default_factory=list)
+    fixed: CallFinding | None = None
     lenient: list[Trial] = field(default_factory=list)
     reduction: str = "none"
 
@@ -90,6 +94,7 @@ def run(
     asker = Asker(plan, numeric[0].variant, reduction, _take_any_cotangent(result.trials))
     if _is_worth_probing(plan, result):
         result.probes = probed(asker)
+        result.fixed = finding_on_fixed(plan, result.trials, reduction)
     if variations:
         _vary(asker, result, seed, variations, lambda done: progress(len(vectors) + done, total))
     return result

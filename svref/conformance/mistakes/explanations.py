@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ class Explanation(NamedTuple):
 
 
 def explanations(
-    trials: Sequence[Trial], entry: Variant | None, probes: Sequence[Trial] = ()
+    trials: Sequence[Trial], entry: Variant | None, probes: Sequence[Trial] = (), only_single: bool = False
 ) -> tuple[Explanation, ...]:
     """Return the hypotheses that explain every failing case and contradict no passing one, best first.
 
@@ -84,6 +85,8 @@ def explanations(
         The variant, for the mistakes that are made with its parameters.
     probes : sequence of Trial
         Further answers of the candidate. An explanation must agree with them too.
+    only_single : bool
+        Whether only single mistakes are tried, because something else is known to explain the failures.
     """
     if not any(trial.failed for trial in trials):
         return ()
@@ -91,11 +94,12 @@ def explanations(
     passing = [t for t in (*trials, *probes) if not t.failed]
     cases = [t for t in trials if t.failed]
     try:
-        for hypotheses in _groups(entry, failing, passing):
+        groups = _groups(entry, failing, passing)
+        for hypotheses in itertools.islice(groups, 1 if only_single else None):
             complete = _distinct([h for h in hypotheses if _explains_all(h, failing, passing)])
             if complete:
                 return tuple(_explanation(h, len(cases), 0, cases, entry) for h in complete)
-        in_float32 = _in_float32(trials, entry, probes)
+        in_float32 = () if only_single else _in_float32(trials, entry, probes)
         return in_float32 or _closest(list(singles(entry)), cases, [t for t in trials if not t.failed], entry)
     finally:
         forget_results()
