@@ -97,7 +97,7 @@ def rounded_probabilities(subject: Subject, rows: Rows, response: Response) -> s
     step = subject.loss.forward(rows.cosines, rows.labels)
     slope, own = step.s * step.emphasis.slope(step.mask), probes.own(rows)
     p = (response.gradient / slope)[~own]
-    if not np.isfinite(p).all() or len(np.unique(p)) < LEAST_DIFFERENT:
+    if not np.isfinite(p).all() or len(np.unique(probes.rounded(p, "bfloat16"))) < LEAST_DIFFERENT:
         return ""
     for name in HALF:
         is_held = np.abs(p - probes.rounded(p, name)) <= ONE_NUMBER * np.abs(p)
