@@ -180,13 +180,10 @@ class WrongComputation:
         The wrong computation.
     change : callable
         Takes a trial and returns the loss that is computed wrongly.
-    wider : float
-        What the estimated tolerances are multiplied by.
     """
 
     deviation: Deviation
     change: Change = unchanged
-    wider: float = 1.0
 
     def expected(self, trial: Trial) -> Expected | None:
         """Return the outputs of the deviation with estimated tolerances.
@@ -197,7 +194,7 @@ class WrongComputation:
         below = OtherLoss(self.change)
         loss = below.loss(trial)
         values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
-        return below.expected(trial) if values is None else _with_estimated_tolerance(trial, values, self.wider)
+        return below.expected(trial) if values is None else _with_estimated_tolerance(trial, values)
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return None: no SVXSoftmax describes the deviation, whichever loss `change` returns below it."""
@@ -215,7 +212,7 @@ class WrongComputation:
         if values is None:
             return False
         got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
-        room = self.wider * _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
+        room = _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
         finite = np.isfinite(values[0])
         return bool((finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy).any())
 
@@ -464,7 +461,7 @@ def _losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bo
     return not (allowed | (np.abs(got - step.loss) <= room)).all()
 
 
-def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider: float) -> Expected:
+def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> Expected:
     """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
 
     The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
@@ -478,7 +475,7 @@ def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wide
         outputs.append(
             replace(
                 right, value=value, rest=np.zeros_like(value), policy=right.policy | lost,
-                tolerance=wider * _estimated(right, value, relative),
+                tolerance=_estimated(right, value, relative),
             )
         )  # fmt: skip
     return replace(trial.expected_of_rows, ways=(tuple(outputs),))

@@ -27,6 +27,8 @@ from svref.judging.formats import holds
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
+AS_WELL = 2.0  # a size fits as well as another if its worst error is no more than so many times that of the other
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -96,7 +98,7 @@ def explanations(
     try:
         groups = _groups(entry, failing, passing)
         for hypotheses in itertools.islice(groups, 1 if only_single else None):
-            complete = _distinct([h for h in hypotheses if _explains_all(h, failing, passing)])
+            complete = _distinct([h for h in hypotheses if _explains_all(h, failing, passing)], failing)
             if complete:
                 return tuple(_explanation(h, len(cases), 0, cases, entry) for h in complete)
         in_float32 = () if only_single else _in_float32(trials, entry, probes)
@@ -144,15 +146,27 @@ def _groups(
     yield losing(narrowed_changes())
 
 
-def _distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """Return the hypotheses with one number for each family: the plainest, which comes first."""
-    families = set[str]()
-    distinct = []
+def _distinct(hypotheses: Sequence[Hypothesis], failing: Sequence[Trial]) -> list[Hypothesis]:
+    """Return the hypotheses with the plainest sizes of each family: one number, every quantity, else one multiple."""
+    distinct: list[Hypothesis] = []
     for h in hypotheses:
-        if h.number_of not in families:
+        of_family = [other for other in distinct if h.family and other.family == h.family]
+        if h.family and h.rank == 0 and not of_family:
+            distinct.append(_best_number([o for o in hypotheses if (o.family, o.rank) == (h.family, 0)], failing))
+        elif not of_family or (h.rank == 1 and all(other.rank < 2 for other in of_family)):
             distinct.append(h)
-        families |= {h.number_of} - {""}
     return distinct
+
+
+def _best_number(numbers: Sequence[Hypothesis], failing: Sequence[Trial]) -> Hypothesis:
+    """Return the plainest of several sizes of a family, which come plainest first, that fits as well as any.
+
+    Sizes that hardly show, such as an epsilon next to a pole, may all lie within the tolerance.
+    """
+    if len(numbers) == 1:
+        return numbers[0]
+    worst = [max(h.error(trial) for trial in failing) for h in numbers]
+    return next(h for h, error in zip(numbers, worst, strict=True) if error <= AS_WELL * min(worst))
 
 
 def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Sequence[Trial]) -> bool:

@@ -43,11 +43,11 @@ class Size(NamedTuple):
 
 
 class Sized(NamedTuple):
-    """A deviation of a family, the family's name if the size is a number, and how much wider its tolerances are."""
+    """A deviation of a family, with the family's name and the rank of its size, as a `Hypothesis` has them."""
 
     deviation: Deviation
-    number_of: str
-    wider: float = 1.0
+    family: str = ""
+    rank: int = 0
 
 
 def deviations_of(
@@ -67,27 +67,26 @@ def deviations_of(
         Takes a trial and returns the loss that is computed with the mistake.
     """
     if not family.has_size:
-        yield Sized(family.following(constant(1.0)), "", family.wider)
+        yield Sized(family.following(constant(1.0)))
         return
     seen = set[str]()
     for law in (*family.tried, *_fitted_laws(family, failing, names, change)):
         if law.text not in seen:
             seen.add(law.text)
-            yield Sized(family.following(law), family.name if law.is_number else "", family.wider)
+            yield Sized(family.following(law), family.name, 0 if law.is_number else 1 + law.is_multiple)
 
 
 def hypotheses_of(family: Family, failing: Sequence[Trial], names: Collection[str] = ()) -> Iterator[Hypothesis]:
     """Yield the hypotheses that a candidate makes the mistake of a family on top of the right loss."""
-    for sized in deviations_of(family, failing, names):
-        d = sized.deviation
-        yield Hypothesis(d.name, d.formula, d.effect, (), computation_of(sized), sized.number_of)
+    for d, name, rank in deviations_of(family, failing, names):
+        yield Hypothesis(d.name, d.formula, d.effect, (), computation_of(d), name, rank)
 
 
-def computation_of(sized: Sized, change: Change = unchanged) -> OtherLoss | WrongComputation:
+def computation_of(deviation: Deviation, change: Change = unchanged) -> OtherLoss | WrongComputation:
     """Return what a deviation computes on top of a changed loss; where it is another loss itself, that loss."""
-    then = sized.deviation.change
+    then = deviation.change
     if then is None:
-        return WrongComputation(sized.deviation, change, sized.wider)
+        return WrongComputation(deviation, change)
     return OtherLoss(lambda trial: then(change(trial)))
 
 
@@ -186,7 +185,7 @@ def _fit(family: Family, trial: Trial, loss: SVXSoftmax, wanted: Collection[str]
             results["loss"] = np.asarray(trial.factor * results["loss"].sum())
         return np.concatenate([np.ravel(results[name]) for name in names])
 
-    return _Fit(at, got, family.wider * estimated_tolerances(trial, names))
+    return _Fit(at, got, estimated_tolerances(trial, names))
 
 
 def _linear(fit: _Fit) -> Iterator[Size]:

@@ -83,9 +83,9 @@ def families_of_other_losses(entry: Variant | None, failing: Sequence[Trial]) ->
         for family in FAMILIES.values():
             is_quick = family.linear or not family.has_size or family.name in QUICK
             if is_quick and not (has_other_losses and family.shows == "gradient"):
-                for second in deviations_of(family, failing, change=change):
-                    combined = _combined(first, second.deviation, computation_of(second, change))
-                    yield replace(combined, number_of=second.number_of and f"{first.name} with {second.number_of}")
+                for second, name, rank in deviations_of(family, failing, change=change):
+                    combined = _combined(first, second, computation_of(second, change))
+                    yield replace(combined, family=name and f"{first.name} with {name}", rank=rank)
 
 
 def apart(entry: Variant | None, failing: Sequence[Trial], passing: Sequence[Trial]) -> Iterator[Hypothesis]:

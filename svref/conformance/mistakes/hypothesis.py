@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from svref.conformance.mistakes.computations import Computation, LostNumbers, NarrowerFormat, expected_of
 from svref.conformance.trial import Trial
 
@@ -20,8 +22,10 @@ class Hypothesis:
         Where the mistake was seen in public.
     computation : Computation
         What the candidate computes if the guess is right.
-    number_of : str
-        The family of the mistake where its size is a number; "" where it has none, or one that follows a law.
+    family : str
+        The family of the mistake, where it has a size; else "".
+    rank : int
+        How plain the size is: 0 for a number, 1 for a quantity such as m, 2 for a multiple of one.
     """
 
     name: str
@@ -29,7 +33,8 @@ class Hypothesis:
     effect: str
     seen: tuple[str, ...]
     computation: Computation = field(repr=False)
-    number_of: str = ""
+    family: str = ""
+    rank: int = 0
 
     def explains(self, trial: Trial) -> bool:
         """Return whether the outputs of a failing case are what the hypothesis expects.
@@ -43,6 +48,12 @@ class Hypothesis:
             return False
         # Other tolerances are estimated from above: where they are wide, they say nothing of a narrower format.
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
+
+    def error(self, trial: Trial) -> float:
+        """Return the largest error of the outputs of a case, by what the hypothesis expects, in tolerances."""
+        expected = expected_of(self.computation, trial) or trial.expected_of_rows
+        quantities = trial.against(expected).quantities
+        return max(float(np.where(q.judged, q.error, 0.0).max(initial=0.0)) for q in quantities)
 
     def matches(self, trial: Trial, name: str) -> bool:
         """Return whether one output of a case is what the hypothesis expects; or the right one."""

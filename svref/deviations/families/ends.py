@@ -28,7 +28,6 @@ from svref.loss import SVXSoftmax
 from svref.margins import Angle, Margin
 from svref.reference import Step
 
-NEAR_POLES = 32.0  # times the tolerance: next to a pole rounding of the cosine moves slopes far
 EDGES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-16)
 
 
@@ -81,7 +80,6 @@ def _sine_families() -> Iterator[Family]:
     for number, (text, sine) in enumerate(SINES):
         about = family(
             f"f = c_y cos m - σ sin m, σ = {text}, ε = {{size}}", applies=needs_plain_sine,
-            wider=NEAR_POLES,
             between=(1e-17, 0.3), tried=[constant(e) for e in EDGES],
         )(_with_sine(sine))  # fmt: skip
         effect = "The sine is kept from 0, so that gradients stay finite at the poles, and f is wrong next to them."
@@ -100,7 +98,7 @@ def _at_angle(step: Step, theta: FloatArray, moves: FloatArray | float) -> Pair:
     return step.margin.value(angle), by_c
 
 
-@family("θ := min(θ, {size})", wider=NEAR_POLES, between=(0.02, 3.14))
+@family("θ := min(θ, {size})", between=(0.02, 3.14))
 def angle_kept_below(size: float) -> CosineRun:
     """The target's angle is clipped from above, so that far targets have no gradient."""
 
@@ -113,7 +111,7 @@ def angle_kept_below(size: float) -> CosineRun:
 
 
 @family(
-    "θ := clip(θ, ε, π - ε), ε = {size}", wider=NEAR_POLES, between=(1e-9, 0.5),
+    "θ := clip(θ, ε, π - ε), ε = {size}", between=(1e-9, 0.5),
     tried=[constant(e) for e in EDGES],
 )  # fmt: skip
 def angle_kept_from_ends(size: float) -> CosineRun:
@@ -140,7 +138,7 @@ def sum_of_angles_kept_below(size: float) -> CosineRun:
     return with_target(pair)
 
 
-@family("c_y := (1 - ε) c_y, ε = {size}", wider=NEAR_POLES, between=(1e-12, 0.5))
+@family("c_y := (1 - ε) c_y, ε = {size}", between=(1e-12, 0.5))
 def target_shrunk(size: float) -> CosineRun:
     """The target's cosine is multiplied by a number below 1 before its angle is taken."""
 
@@ -184,8 +182,7 @@ def _kept_above(size: float, of_target: bool) -> CosineRun:
     return run
 
 
-@family("θ = sqrt(1 - c_y) (1.5707288 - 0.2121144 c_y + 0.074261 c_y² - 0.0187293 c_y³), π less that of -c_y below 0",
-        wider=NEAR_POLES)  # fmt: skip
+@family("θ = sqrt(1 - c_y) (1.5707288 - 0.2121144 c_y + 0.074261 c_y² - 0.0187293 c_y³), π less that of -c_y below 0")
 def angle_by_polynomial(size: float) -> CosineRun:
     """The arc cosine is a polynomial that is right to 7e-5."""
 

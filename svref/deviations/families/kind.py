@@ -83,8 +83,6 @@ class Family:
         Sizes that are tried as they are.
     shows : {"loss", "gradient"}
         Which outputs the size is fitted to. Where it is "gradient", the losses are right.
-    wider : float
-        How many times the tolerances of a wrong computation are wider: more than 1 where rounding moves it far.
     change : callable or None
         Takes an SVXSoftmax and a size, and returns the loss that is computed; None if that is no SVXSoftmax.
     """
@@ -99,7 +97,6 @@ class Family:
     linear: bool = False
     tried: Sequence[Law] = ()
     shows: Shows = "loss"
-    wider: float = 1.0
     change: Callable[[SVXSoftmax, float], SVXSoftmax] | None = field(default=None, repr=False)
 
     @property
@@ -153,7 +150,7 @@ def family(
     def make(function: OfSize) -> Family:
         return Family(
             *_titles(function, formula), applies, function, lambda size: head_around(function(size)),
-            between, linear, tried, shows, wider,
+            between, linear, tried, shows,
         )  # fmt: skip
 
     return make
