@@ -25,7 +25,20 @@ PYTHON = (builtins, math, operator, itertools, functools, inspect)
 NUMPY = ("numpy", "numpy.linalg")
 INSIDE_NUMPY = ("numpy._core.", "numpy.lib._", "numpy.linalg._", "numpy.random.")
 # Names that libraries and shells set for good reason, and that no number depends on.
-FREE = {"_", "__import__", "print", "input", "open", "help", "exit", "quit", "breakpoint", "__warningregistry__"}
+# `import torch` sets inspect.getfile.
+FREE = {
+    "getfile",
+    "_",
+    "__import__",
+    "print",
+    "input",
+    "open",
+    "help",
+    "exit",
+    "quit",
+    "breakpoint",
+    "__warningregistry__",
+}
 WRAPPERS: tuple[tuple[type, str], ...] = (  # where a method, a property or a cache keeps its function
     (staticmethod, "__func__"),
     (classmethod, "__func__"),

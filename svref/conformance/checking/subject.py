@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from svref.conformance.candidates.answers import AnswersAdapter
+from svref.conformance.candidates.arguments import given_of
 from svref.conformance.candidates.call import Adapter, CandidateError, Level
 from svref.conformance.candidates.guard import Guard
 from svref.conformance.candidates.loading import (
@@ -19,6 +20,7 @@ from svref.conformance.candidates.loading import (
     lacking,
     load,
 )
+from svref.conformance.candidates.reading import fixed_in
 from svref.judging.formats import FORMATS, format_of
 from svref.variants import Variant
 
@@ -86,10 +88,12 @@ def subject_of(
     """Return a candidate, loaded and read; of several dtypes the first in which its framework is found out counts.
 
     Files of answers hold one dtype: of several dtypes it is the one that they are judged in. `mapping` says what the
-    arguments of the candidate mean, where their names do not.
+    arguments of the candidate mean, where their names do not. An instance is judged at the values of its attributes.
     """
     name, from_files = candidate_name(candidate), is_answers(candidate)
     loaded = load(candidate) if isinstance(candidate, str) and not from_files else candidate
+    if not from_files:
+        fixed = fixed_parameters(entry, {**fixed_in(loaded, entry, given_of(mapping)), **fixed})
     try:
         guard, level, ignores = _read(loaded, entry, framework, device, kinds, timeout, fixed, mapping)
     except MissingKeywordsError as error:
