@@ -119,7 +119,8 @@ class Check:
             def tell(done: int, total: int, before: int = sum(sizes[:i])) -> None:
                 progress(before + done, sum(sizes))
 
-            reports[kind.name] = self._report_in(kind, cases, number, tell)
+            is_unread = any(report.failures and not report.explained for report in reports.values())
+            reports[kind.name] = self._report_in(kind, cases, number, tell, is_unread)
         return together(reports, left_out)
 
     @cached_property
@@ -177,8 +178,13 @@ class Check:
             subject.fixed, subject.lacks,
         )  # fmt: skip
 
-    def _report_in(self, kind: np.dtype[Any], cases: Cases, number: int, progress: Progress) -> Report:
-        """Return the report of a candidate in one dtype."""
+    def _report_in(
+        self, kind: np.dtype[Any], cases: Cases, number: int, progress: Progress, only_single: bool = False
+    ) -> Report:
+        """Return the report of a candidate in one dtype.
+
+        `only_single`: what no search explains in one dtype is not searched for again in the other, which takes seconds.
+        """
         plan, held, options = self._plan(kind), cases.held_by(kind), self.options
         if cases.alone:
             result, asked = Run(), len(cases.variations)
@@ -192,7 +198,7 @@ class Check:
         command = functools.partial(options.command, self.subject, self.entry.name, kind.name)
         report = report_of(
             result, self._header(plan, asked, cases), command({}), self.entry, strict, plan.guard.printed,
-            options.partial, options.finite,
+            options.partial, options.finite, only_single,
         )  # fmt: skip
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
         report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))

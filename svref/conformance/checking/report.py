@@ -106,6 +106,7 @@ def report_of(
     printed: int = 0,
     partial: bool = False,
     finite: bool = False,
+    only_single: bool = False,
 ) -> Report:
     """Return the report of a run.
 
@@ -127,10 +128,11 @@ def report_of(
         Whether a small share of judged elements is accepted.
     finite : bool
         Whether gradients that are NaN or infinite at poles are findings.
+    only_single : bool
+        Whether only single mistakes are tried on failures.
     """
     failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
-    has_fixed_values = run.fixed is not None and bool(run.fixed.values)
-    explained = explanations(run.lenient or run.trials, entry, run.probes, has_fixed_values)
+    explained = explanations(run.lenient or run.trials, entry, run.probes, only_single or run.has_fixed_values)
     findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(

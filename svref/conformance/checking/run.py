@@ -70,6 +70,11 @@ class Run:
     lenient: list[Trial] = field(default_factory=list)
     reduction: str = "none"
 
+    @property
+    def has_fixed_values(self) -> bool:
+        """Whether the candidate ignores parameters, and is right at the values it has inside."""
+        return self.fixed is not None and bool(self.fixed.values)
+
 
 def run(
     plan: Plan, vectors: Sequence[Vector], reduction: str | None, progress: Progress, seed: int = 0, variations: int = 0

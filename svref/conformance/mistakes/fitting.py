@@ -29,7 +29,7 @@ from svref.deviations.families.laws import QUANTITIES, multiple
 from svref.loss import SVXSoftmax
 
 GRID = 28  # sizes that are tried, before one is solved for
-HALVINGS = 60  # more than a float64 has digits
+MOST_STEPS, CLOSE = 60, 2.0**-50  # of solving, and how close the two ends of a bracket are at last, relatively
 AGREE = 0.8  # of the elements must lie between those of two neighbouring sizes, or the family is not fitted there
 ELEMENTS = 3  # that a size is solved for, one after another
 MOST_ERROR = 1e-3  # relative: a size that is known less well follows no law but a plain number
@@ -233,20 +233,23 @@ def _is_between(fit: _Fit, one: FloatArray, other: FloatArray, moves: BoolArray)
 
 
 def _between(fit: _Fit, e: int, low: float, high: float) -> Size | None:
-    """Return the size between two others at which one element is the candidate's, by bisection."""
-    off_low = fit.at(low)[e] - fit.got[e]
-    off_high = fit.at(high)[e] - fit.got[e]
+    """Return the size between two others at which one element is the candidate's, by secants kept inside a bracket."""
+    off_low, off_high = (float(fit.at(end)[e] - fit.got[e]) for end in (low, high))
     if off_low * off_high > 0:
         return min((_near(fit, e, end) for end in (low, high)), key=lambda size: size.error)
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        if middle in (low, high):
+    for step in range(MOST_STEPS):
+        if abs(high - low) <= CLOSE * max(abs(low), abs(high)) or off_high == off_low:
             break
-        off = fit.at(middle)[e] - fit.got[e]
-        if (off > 0) == (off_low > 0):
-            low = middle
+        secant = high - off_high * (high - low) / (off_high - off_low)
+        inside = min(low, high) < secant < max(low, high) and step % 3 < 2  # every third step halves the bracket
+        middle = secant if inside else (low + high) / 2
+        off = float(fit.at(middle)[e] - fit.got[e])
+        if off == 0:
+            low = high = middle
+        elif (off > 0) == (off_low > 0):
+            low, off_low = middle, off
         else:
-            high = middle
+            high, off_high = middle, off
     return _near(fit, e, (low + high) / 2)
 
 

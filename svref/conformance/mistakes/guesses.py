@@ -31,7 +31,7 @@ from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import ANNEALING, DOWNCAST, annealed, clamps_in_float32, sized
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
-from svref.deviations.families import FAMILIES
+from svref.deviations.families import AROUND_LOGITS, FAMILIES
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
@@ -77,12 +77,12 @@ def families(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
 def families_of_other_losses(entry: Variant | None, failing: Sequence[Trial]) -> Iterator[Hypothesis]:
     """Yield another loss, computed with a mistake of a family whose size is quickly found."""
     others = [_single(d) for d in DEVIATIONS.values() if d.change is not None]
+    second_ones = [f for f in AROUND_LOGITS.values() if f.linear or not f.has_size] + [FAMILIES[name] for name in QUICK]
     for first in (*(slips(entry) if entry else ()), *others):
         change = first.computation.change if isinstance(first.computation, OtherLoss) else unchanged
         has_other_losses = first.computation.refuted_by_losses(failing[0])
-        for family in FAMILIES.values():
-            is_quick = family.linear or not family.has_size or family.name in QUICK
-            if is_quick and not (has_other_losses and family.shows == "gradient"):
+        for family in second_ones:
+            if not (has_other_losses and family.shows == "gradient"):
                 for second, name, rank in deviations_of(family, failing, change=change):
                     combined = _combined(first, second, computation_of(second, change))
                     yield replace(combined, family=name and f"{first.name} with {name}", rank=rank)

@@ -12,7 +12,7 @@ heads       normalisations, and ways back through them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from types import ModuleType
 
 from svref.deviations.families import (
     backward,
@@ -27,17 +27,21 @@ from svref.deviations.families import (
 )
 from svref.deviations.families.kind import Family, Law, constant
 
-__all__ = ["FAMILIES", "Family", "Law", "constant"]
+__all__ = ["AROUND_LOGITS", "FAMILIES", "OF_LOGITS", "Family", "Law", "constant"]
 
 
-def _families() -> Iterator[Family]:
-    """Yield every family of the files, in their order."""
-    for stage in (margins, thresholds, ends, columns, negatives, softmax, backward, rounding, heads):
+def _families_of(*stages: ModuleType) -> dict[str, Family]:
+    """Return every family of some files, in their order, by name."""
+    found: list[Family] = []
+    for stage in stages:
         for entry in vars(stage).values():
             if isinstance(entry, Family):
-                yield entry
+                found.append(entry)
             elif isinstance(entry, tuple) and entry and all(isinstance(member, Family) for member in entry):
-                yield from entry
+                found += entry
+    return {entry.name: entry for entry in found}
 
 
-FAMILIES: dict[str, Family] = {entry.name: entry for entry in _families()}
+OF_LOGITS: dict[str, Family] = _families_of(margins, thresholds, ends, columns, negatives)
+AROUND_LOGITS: dict[str, Family] = _families_of(softmax, backward, rounding, heads)  # before the logits, or after them
+FAMILIES: dict[str, Family] = {**OF_LOGITS, **AROUND_LOGITS}

@@ -30,6 +30,7 @@ from svref.variants import VARIANTS, Variant
 
 GROUP, _INFIX = "variations", "variation"
 NOT_SURE = (0.5, 2.0)  # times the tolerance: between these, svref's own errors could matter
+MOST_SEARCHED = 500  # entries (B, C) of a batch
 MOST_CERTIFIED = 20_000  # entries (B, C) of a batch; certified numbers take 50 μs each
 
 
@@ -198,8 +199,13 @@ def _finding(asker: Asker, name: str, batch: Batch, trials: Sequence[Trial]) -> 
 
 
 def _known_mistake(trials: Sequence[Trial], entry: Variant | None) -> Diagnosis | None:
-    """Return the mistake that explains the wrong trial and contradicts no right one; None if none does."""
-    return next((e.diagnosis for e in explanations(trials, entry) if e.diagnosis.complete), None)
+    """Return the mistake that explains the wrong trial and contradicts no right one; None if none does.
+
+    A large batch would take minutes to try all mistakes on: only single ones are tried then.
+    """
+    is_large = trials[-1].labels.size * trials[-1].expected.classes > MOST_SEARCHED
+    found = explanations(trials, entry, only_single=is_large)
+    return next((e.diagnosis for e in found if e.diagnosis.complete), None)
 
 
 def _name(cause: Cause) -> str:
