@@ -155,7 +155,7 @@ MASKS = {
 @pytest.fixture
 def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for no name: that is most of the time of a check that fails, and tests of the diagnosis do it."""
-    monkeypatch.setattr(reports, "explanations", lambda trials, entry: ())
+    monkeypatch.setattr(reports, "explanations", lambda *arguments: ())
 
 
 @pytest.mark.usefixtures("undiagnosed")

@@ -222,6 +222,8 @@ def test_names_of_hypotheses_are_unique() -> None:
     assert len(set(of_pairs)) == len(of_pairs)
 
 
-@pytest.mark.parametrize("mutant", ["half as much again", "one NaN"])
-def test_mistakes_without_a_name_fail_without_one(mutant: str) -> None:
-    assert check(named(mutant), "sv-am-softmax", framework="numpy").verdict == "FAIL"
+@pytest.mark.parametrize(
+    ("mutant", "verdict"), [("half as much again", "FAIL-AS(gradient-scaled(1.5))"), ("one NaN", "FAIL")]
+)
+def test_what_no_list_holds_is_a_family_with_a_size_or_has_no_name(mutant: str, verdict: str) -> None:
+    assert check(named(mutant), "sv-am-softmax", framework="numpy", dtype="float64").verdict == verdict

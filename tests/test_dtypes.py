@@ -280,7 +280,7 @@ def test_state_alone_is_the_whole_explanation() -> None:
 
 def test_a_mistake_beside_state_that_has_no_name_is_counted() -> None:
     report = check(Counting(factor=1.5), "am-softmax", dtype="float64")
-    assert report.verdict == "FAIL"
+    assert report.verdict == "FAIL-AS(result-scaled(1.5) in grad_cosines alone with hidden-state)"
     assert "cases fail by more than 4 times what the state changes" in str(report)
 
 

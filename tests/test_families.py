@@ -169,14 +169,14 @@ def test_each_output_may_have_a_mistake_of_its_own() -> None:
 
 
 def test_a_size_on_top_of_another_loss_is_told() -> None:
-    def plain_at_7(cosines: Any, labels: Any, *, s: float, m: float, cotangent: Any) -> Any:
-        loss = svref.softmax(s=7.0)
-        step = loss.forward(cosines, labels)
-        return step.loss, loss.backward(step, cotangent).cosines
+    smoothed = FAMILIES["labels-smoothed"].following(constant(0.3))
 
-    report = check(plain_at_7, "am-softmax")
+    def plain_and_smoothed(cosines: Any, labels: Any, *, s: float, m: float, cotangent: Any) -> Any:
+        return smoothed.run(svref.softmax(s=s), cosines, labels, cotangent)
+
+    report = check(plain_and_smoothed, "am-softmax", dtype="float64")
     assert report.explained
-    assert report.diagnosis[0].formula == "f = c_y; s := 7"
+    assert report.diagnosis[0].name == "margin-ignored with labels-smoothed(0.3)"
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,8 @@ def _is_logits(answer: Answer, call: Call) -> bool:
     z, losses = answer.gradients[0], answer.losses
     if call.level != "cosine" or z is None or z.shape != call.arrays[0].shape or z.dtype.kind != "f":
         return False
+    if losses.dtype.kind != "f":
+        return False
     with np.errstate(all="ignore"):
         own = np.log(np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)) + z.max(axis=1)
         own = own - z[np.arange(len(z)), call.labels]

@@ -39,7 +39,7 @@ GRID: Mapping[str, tuple[float, ...]] = {  # where a fit begins
     "m3": (0.0, 0.1, 0.2, 0.35),
     "t": (1.0, 1.1, 1.2, 1.5, 2.0, 4.0),
 }
-OF_VALUES = ("all-are-defaults", "t-ignored", "margin-ignored")
+NEUTRAL = ("t-ignored", "margin-ignored")  # a parameter that is switched off, beside another that has one value
 _OF_NUMBER = re.compile(r"(other-scale|cosine-margin|f-shifted|angle-margin|other-t|other-m[123])\(-?[\d.e-]+\)$")
 PIECES = tuple(range(1, 9))  # of A-Softmax, whose m is a whole number
 
@@ -74,9 +74,10 @@ def finding_on_fixed(plan: Plan, trials: Sequence[Trial], reduction: str) -> Cal
 
 def is_slip_of_value(name: str) -> bool:
     """Return whether a known mistake is a parameter that has one value whatever it is given."""
-    parts = name.split(" with ")
-    return all(
-        part.endswith(("-is-its-default", "-is-1")) or part in OF_VALUES or _OF_NUMBER.match(part) for part in parts
+    parts = [part for part in name.split(" with ") if part not in NEUTRAL]
+    return bool(parts) and all(
+        part.endswith(("-is-its-default", "-is-1")) or part == "all-are-defaults" or _OF_NUMBER.match(part)
+        for part in parts
     )
 
 

@@ -96,7 +96,7 @@ def run(
         _call_again(plan, {v.id: plan.question(v).call for v in numeric}, result)
     result.blind += unnoticed_controls(result.trials)
     result.unjudged = _unjudged(plan, numeric, result.trials)
-    asker = Asker(plan, numeric[0].variant, reduction, _take_any_cotangent(result.trials))
+    asker = Asker(plan, vectors[0].variant, reduction, _take_any_cotangent(result.trials))
     if _is_worth_probing(plan, result):
         result.probes = probed(asker)
         result.fixed = finding_on_fixed(plan, result.trials, reduction)

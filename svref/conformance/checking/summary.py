@@ -273,7 +273,7 @@ def _reading(reading: Reading | None) -> Iterator[str]:
 def _explanation(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield a mistake's formula, where it was seen, what it does, and whose code makes it on purpose."""
     where = next((f"; seen in {place}" for place in diagnosis.seen if "/" in place.split(" ")[0]), "")
-    yield from textwrap.wrap(f"{diagnosis.formula}{where}", 114, initial_indent="      ", subsequent_indent="      ")
+    yield from textwrap.wrap(f"{diagnosis.formula}{where}", 120, initial_indent="      ", subsequent_indent="      ")
     yield from (f"      {line}" for line in textwrap.wrap(diagnosis.effect, 114))
     if diagnosis.dialects:
         yield f"      if you meant to follow that code:  --dialect {diagnosis.dialects[0]}"

@@ -143,7 +143,7 @@ class OtherLoss:
         None if the other loss refuses the parameters of the case, or if it is the right loss.
         """
         loss = self.loss(trial)
-        if loss is None or loss == trial.loss:
+        if loss is None or loss == trial.loss or _needs_other_cosines(loss, trial):
             return None
         return _lost_at_poles(trial, expected_of_loss(loss, trial, trial.compute))
 
@@ -161,7 +161,7 @@ class OtherLoss:
         with `may_be_lost` may the right loss explain one, by its lost numbers.
         """
         loss = self.loss(trial)
-        if loss is None or (loss == trial.loss and not may_be_lost):
+        if loss is None or (loss == trial.loss and not may_be_lost) or _needs_other_cosines(loss, trial):
             return True
         return _losses_differ(trial, loss, trial.compute, may_be_lost)
 
@@ -443,6 +443,11 @@ class NarrowerFormat:
 
 
 # ---- what the kinds share ---------------------------------------------------------------------------------------
+
+
+def _needs_other_cosines(loss: SVXSoftmax, trial: Trial) -> bool:
+    """Return whether a loss needs angles, and the case has cosines beyond ±1, which have none."""
+    return loss.angular and trial.level == "cosine" and bool((np.abs(trial.arrays[0]) > 1).any())
 
 
 def _losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bool) -> bool:

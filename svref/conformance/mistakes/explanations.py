@@ -27,6 +27,7 @@ from svref.judging.formats import holds
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
+ENOUGH = 4  # wrong elements; a size that is fitted to one of them must be proven by others
 AS_WELL = 2.0  # a size fits as well as another if its worst error is no more than so many times that of the other
 
 
@@ -178,7 +179,13 @@ def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Seq
         all(hypothesis.explains(trial) for trial in failing)
         and not any(hypothesis.contradicted(trial) for trial in passing)
         and hypothesis.computation.supported(failing)
+        and (not hypothesis.family or _wrong_elements(failing) >= ENOUGH)
     )
+
+
+def _wrong_elements(failing: Sequence[Trial]) -> int:
+    """Return how many elements are wrong."""
+    return sum(int(q.wrong.sum()) for trial in failing for q in trial.judgement.quantities)
 
 
 def _closest(

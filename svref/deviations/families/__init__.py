@@ -2,7 +2,11 @@
 
 kind        what a family is, and the laws that its size may follow
 laws        multiples of s, m, t, B, C that code confuses with each other
-target      f: other margins, thresholds, sines kept from 0, scales of one side, other columns
+pairs       tools: f and df/dc of each row, and the angles that they are made of
+margins     f by another formula, of another size, or of another variant
+thresholds  where one formula of f gives way to another: easy margins and tails
+ends        sines and angles that are kept from their ends
+columns     the scale on one side alone, the margin in another column, other labels
 negatives   other masks, other h, other negatives that count, biases
 softmax     smoothing, focal weights, softmax twice, factors and offsets
 backward    gradients: factors, clips, other variables, the cotangent

@@ -54,7 +54,13 @@ class Law:
 
 def constant(size: float, text: str = "") -> Law:
     """Return the law that a size is a number."""
-    return Law(text or f"{size:.6g}", lambda loss, rows, classes: size, is_number=True)
+    return Law(text or _shortest(size), lambda loss, rows, classes: size, is_number=True)
+
+
+def _shortest(size: float) -> str:
+    """Return a number in 6 digits, or in as many more as it takes that it is not taken for a plainer one."""
+    texts = [f"{size:.{digits}g}" for digits in (6, 9, 12, 17)]
+    return next(text for text in texts if len(text) > 4 or float(text) == size)
 
 
 @dataclass(frozen=True, eq=False)
