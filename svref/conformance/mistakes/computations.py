@@ -180,10 +180,13 @@ class WrongComputation:
         The wrong computation.
     change : callable
         Takes a trial and returns the loss that is computed wrongly.
+    only_decided : bool
+        Whether rows with a decision within rounding of its boundary are not judged: code may take it either way.
     """
 
     deviation: Deviation
     change: Change = unchanged
+    only_decided: bool = False
 
     def expected(self, trial: Trial) -> Expected | None:
         """Return the outputs of the deviation with estimated tolerances.
@@ -194,7 +197,10 @@ class WrongComputation:
         below = OtherLoss(self.change)
         loss = below.loss(trial)
         values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
-        return below.expected(trial) if values is None else _with_estimated_tolerance(trial, values)
+        if values is None:
+            return below.expected(trial)
+        expected = _with_estimated_tolerance(trial, values)
+        return replace(expected, judged=expected.judged & (expected.undecided == 0)) if self.only_decided else expected
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return None: no SVXSoftmax describes the deviation, whichever loss `change` returns below it."""
@@ -214,7 +220,9 @@ class WrongComputation:
         got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
         room = _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
         finite = np.isfinite(values[0])
-        return bool((finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy).any())
+        undecided = self.only_decided & (trial.expected_of_rows.undecided > 0)
+        off = finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy
+        return bool((off & ~undecided).any())
 
     def supported(self, failing: Sequence[Trial]) -> bool:
         """Return True: outputs within the estimated tolerances are evidence by themselves."""

@@ -86,7 +86,7 @@ def computation_of(deviation: Deviation, change: Change = unchanged) -> OtherLos
     """Return what a deviation computes on top of a changed loss; where it is another loss itself, that loss."""
     then = deviation.change
     if then is None:
-        return WrongComputation(deviation, change)
+        return WrongComputation(deviation, change, only_decided=True)
     return OtherLoss(lambda trial: then(change(trial)))
 
 

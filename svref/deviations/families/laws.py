@@ -112,7 +112,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "m π/180": _of_m(math.radians),
     "m 180/π": _of_m(math.degrees),
     "log C": lambda loss, rows, classes: math.log(classes),
-    "1/log C": lambda loss, rows, classes: 1 / math.log(classes),
+    "1/log C": lambda loss, rows, classes: 1 / math.log(classes) if classes > 1 else math.inf,
     "log B": lambda loss, rows, classes: math.log(rows),
     "log s": lambda loss, rows, classes: math.log(loss.s),
     "log t": _of_t(math.log),

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray
+from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, constant, family, loss_family
 from svref.deviations.families.laws import multiple
@@ -27,6 +27,7 @@ from svref.deviations.families.pairs import (
 from svref.deviations.logits import (
     CosineRun,
     Logits,
+    Result,
     emphasised,
     from_logits,
 )
@@ -94,13 +95,25 @@ def _combined(part: str) -> Callable[[SVXSoftmax, float], SVXSoftmax]:
 
 
 def _combined_families() -> Iterator[Family]:
-    """Yield the combined margin with one of its parts of another size."""
-    for part, between in (("m1", (0.05, 8.0)), ("m2", (0.0, 3.1)), ("m3", (0.0, 8.0))):
+    """Yield the combined margin with one of its cosine parts of another size."""
+    for part, between in (("m1", (0.05, 8.0)), ("m3", (0.0, 8.0))):
         about = loss_family(f"{part} := {{size}}", applies=is_combined, between=between)(_combined(part))
         yield replace(about, name=f"other-{part}", effect="One part of the combined margin has another size.")
 
 
-other_m1, other_m2, other_m3 = _combined_families()
+other_m1, other_m3 = _combined_families()
+
+
+@family("m2 := {size}", applies=is_combined, between=(-8, 8))
+def other_m2(size: float) -> CosineRun:
+    """The angle of the combined margin has another size."""
+
+    def pair(step: Step) -> Pair:
+        m1, _, m3 = angle_parts(step.margin)
+        phi = m1 * step.angle.theta + size
+        return np.cos(phi) - m3, m1 * np.sin(phi) / step.angle.sine
+
+    return with_target(pair)
 
 
 @family("f = f_m(c_y) - a, a = {size}", between=(-8, 8))
@@ -206,6 +219,9 @@ def fewer_pieces(size: float) -> CosineRun:
 
 ROWS: tuple[tuple[str, str, Callable[[Step], BoolArray]], ...] = (
     ("right", "c_y > c_k for all k", lambda step: _others(step) < step.target_cosine),
+    ("right-or-tied", "c_y >= c_k for all k", lambda step: _others(step) <= step.target_cosine),
+    ("right-by-argmax", "argmax c = y", lambda step: step.cosines.argmax(axis=1) == step.labels),
+    ("wrong-by-argmax", "argmax c is not y", lambda step: step.cosines.argmax(axis=1) != step.labels),
     ("wrong", "c_y < c_k for some k", lambda step: _others(step) > step.target_cosine),
     ("right-by-the-margin", "f_m(c_y) > c_k for all k", lambda step: _others(step) < right_pair(step)[0]),
     ("wrong-by-the-margin", "f_m(c_y) < c_k for some k", lambda step: _others(step) > right_pair(step)[0]),
@@ -247,9 +263,19 @@ def _with_negatives(f: Callable[[Step, float], Pair]) -> Callable[[float], Cosin
             z[step.own], slope[step.own] = step.s * value, step.s * by_c
             return emphasised(Logits(z, slope), step)
 
-        return from_logits(logits)
+        return _lost_at_poles(from_logits(logits))
 
     return of_size
+
+
+def _lost_at_poles(run: CosineRun) -> CosineRun:
+    """Return the computation with NaN for the gradients at c = ±1, where the slope of an angle is infinite."""
+
+    def lost(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = run(loss, c, y, g)
+        return losses, np.where(np.abs(c) == 1, np.nan, gradient)
+
+    return lost
 
 
 def _negatives_families() -> Iterator[Family]:

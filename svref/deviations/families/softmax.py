@@ -8,9 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.deviations import which
 from svref.deviations.families.kind import constant, family
 from svref.deviations.logits import (
     CosineRun,
+    Entropy,
+    Logits,
     Own,
     Result,
     cross_entropy,
@@ -19,7 +22,7 @@ from svref.deviations.logits import (
     right_result,
 )
 from svref.loss import SVXSoftmax
-from svref.reference import finite_or_zero, forward, log_sum_exp, times_df
+from svref.reference import Step, finite_or_zero, forward, times_df
 
 SIZES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-30)
 
@@ -92,17 +95,97 @@ def _second_softmax(z: FloatArray, own: Own) -> Result:
     return again, p * (by_p - np.sum(p * by_p, axis=1, keepdims=True))
 
 
+Counted = Callable[[SVXSoftmax, Step], tuple[FloatArray, FloatArray]]  # log of what stands for e^{z_y}, and its slope
+
+
+def _denominator(counted: Counted, lone: float = -1.0) -> CosineRun:
+    """Return L = log(X + Σ_k≠y e^z_k) - z_y, where X stands for the target; `lone` is ∂L/∂z_y where C = 1 and X = 0."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        step = forward(loss, c, y)
+        z, slope = right_logits(step)
+        z_y, (x, by_x) = z[step.own], counted(loss, step)
+        r = z.copy()
+        r[step.own] = x
+        peak = finite_or_zero(r.max(axis=1))
+        total = peak + np.log(np.exp(r - peak[:, None]).sum(axis=1))
+        share = np.exp(r - finite_or_zero(total)[:, None])
+        gradient = times_df(share * g[:, None], slope, (share == 0) | (g == 0)[:, None])
+        by_target = times_df(np.full(len(g), -1.0) * g, slope[step.own], g == 0)
+        gradient[step.own] = share[step.own] * by_x * g + by_target
+        gradient[np.isinf(total)] *= -lone
+        return total - z_y, gradient
+
+    return run
+
+
+def _right_counted(loss: SVXSoftmax, step: Step, factor: float) -> tuple[FloatArray, FloatArray]:
+    """Return the logarithm of `factor` e^z_y, and its slope."""
+    z, slope = right_logits(step)
+    with np.errstate(divide="ignore"):
+        return z[step.own] + np.log(factor), slope[step.own]
+
+
 @family("L = log Σ_k≠y e^z_k - z_y")
 def target_left_out(size: float) -> CosineRun:
     """The target is not in the denominator: losses fall below 0, and pull for ever."""
+    return _denominator(lambda loss, step: _right_counted(loss, step, 0.0))
 
-    def entropy(z: FloatArray, own: Own) -> Result:
-        r = z - z[own][:, None]
-        r[own] = -np.inf
-        a = log_sum_exp(r)
-        by_z = np.exp(r - finite_or_zero(a)[:, None])
-        by_z[own] = -1.0
-        return a, by_z
+
+@family("L = log Σ_k≠y e^z_k - z_y, and no gradient where C = 1")
+def target_left_out_and_lost_alone(size: float) -> CosineRun:
+    """The target is not in the denominator; where there is no other class, nothing is left."""
+    return _denominator(lambda loss, step: _right_counted(loss, step, 0.0), lone=np.nan)
+
+
+@family("L = log(a e^z_y + Σ_k≠y e^z_k) - z_y, a = {size}", between=(1e-3, 1e3), tried=[constant(2.0)])
+def target_counted(size: float) -> CosineRun:
+    """The target counts several times in the denominator, or in part."""
+    return _denominator(lambda loss, step: _right_counted(loss, step, size))
+
+
+@family("L = log(e^(s f) + e^(s c_y) + Σ_k≠y e^z_k) - s f", applies=which.has_margin)
+def plain_target_stays(size: float) -> CosineRun:
+    """The target stands in the denominator twice: with its margin, and without it."""
+
+    def counted(loss: SVXSoftmax, step: Step) -> tuple[FloatArray, FloatArray]:
+        (z, slope), plain = _right_counted(loss, step, 1.0), loss.s * step.target_cosine
+        both = np.logaddexp(z, plain)
+        return both, slope * np.exp(z - both) + loss.s * np.exp(plain - both)
+
+    return _denominator(counted)
+
+
+@family("L = log(e^(s c_y) + Σ_k≠y e^z_k) - s f", applies=which.has_margin)
+def plain_target_in_denominator(size: float) -> CosineRun:
+    """The margin is missing in the denominator."""
+
+    def counted(loss: SVXSoftmax, step: Step) -> tuple[FloatArray, FloatArray]:
+        return loss.s * step.target_cosine, np.full(len(step.f), loss.s)
+
+    return _denominator(counted)
+
+
+@family("L = log(1 + Σ_k≠y e^z_k) - z_y")
+def one_in_denominator(size: float) -> CosineRun:
+    """The target's term in the denominator is 1, as if its logit were 0."""
+    return _denominator(lambda loss, step: (np.zeros(len(step.f)), np.zeros(len(step.f))))
+
+
+@family("L = log(1 + Σ_k≠y e^z_k)")
+def one_for_target(size: float) -> CosineRun:
+    """The target's logit is 0, in the numerator too."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        z[step.own], slope[step.own] = 0.0, 0.0
+        return Logits(z, slope)
+
+    return from_logits(logits)
+
+
+def _with_lone_targets(entropy: Entropy) -> CosineRun:
+    """Return the computation of an entropy that has a gradient where C = 1 too."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
         step = forward(loss, c, y)
@@ -135,7 +218,7 @@ def z_loss(size: float) -> CosineRun:
         p[own] += 1
         return losses + size * total**2, by_z + 2 * size * total[:, None] * p
 
-    return from_logits(right_logits, entropy)
+    return _with_lone_targets(entropy)
 
 
 @family("L = -log max(p_y, ε), no gradient where p_y < ε, ε = {size}", tried=[constant(e) for e in SIZES])
