@@ -182,11 +182,14 @@ class WrongComputation:
         Takes a trial and returns the loss that is computed wrongly.
     only_decided : bool
         Whether rows with a decision within rounding of its boundary are not judged: code may take it either way.
+    wider : float
+        How many times the estimated tolerances are taken.
     """
 
     deviation: Deviation
     change: Change = unchanged
     only_decided: bool = False
+    wider: float = 1.0
 
     def expected(self, trial: Trial) -> Expected | None:
         """Return the outputs of the deviation with estimated tolerances.
@@ -199,7 +202,7 @@ class WrongComputation:
         values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
         if values is None:
             return below.expected(trial)
-        expected = _with_estimated_tolerance(trial, values)
+        expected = _with_estimated_tolerance(trial, values, self.wider)
         return replace(expected, judged=expected.judged & (expected.undecided == 0)) if self.only_decided else expected
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
@@ -218,7 +221,7 @@ class WrongComputation:
         if values is None:
             return False
         got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
-        room = _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
+        room = self.wider * _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
         finite = np.isfinite(values[0])
         undecided = self.only_decided & (trial.expected_of_rows.undecided > 0)
         off = finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy
@@ -474,7 +477,7 @@ def _losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bo
     return not (allowed | (np.abs(got - step.loss) <= room)).all()
 
 
-def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> Expected:
+def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider: float) -> Expected:
     """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
 
     The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
@@ -488,7 +491,7 @@ def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...]) -> E
         outputs.append(
             replace(
                 right, value=value, rest=np.zeros_like(value), policy=right.policy | lost,
-                tolerance=_estimated(right, value, relative),
+                tolerance=wider * _estimated(right, value, relative),
             )
         )  # fmt: skip
     return replace(trial.expected_of_rows, ways=(tuple(outputs),))

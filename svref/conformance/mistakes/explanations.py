@@ -15,6 +15,7 @@ from svref.conformance.mistakes.guesses import (
     families_of_other_losses,
     losing,
     narrowed_changes,
+    near_poles,
     pairs,
     roughly,
     singles,
@@ -140,6 +141,7 @@ def _groups(
     yield singles(entry)
     yield roughly()
     yield families(failing)
+    yield near_poles(failing)
     yield pairs()
     yield apart(entry, failing, passing)
     yield families_of_other_losses(entry, failing)

@@ -31,7 +31,7 @@ from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import ANNEALING, DOWNCAST, annealed, clamps_in_float32, sized
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS, Deviation
-from svref.deviations.families import AROUND_LOGITS, FAMILIES
+from svref.deviations.families import AROUND_LOGITS, FAMILIES, NEAR_POLES
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
@@ -43,6 +43,7 @@ LOSING = (  # deviations that lose numbers in some rows; float64 first, as float
     "no-max-subtraction-quotient",
 )
 NEUTRAL = {"m1": 1.0, "m2": 0.0, "m3": 0.0}  # values that switch a parameter off; for other margins that is a deviation
+WIDER_AT_POLES = 8.0  # times the tolerance
 QUICK = ("other-scale", "other-t", "focal-weight")  # families that are tried on other losses, besides linear ones
 
 Parameters = dict[str, float]
@@ -72,6 +73,14 @@ def families(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
     for family in FAMILIES.values():
         if family.shows == "loss" or losses_are_right:
             yield from hypotheses_of(family, failing)
+
+
+def near_poles(failing: Sequence[Trial]) -> Iterator[Hypothesis]:
+    """Yield the families of angles kept from their ends with wide tolerances: rounding there moves a slope far."""
+    for family in NEAR_POLES.values():
+        for h in hypotheses_of(family, failing):
+            if isinstance(h.computation, WrongComputation):
+                yield replace(h, computation=replace(h.computation, wider=WIDER_AT_POLES))
 
 
 def families_of_other_losses(entry: Variant | None, failing: Sequence[Trial]) -> Iterator[Hypothesis]:

@@ -48,4 +48,5 @@ def _families_of(*stages: ModuleType) -> dict[str, Family]:
 
 OF_LOGITS: dict[str, Family] = _families_of(margins, thresholds, ends, columns, negatives)
 AROUND_LOGITS: dict[str, Family] = _families_of(softmax, backward, rounding, heads)  # before the logits, or after them
+NEAR_POLES: dict[str, Family] = _families_of(ends)
 FAMILIES: dict[str, Family] = {**OF_LOGITS, **AROUND_LOGITS}

@@ -77,6 +77,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     "1/B": lambda loss, rows, classes: 1 / rows,
     "C": lambda loss, rows, classes: float(classes),
     "1/C": lambda loss, rows, classes: 1 / classes,
+    "(C - 1)": lambda loss, rows, classes: float(classes - 1),
+    "1/(C - 1)": lambda loss, rows, classes: 1 / (classes - 1) if classes > 1 else math.inf,
     "1/(B C)": lambda loss, rows, classes: 1 / (rows * classes),
     "m1": part_of(0),
     "m2": part_of(1),

@@ -22,7 +22,7 @@ from svref.deviations.logits import (
     right_result,
 )
 from svref.loss import SVXSoftmax
-from svref.reference import Step, finite_or_zero, forward, times_df
+from svref.reference import Step, finite_or_zero, forward, sigmoid, softplus, times_df
 
 SIZES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-30)
 
@@ -142,6 +142,33 @@ def target_left_out_and_lost_alone(size: float) -> CosineRun:
 def target_counted(size: float) -> CosineRun:
     """The target counts several times in the denominator, or in part."""
     return _denominator(lambda loss, step: _right_counted(loss, step, size))
+
+
+@family("L = log(e^z_y + a Σ_k≠y e^z_k) - z_y, a = {size}", between=(1e-4, 1e4))
+def negatives_counted(size: float) -> CosineRun:
+    """The sum over the negatives has a factor, as a mean in place of the sum has."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        z += math.log(size)
+        z[step.own] -= math.log(size)
+        return Logits(z, slope)
+
+    return from_logits(logits)
+
+
+@family("L = Σ_k≠y log(1 + e^(z_k - z_y))")
+def pairwise(size: float) -> CosineRun:
+    """Each negative has a loss of its own, in place of one for all."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        r = z - z[own][:, None]
+        r[own] = -np.inf
+        by_z = sigmoid(r)
+        by_z[own] = -by_z.sum(axis=1)
+        return softplus(r).sum(axis=1), by_z
+
+    return from_logits(right_logits, entropy)
 
 
 @family("L = log(e^(s f) + e^(s c_y) + Σ_k≠y e^z_k) - s f", applies=which.has_margin)
