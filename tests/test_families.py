@@ -40,6 +40,7 @@ APART = (
     "loss-of-the-batch",
     "kept-above",
     "kept-between",
+    "loss-alone-kept",
 )
 
 

@@ -171,7 +171,7 @@ def pairwise(size: float) -> CosineRun:
     return from_logits(right_logits, entropy)
 
 
-@family("L = log(e^(s f) + e^(s c_y) + Σ_k≠y e^z_k) - s f", applies=which.has_margin)
+@family("L = log(e^(s f) + e^(s c_y) + Σ_k≠y e^z_k) - s f")
 def plain_target_stays(size: float) -> CosineRun:
     """The target stands in the denominator twice: with its margin, and without it."""
 
@@ -191,6 +191,42 @@ def plain_target_in_denominator(size: float) -> CosineRun:
         return loss.s * step.target_cosine, np.full(len(step.f), loss.s)
 
     return _denominator(counted)
+
+
+@family("L = log(1 + e^-z_y) + Σ_k≠y log(1 + e^z_k)")
+def binary(size: float) -> CosineRun:
+    """Each class has a binary cross entropy of its own."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        signed = z.copy()
+        signed[own] *= -1
+        by_z = sigmoid(signed)
+        by_z[own] *= -1
+        return softplus(signed).sum(axis=1), by_z
+
+    return _with_lone_targets(entropy)
+
+
+@family("L := min(L, a), no gradient beyond, a = {size}", between=(0.05, 200))
+def loss_kept_below(size: float) -> CosineRun:
+    """Losses are capped, and rows beyond have no gradient."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = right_result(loss, c, y, g)
+        return np.minimum(losses, size), np.where((losses > size)[:, None], 0.0, gradient)
+
+    return run
+
+
+@family("L := min(L, a), its gradient right, a = {size}", between=(0.05, 200))
+def loss_alone_kept_below(size: float) -> CosineRun:
+    """Losses are capped; gradients are not."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = right_result(loss, c, y, g)
+        return np.minimum(losses, size), gradient
+
+    return run
 
 
 @family("L = log(1 + Σ_k≠y e^z_k) - z_y")
