@@ -201,10 +201,9 @@ def test_a_class_of_many_instances_keeps_their_state() -> None:
     assert np.any([one.calls > 1 for one in made])
 
 
-def test_an_instance_that_has_its_parameters_fixed_says_their_values() -> None:
-    with pytest.raises(
-        CandidateError, match=r"s, m, t; .* Its attributes say s = 16, m = 0\.25, t = 1\.5\. An instance"
-    ):
-        check(WithParameters(16, 0.25, 1.5), "sv-am-softmax")
+def test_an_instance_that_has_its_parameters_fixed_is_judged_at_their_values() -> None:
+    report = check(WithParameters(16, 0.25, 1.5), "sv-am-softmax", dtype="float64")
+    assert report.ok
+    assert "fixed           s = 16, m = 0.25, t = 1.5; right values" in str(report)
     assert fixed_in(WithParameters(16, 0.25, 1.5), VARIANTS["sv-am-softmax"], {}) == {"s": 16.0, "m": 0.25, "t": 1.5}
     assert fixed_in(SV_AM, VARIANTS["sv-am-softmax"], {}) == {}

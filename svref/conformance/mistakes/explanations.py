@@ -137,14 +137,20 @@ def _is_held(trial: Trial) -> bool:
 def _groups(
     entry: Variant | None, failing: Sequence[Trial], passing: Sequence[Trial]
 ) -> Iterator[Iterable[Hypothesis]]:
-    """Yield the hypotheses in groups, from the simple to the combined."""
+    """Yield the hypotheses in groups, from the simple to the combined.
+
+    A size that is fitted to one wrong element must be proven by others: where there are few, no family is tried.
+    """
+    are_many = _wrong_elements(failing) >= ENOUGH
     yield singles(entry)
     yield roughly()
-    yield families(failing)
-    yield near_poles(failing)
+    if are_many:
+        yield families(failing)
+        yield near_poles(failing)
     yield pairs()
-    yield apart(entry, failing, passing)
-    yield families_of_other_losses(entry, failing)
+    if are_many:
+        yield apart(entry, failing, passing)
+        yield families_of_other_losses(entry, failing)
     yield losing(singles(entry))
     yield losing(narrowed_changes())
 
@@ -181,7 +187,6 @@ def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Seq
         all(hypothesis.explains(trial) for trial in failing)
         and not any(hypothesis.contradicted(trial) for trial in passing)
         and hypothesis.computation.supported(failing)
-        and (not hypothesis.family or _wrong_elements(failing) >= ENOUGH)
     )
 
 

@@ -191,20 +191,21 @@ def _finding(asker: Asker, name: str, batch: Batch, trials: Sequence[Trial]) -> 
     if isinstance(result, Mishap):
         return replace(result, message=f"no answer {cause.features}: {result.message}")
     right_dtype = not any(q.note for q in result.judgement.quantities)
-    known = _known_mistake([*trials, result], asker.entry) if right_dtype else None
+    known = _known_mistake([*trials, result], asker.entry, bool(cause.features)) if right_dtype else None
     text = f"{_described(cause, result)}: {_worst(result)}"
     if known is None:
         return CallFinding(_name(cause), name, text)
     return CallFinding(known.name if cause.of_values else _name(cause), name, text, known.formula)
 
 
-def _known_mistake(trials: Sequence[Trial], entry: Variant | None) -> Diagnosis | None:
+def _known_mistake(trials: Sequence[Trial], entry: Variant | None, only_single: bool) -> Diagnosis | None:
     """Return the mistake that explains the wrong trial and contradicts no right one; None if none does.
 
-    A large batch would take minutes to try all mistakes on: only single ones are tried then.
+    Only single ones are tried on a large batch, where all would take minutes, and with `only_single`, where the
+    condition under which the candidate is wrong is known.
     """
     is_large = trials[-1].labels.size * trials[-1].expected.classes > MOST_SEARCHED
-    found = explanations(trials, entry, only_single=is_large)
+    found = explanations(trials, entry, only_single=only_single or is_large)
     return next((e.diagnosis for e in found if e.diagnosis.complete), None)
 
 
