@@ -37,6 +37,7 @@ def _near(value: float) -> Iterator[Number]:
         return
     yield from (_decimal(value, digits)._replace(is_simple=True) for digits in (1, 2))
     yield from (number._replace(is_simple=True) for number in _fraction(value, 4))
+    yield from (Number(1 / d.value, f"1/{d.text}", True) for d in (_decimal(1 / value, digits) for digits in (1, 2)))
     power = round(math.log2(abs(value)))
     yield Number(math.copysign(2.0**power, value), f"{'-' if value < 0 else ''}2^{power}")
     for name, unit in UNITS:

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from svref.arrays import BoolArray, IntArray
+from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, family, loss_family
 from svref.deviations.formats import to_bfloat16
 from svref.deviations.logits import (
     CosineRun,
     Logits,
+    Own,
+    Result,
+    cross_entropy,
     emphasised,
     from_logits,
     right_logits,
@@ -102,10 +105,27 @@ LABELS: tuple[tuple[str, Callable[[IntArray, int], IntArray]], ...] = (
     ("y - 1", lambda y, classes: (y - 1) % classes),
     ("0", lambda y, classes: np.zeros_like(y)),
     ("C - 1 - y", lambda y, classes: classes - 1 - y),
+    ("max(y - 1, 0)", lambda y, classes: np.maximum(y - 1, 0)),
+    ("min(y + 1, C - 1)", lambda y, classes: np.minimum(y + 1, classes - 1)),
+    ("that of the row before", lambda y, classes: np.roll(y, 1)),
+    ("that of the row after", lambda y, classes: np.roll(y, -1)),
+    ("those of the batch in reverse order", lambda y, classes: y[::-1].copy()),
     ("float16(y)", lambda y, classes: np.minimum(y.astype(np.float16).astype(np.intp), classes - 1)),
     ("bfloat16(y)", lambda y, classes: np.minimum(to_bfloat16(y.astype(np.float64)).astype(np.intp), classes - 1)),
     ("y mod 256", lambda y, classes: y % 256),
 )
+
+
+def _of_label(change: Callable[[IntArray, int], IntArray]) -> CosineRun:
+    """Return the loss of another label; where that has an infinite slope, at c = ±1, the gradient is lost."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        other = change(y, c.shape[1])
+        losses, gradient = right_result(loss, c, other, g)
+        pole = (np.abs(c) == 1) & (np.arange(c.shape[1]) == other[:, None]) & loss.margin.angular
+        return losses, np.where(pole, np.nan, gradient)
+
+    return run
 
 
 def _label_families() -> Iterator[Family]:
@@ -113,10 +133,31 @@ def _label_families() -> Iterator[Family]:
     for text, change in LABELS:
 
         def of_size(size: float, change: Callable[[IntArray, int], IntArray] = change) -> CosineRun:
-            return lambda loss, c, y, g: right_result(loss, c, change(y, c.shape[1]), g)
+            return _of_label(change)
 
         about = family(f"y := {text}")(of_size)
         yield replace(about, name=f"label-is-{text.replace(' ', '')}", effect="The loss is that of another class.")
 
 
 LABEL_IS = tuple(_label_families())
+
+
+def _entropy_of(change: Callable[[IntArray, int], IntArray]) -> CosineRun:
+    """Return the logits of the label, and the cross entropy of another one."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        return cross_entropy(z, (own[0], change(own[1], z.shape[1])))
+
+    return from_logits(right_logits, entropy)
+
+
+@family("the margin at y, the cross entropy of y + 1")
+def cross_entropy_of_next_label(size: float) -> CosineRun:
+    """The margin is at the label, and the cross entropy is that of the class after it."""
+    return _entropy_of(lambda y, classes: (y + 1) % classes)
+
+
+@family("the margin at y, the cross entropy of y - 1")
+def cross_entropy_of_label_before(size: float) -> CosineRun:
+    """The margin is at the label, and the cross entropy is that of the class before it."""
+    return _entropy_of(lambda y, classes: (y - 1) % classes)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.arrays import BoolArray, FloatArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, constant, family, loss_family
 from svref.deviations.families.laws import multiple
@@ -18,6 +18,7 @@ from svref.deviations.families.pairs import (
     angle_of_any_size,
     angle_parts,
     is_combined,
+    lost_at_poles,
     margin_of_step,
     right_pair,
     sine_of,
@@ -27,7 +28,6 @@ from svref.deviations.families.pairs import (
 from svref.deviations.logits import (
     CosineRun,
     Logits,
-    Result,
     emphasised,
     from_logits,
 )
@@ -127,7 +127,7 @@ def f_shifted(size: float) -> CosineRun:
     return with_target(pair)
 
 
-@family("z_y = s f_m(c_y) - a, a = {size}; the mask compares with f_m", applies=which.emphasises, between=(-600, 600))
+@family("z_y = s f_m(c_y) - a, a = {size}; the mask compares with f_m", between=(-600, 600))
 def target_logit_shifted(size: float) -> CosineRun:
     """A number is taken from the target's logit after the mask was decided."""
 
@@ -263,19 +263,9 @@ def _with_negatives(f: Callable[[Step, float], Pair]) -> Callable[[float], Cosin
             z[step.own], slope[step.own] = step.s * value, step.s * by_c
             return emphasised(Logits(z, slope), step)
 
-        return _lost_at_poles(from_logits(logits))
+        return lost_at_poles(from_logits(logits))
 
     return of_size
-
-
-def _lost_at_poles(run: CosineRun) -> CosineRun:
-    """Return the computation with NaN for the gradients at c = ±1, where the slope of an angle is infinite."""
-
-    def lost(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        losses, gradient = run(loss, c, y, g)
-        return losses, np.where(np.abs(c) == 1, np.nan, gradient)
-
-    return lost
 
 
 def _negatives_families() -> Iterator[Family]:

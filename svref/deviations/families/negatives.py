@@ -89,7 +89,8 @@ MASK = tuple(_mask_families())
 @family(
     "I_k = [c_k > c_y - a], a = {size}", applies=which.emphasises,
     tried=[multiple(1, "1", "m"), multiple(-1, "-1", "m"), multiple(2, "2", "m"), multiple(1, "1", "m3"),
-           multiple(1, "1", "m2"), *(constant(a) for a in (0.1, 0.2, 0.3, 0.35, 0.4, 0.5, -0.1, -0.2))],
+           multiple(1, "1", "m2"), multiple(0.5, "0.5", "m"),
+           *(constant(a) for a in (0.1, 0.2, 0.3, 0.35, 0.4, 0.5, -0.1, -0.2))],
 )  # fmt: skip
 def mask_by_cosine_margin(size: float) -> CosineRun:
     """The mask compares with the target's cosine less a number, whatever the margin is."""
@@ -104,6 +105,16 @@ def mask_by_cosine_margin(size: float) -> CosineRun:
 def mask_moved(size: float) -> CosineRun:
     """The mask compares with f and a number besides."""
     return _masked(lambda step: step.cosines > (step.boundary + size)[:, None])(size)
+
+
+@family(
+    "I_k = [c_k > cos(θ_y + a)], a = {size}", applies=which.emphasises,
+    tried=[multiple(1, "1", "m"), multiple(0.5, "0.5", "m"), multiple(2, "2", "m"), multiple(1, "1", "m2"),
+           multiple(1, "1", "m3"), *(constant(a) for a in (0.1, 0.2, 0.3, 0.35, 0.4, 0.5))],
+)  # fmt: skip
+def mask_by_angle_margin(size: float) -> CosineRun:
+    """The mask compares with the cosine of the target's angle and a number, whatever the margin is."""
+    return _masked(lambda step: step.cosines > np.cos(step.angle.theta + size)[:, None])(size)
 
 
 # ---- h: the emphasis --------------------------------------------------------------------------------------------
@@ -289,6 +300,41 @@ def bias_of_classes(size: float) -> CosineRun:
     def logits(step: Step) -> Logits:
         z, slope = right_logits(step)
         return Logits(z + size * np.arange(z.shape[1]), slope)
+
+    return from_logits(logits)
+
+
+@family("z_0 := z_0 + a, a = {size}", between=(-100, 100))
+def bias_of_first_class(size: float) -> CosineRun:
+    """The first class has a bias."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        z[:, 0] += size
+        return Logits(z, slope)
+
+    return from_logits(logits)
+
+
+@family("z := a tanh(z/a), a = {size}", between=(0.5, 1e3))
+def logits_bent(size: float) -> CosineRun:
+    """Logits are bent so that none exceeds a number."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        bent = np.tanh(z / size)
+        return Logits(size * bent, slope * (1 - bent**2))
+
+    return from_logits(logits)
+
+
+@family("z := clip(z, -a, a), ∂z/∂z = 0 beyond, a = {size}", between=(0.5, 1e3), tried=[multiple(1, "1", "s")])
+def logits_clipped(size: float) -> CosineRun:
+    """Logits are clipped, and those beyond have no gradient."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        return Logits(np.clip(z, -size, size), np.where(np.abs(z) > size, 0.0, slope))
 
     return from_logits(logits)
 

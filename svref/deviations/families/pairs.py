@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from svref.arrays import FloatArray
+from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.logits import (
     CosineRun,
+    Result,
     emphasised,
     from_logits,
     margin_logits,
@@ -79,3 +80,13 @@ def angle_of_any_size(size: float) -> ToPair:
 def is_combined(loss: SVXSoftmax) -> bool:
     """Return whether the margin has the parts m1, m2 and m3."""
     return isinstance(loss.margin, Combined)
+
+
+def lost_at_poles(run: CosineRun) -> CosineRun:
+    """Return the computation with NaN for the gradients at c = ±1, where the slope of an angle is infinite."""
+
+    def lost(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        losses, gradient = run(loss, c, y, g)
+        return losses, np.where(np.abs(c) == 1, np.nan, gradient)
+
+    return lost

@@ -352,6 +352,17 @@ def loss_scaled(size: float) -> CosineRun:
     return run
 
 
+@family("L := T² CE(z/T), T = {size}", between=(0.05, 50), tried=[constant(2.0), constant(4.0)])
+def distilled(size: float) -> CosineRun:
+    """The logits are divided by a temperature, and the loss is multiplied by its square, as in distillation."""
+
+    def entropy(z: FloatArray, own: Own) -> Result:
+        losses, by_z = cross_entropy(z / size, own)
+        return size**2 * losses, size * by_z
+
+    return from_logits(right_logits, entropy)
+
+
 @family("L := L + a, a = {size}", between=(-1e6, 1e6), linear=True)
 def loss_shifted(size: float) -> CosineRun:
     """A number is added to each loss; gradients are right."""
