@@ -104,3 +104,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _skips(reporter: pytest.TerminalReporter, reason: str) -> list[pytest.TestReport]:
     return [report for report in reporter.stats.get("skipped", []) if reason in str(report.longrepr)]
+
+
+@pytest.fixture
+def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for no name and for no reading: they are most of the time of a check that fails, and have their own tests."""
+    from svref.conformance.checking import judged, report
+
+    monkeypatch.setattr(report, "explanations", lambda *arguments: ())
+    monkeypatch.setattr(judged, "reading_of", lambda *arguments, **options: None)

@@ -106,6 +106,7 @@ def test_an_argument_may_get_a_value() -> None:
     assert check(loss, "sv-am-softmax", map={"kind": "sv", "on": False}, **OPTIONS).ok
 
 
+@pytest.mark.usefixtures("undiagnosed")
 def test_what_the_user_says_is_in_the_command_that_repeats_the_check(tmp_path: Any) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def loss(cosines, labels, s, delta):\n    return cosines[:, 0], cosines\n", encoding="utf-8")

@@ -292,6 +292,7 @@ def sv_am_stages(c: np.ndarray, y: np.ndarray, s: float, m: float, t: float, wro
     }
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("stage", ["cosines", "margin_cosine", "mask", "relative_logits", "loss"])
 def test_the_first_departure_is_the_stage_that_goes_wrong(stage: str) -> None:
     report = check(staged(stage), "sv-am-softmax")

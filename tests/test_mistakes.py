@@ -423,6 +423,7 @@ def test_a_name_that_passing_cases_contradict_is_not_given() -> None:
     assert all(d.contradicted for d in report.diagnosis if d.matched == d.failing)
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("epsilon", [1e-4, 1e-6, 1e-9, 1e-13])
 def test_a_boundary_that_an_epsilon_shifts_is_found_in_float64(epsilon: float) -> None:
     for variant in ("sv-am-softmax", "mv-am-softmax"):

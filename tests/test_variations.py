@@ -190,6 +190,7 @@ def test_variations_can_be_left_out_and_are_checked() -> None:
             check(wrong, NAME, variations=bad)
 
 
+@pytest.mark.usefixtures("undiagnosed")
 def test_code_that_fails_cases_is_not_asked_more() -> None:
     report = check(lambda c, y, **p: (np.zeros(len(y)), np.zeros_like(c)), NAME)
     assert report.variations is not None

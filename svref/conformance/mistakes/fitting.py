@@ -18,6 +18,7 @@ from svref.conformance.mistakes.computations import (
     OtherLoss,
     WrongComputation,
     estimated_tolerances,
+    remembered,
     unchanged,
 )
 from svref.conformance.mistakes.hypothesis import Hypothesis
@@ -113,11 +114,17 @@ def _telling_case(family: Family, failing: Sequence[Trial], names: Collection[st
     """Return the failing case that says most about a size: many elements, wrong by many times their tolerance."""
 
     def says(trial: Trial) -> float:
-        chosen = [q for q in trial.judgement.quantities if _is_fitted_to(q.name, family, names)]
-        return sum(float(np.log10(1 + np.minimum(q.error[q.wrong], 1e12)).sum()) for q in chosen)
+        return sum(_says(trial, name) for name in trial.outputs if _is_fitted_to(name, family, names))
 
     best = max(failing, key=says, default=None)
     return best if best is not None and says(best) else None
+
+
+@remembered
+def _says(trial: Trial, name: str) -> float:
+    """Return how much the wrong elements of one output say: the sum of the logarithms of their errors."""
+    chosen = [q for q in trial.judgement.quantities if q.name == name]
+    return sum(float(np.log10(1 + np.minimum(q.error[q.wrong], 1e12)).sum()) for q in chosen)
 
 
 # ---- the laws that a size may follow --------------------------------------------------------------------------------
