@@ -26,7 +26,7 @@ from svref.conformance.mistakes.numbers import plain_numbers
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
 from svref.deviations.families import Family, Law, constant
-from svref.deviations.families.laws import QUANTITIES, multiple
+from svref.deviations.families.laws import OF_T, QUANTITIES, multiple
 from svref.loss import SVXSoftmax
 
 GRID = 28  # sizes that are tried, before one is solved for
@@ -146,7 +146,8 @@ def _multiples(size: Size, trial: Trial, loss: SVXSoftmax) -> Iterator[Law]:
             unit = quantity(loss, len(trial.labels), trial.expected.classes)
         except ValueError:
             continue
-        if name != "1" and np.isfinite(unit) and unit != 0:
+        says_something = name != "1" and (loss.emphasis.t != 1 or name not in OF_T)
+        if says_something and np.isfinite(unit) and unit != 0:
             found = plain_numbers(size.value / unit, size.error / abs(unit))
             yield from (multiple(number.value, number.text, name) for number in found[:1] if number.is_simple)
 

@@ -162,7 +162,7 @@ def slips(entry: Variant) -> Iterator[Hypothesis]:
     if len(entry.parameters) > 1:
         formula = ", ".join(f"{name} := {default:g}" for name, default in entry.parameters.items())
         yield _slip(entry, "all-are-defaults", formula, _with(entry.parameters))
-    reals = [name for name, default in entry.parameters.items() if type(default) is float and name != "s"]
+    reals = [name for name, default in entry.parameters.items() if type(default) is float]
     for one, other in itertools.combinations(reals, 2):
         yield _slip(entry, f"{one}-and-{other}-swapped", f"{one} := {other}, {other} := {one}", _swapped(one, other))
     neutral = [name for name in entry.parameters if name in NEUTRAL]

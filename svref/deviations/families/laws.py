@@ -53,17 +53,12 @@ def _of_s_and_m(function: Callable[[float, float], float]) -> Quantity:
 
 
 def _of_t(function: Callable[[float], float]) -> Quantity:
-    """Return a function of t; a ValueError where there is no emphasis, whose t = 1 means nothing."""
-
-    def quantity(loss: SVXSoftmax, rows: int, classes: int) -> float:
-        if loss.emphasis.t == 1:
-            raise ValueError("this loss has no emphasis.")
-        return function(loss.emphasis.t)
-
-    return quantity
+    """Return a function of t."""
+    return lambda loss, rows, classes: function(loss.emphasis.t)
 
 
 # What a size may be a multiple of, the simplest first.
+OF_T = ("t", "(t - 1)", "1/t", "t²", "√t", "(1 + t)", "(2 t - 1)", "log t")  # they say nothing where t is 1
 QUANTITIES: Mapping[str, Quantity] = {
     "1": lambda loss, rows, classes: 1.0,
     "m": _of_m(lambda m: m),
@@ -115,6 +110,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "m 180/π": _of_m(math.degrees),
     "log C": lambda loss, rows, classes: math.log(classes),
     "1/log C": lambda loss, rows, classes: 1 / math.log(classes) if classes > 1 else math.inf,
+    "√2 log(C - 1)": lambda loss, rows, classes: math.sqrt(2) * math.log(classes - 1) if classes > 2 else math.nan,
     "log B": lambda loss, rows, classes: math.log(rows),
     "log s": lambda loss, rows, classes: math.log(loss.s),
     "log t": _of_t(math.log),

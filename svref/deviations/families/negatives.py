@@ -130,13 +130,33 @@ def _lifted(log_h: Callable[[Step, FloatArray], FloatArray], rise: Callable[[Ste
     return from_logits(logits)
 
 
-@family("t := {size}", applies=which.emphasises, between=(-5, 20))
+@family("t := {size}", between=(-5, 20))
 def other_t(size: float) -> CosineRun:
     """The strength of the emphasis is another number than t."""
     return _lifted(
         lambda step, c: step.s * (size - 1) * step.emphasis.growth(c),
         lambda step: step.s * (size - 1) * step.emphasis.growth_slope,
     )
+
+
+@family("log h_k = s (t-1)(1 - c_k) I_k", applies=which.emphasises)
+def h_falls(size: float) -> CosineRun:
+    """The emphasis falls with the negative's cosine."""
+    return _lifted(
+        lambda step, c: step.s * (step.emphasis.t - 1) * (1 - c), lambda step: -step.s * (step.emphasis.t - 1)
+    )
+
+
+@family("h_k = 1 + (t-1)(c_k + 1) I_k", applies=which.emphasises)
+def h_without_exponential(size: float) -> CosineRun:
+    """The emphasis is not an exponential."""
+
+    def logits(step: Step) -> Logits:
+        (z, slope), rise = margin_logits(step), (step.emphasis.t - 1) * step.mask
+        h = 1 + rise * (step.cosines + 1)
+        return Logits(z + np.log(h), slope + rise / h)
+
+    return from_logits(logits)
 
 
 @family("log h_k = s (t-1)(c_k + a) I_k, a = {size}", applies=which.emphasises, between=(-5, 5))
@@ -220,6 +240,20 @@ def _of_scaled(mask_of: Callable[[Step], BoolArray]) -> CosineRun:
     return from_logits(logits)
 
 
+@family("z_y = s (t f + t - 1) where c_y > f", applies=which.emphasises_adaptively)
+def label_emphasised_after_margin_where_above(size: float) -> CosineRun:
+    """The target is emphasised after its margin, where its cosine exceeds f."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        f, t, above = step.margin.value(step.angle), step.emphasis.t, step.target_cosine > step.boundary
+        z[step.own] += np.where(above, step.s * (t - 1) * (f + 1), 0.0)
+        slope[step.own] *= np.where(above, t, 1.0)
+        return Logits(z, slope)
+
+    return from_logits(logits)
+
+
 def _target_lifted(lift: Callable[[Step, FloatArray], FloatArray], factor: Callable[[Step], float]) -> CosineRun:
     """Return the computation with a lifted target logit, whose slope is multiplied by a factor."""
 
@@ -260,6 +294,18 @@ def _top_families() -> Iterator[Family]:
 
 
 MARGIN_ON_TOP = tuple(_top_families())
+
+
+@family("c_k := c_k + a where c_k > f, k ≠ y, a = {size}", between=(-2, 2))
+def margin_on_negatives_above_f(size: float) -> CosineRun:
+    """Negatives above f have a margin of their own."""
+
+    def logits(step: Step) -> Logits:
+        z, slope = right_logits(step)
+        return Logits(z + step.s * size * step.mask, slope)
+
+    return from_logits(logits)
+
 
 KEPT: tuple[tuple[str, str, Callable[[Step], BoolArray]], ...] = (
     ("hardest", "the largest c_k alone", lambda step: _top(step, 1)),
