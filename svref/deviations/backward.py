@@ -6,7 +6,7 @@ import numpy as np
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations.kinds import changed_result
-from svref.deviations.logits import CosineRun, Result, right_logits, right_result
+from svref.deviations.logits import CosineRun, Result, is_own, right_logits, right_result
 from svref.loss import SVXSoftmax
 from svref.reference import times_df
 
@@ -33,14 +33,14 @@ def one_hot_not_subtracted(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: Floa
 def target_detached(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """The target is a constant in the backward pass: embeddings are never pulled to their class."""
     losses, gradient = right_result(loss, c, y, g)
-    return losses, np.where(np.arange(c.shape[1]) == y[:, None], 0.0, gradient)
+    return losses, np.where(is_own(c, y), 0.0, gradient)
 
 
 @changed_result("∂L/∂c_k = 0, k ≠ y")
 def negatives_detached(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """The negatives are constants in the backward pass: their classes are never pushed away."""
     losses, gradient = right_result(loss, c, y, g)
-    return losses, np.where(np.arange(c.shape[1]) == y[:, None], gradient, 0.0)
+    return losses, np.where(is_own(c, y), gradient, 0.0)
 
 
 @changed_result("∂L/∂c_k = p_k t^I_k, ∂L/∂c_y = -q f'", applies=lambda loss: loss.s != 1)
@@ -86,7 +86,7 @@ def clamped(edge: float, of_target: bool) -> CosineRun:
     """Return the computation that clips cosines, or only the target's, to ±edge; clipped ones have no gradient."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        touched = np.arange(c.shape[1]) == y[:, None] if of_target else np.ones(c.shape, dtype=bool)
+        touched = is_own(c, y) if of_target else np.ones(c.shape, dtype=bool)
         clipped = np.where(touched, np.clip(c, -edge, edge), c)
         losses, gradient = right_result(loss, clipped, y, g)
         return losses, np.where(clipped == c, gradient, 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.kinds import changed_head, changed_logits
-from svref.deviations.logits import Logits, Result, right_logits, right_result, without_labels
+from svref.deviations.logits import Logits, Result, is_own, right_logits, right_result, without_labels
 from svref.deviations.normalisation import HeadRun, head_around
 from svref.loss import SVXSoftmax
 from svref.reference import Step
@@ -54,7 +54,7 @@ def last_row_of_a_class_counts(
     loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray
 ) -> HeadResult:
     """`grad_w[labels] += ...` does not add up rows of the same label, so that only the last of them pulls its class."""
-    return _with_weight_gradient(lambda by_c, y: np.where(_own(by_c, y) & ~_last(y)[:, None], 0.0, by_c))(
+    return _with_weight_gradient(lambda by_c, y: np.where(is_own(by_c, y) & ~_last(y)[:, None], 0.0, by_c))(
         loss, x, w, y, g
     )
 
@@ -64,7 +64,7 @@ def grad_w_overwritten(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArr
     """`grad_w[labels] = ...` replaces what the other rows have added to the gradient of these classes."""
 
     def last_term_alone(by_cosines: FloatArray, y: IntArray) -> FloatArray:
-        kept = _own(by_cosines, y) & _last(y)[:, None]
+        kept = is_own(by_cosines, y) & _last(y)[:, None]
         return np.where(~kept & _has_row(by_cosines, y), 0.0, by_cosines)
 
     return _with_weight_gradient(last_term_alone)(loss, x, w, y, g)
@@ -77,7 +77,7 @@ def target_terms_averaged_over_class(
     """The rows of a class pull it as one row would: a class with n rows is pulled n times too weakly."""
 
     def averaged(by_cosines: FloatArray, y: IntArray) -> FloatArray:
-        return np.where(_own(by_cosines, y), by_cosines / _rows_of(by_cosines, y)[y][:, None], by_cosines)
+        return np.where(is_own(by_cosines, y), by_cosines / _rows_of(by_cosines, y)[y][:, None], by_cosines)
 
     return _with_weight_gradient(averaged)(loss, x, w, y, g)
 
@@ -115,11 +115,6 @@ def _with_weight_gradient(change: Callable[[FloatArray, IntArray], FloatArray]) 
         return losses, by_x, head_around(changed)(loss, x, w, y, g)[2]
 
     return run
-
-
-def _own(by_cosines: FloatArray, y: IntArray) -> BoolArray:
-    """Return which entries are those of the labels, (B, C)."""
-    return np.asarray(np.arange(by_cosines.shape[1]) == y[:, None])
 
 
 def _rows_of(by_cosines: FloatArray, y: IntArray) -> IntArray:

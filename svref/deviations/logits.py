@@ -41,6 +41,11 @@ ToLogits = Callable[[Step], Logits]
 Entropy = Callable[[FloatArray, Own], Result]  # of logits and where the targets are; the gradient is by z
 
 
+def is_own(values: FloatArray, labels: IntArray) -> BoolArray:
+    """Return which entries of an array (B, C) are those of the labels."""
+    return np.asarray(np.arange(values.shape[1]) == labels[:, None])
+
+
 def right_result(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
     """Return the losses and the gradient of Σ cotangent_b L_b as svref computes them."""
     step = forward(loss, cosines, labels)

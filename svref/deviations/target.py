@@ -11,7 +11,15 @@ import numpy as np
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.kinds import changed_logits, changed_loss, changed_result
-from svref.deviations.logits import Logits, emphasised, margin_logits, right_logits, right_result, without_labels
+from svref.deviations.logits import (
+    Logits,
+    emphasised,
+    is_own,
+    margin_logits,
+    right_logits,
+    right_result,
+    without_labels,
+)
 from svref.loss import SVXSoftmax
 from svref.margins import (
     AdditiveAngle,
@@ -333,7 +341,7 @@ def sine_of_whole_row(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArra
     A negative at ±1 gets the gradient NaN, and with it its embedding.
     """
     losses, gradient = right_result(loss, c, y, g)
-    own = np.arange(c.shape[1]) == y[:, None]
+    own = is_own(c, y)
     return losses, np.where((np.abs(c) == 1) & ~own, np.nan, gradient)
 
 

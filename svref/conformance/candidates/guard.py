@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svref.conformance.candidates import names
-from svref.conformance.candidates.call import Adapter, Answer, Call, CandidateError, RefusedError, UnsupportedError
+from svref.conformance.candidates.call import (
+    Adapter,
+    Answer,
+    Call,
+    CandidateError,
+    RefusedError,
+    UnsupportedError,
+    check_dtypes,
+    check_outputs,
+    outputs_of,
+)
 from svref.conformance.candidates.process import Counter, quietly
 
 PACKAGE = Path(__file__).parents[2]
@@ -133,6 +143,17 @@ def _with_changes(result: Answer | Mishap, call: Call) -> Answer | Mishap:
     if not changed or isinstance(result, Mishap):
         return result
     return replace(result, remarks=(*result.remarks, *(f"changes {name}, which was set back" for name in changed)))
+
+
+def usable_answer(guard: Guard, call: Call) -> Answer:
+    """Return an answer that holds numbers of the right shapes and dtypes; raise a CandidateError if there is none."""
+    found = guard(call)
+    if isinstance(found, Mishap):
+        raise CandidateError(found.message)
+    outputs = outputs_of(found, call)
+    check_outputs(outputs, call, None if found.losses.ndim else 1.0)
+    check_dtypes(outputs, call)
+    return found
 
 
 def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:

@@ -235,7 +235,7 @@ def _failing(outcome: Outcome) -> Iterator[str]:
     yield from _explanation(first)
     yield from (f"      or  {d.name}: {d.formula}" for d in complete[1:4])
     if len(complete) > 1:
-        yield "      All that was asked agrees with each of these."
+        yield "      Each of these gives all the answers, so that nothing asked tells them apart."
 
 
 def _said(finding: CallFinding) -> list[str]:

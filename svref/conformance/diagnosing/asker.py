@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.call import Answer, Call, CandidateError, check_dtypes, check_outputs, outputs_of
-from svref.conformance.candidates.guard import Guard, Mishap
+from svref.conformance.candidates.call import Answer, Call, CandidateError
+from svref.conformance.candidates.guard import Guard, Mishap, usable_answer
 from svref.conformance.diagnosing import heads, vectors
 from svref.conformance.diagnosing.cotangent import Weighted
 from svref.conformance.diagnosing.findings import Finding
@@ -100,14 +100,7 @@ def on_cosines(guard: Guard, parameters: Mapping[str, float]) -> BoundCandidate:
     """Return the candidate as a function of cosines and labels; one that reduces its losses is asked row by row."""
 
     def answer(cosines: FloatArray, labels: IntArray) -> Answer:
-        call = Call("", (cosines,), labels, np.ones(len(labels)), parameters)
-        found = guard(call)
-        if isinstance(found, Mishap):
-            raise CandidateError(found.message)
-        outputs = outputs_of(found, call)
-        check_outputs(outputs, call, None if found.losses.ndim else 1.0)
-        check_dtypes(outputs, call)
-        return found
+        return usable_answer(guard, Call("", (cosines,), labels, np.ones(len(labels)), parameters))
 
     def candidate(cosines: FloatArray, labels: IntArray) -> tuple[NDArray[Any], NDArray[Any] | None]:
         whole = answer(cosines, labels)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.call import Call, CandidateError, check_dtypes, check_outputs, outputs_of
-from svref.conformance.candidates.guard import Guard, Mishap
+from svref.conformance.candidates.call import Call, CandidateError
+from svref.conformance.candidates.guard import Guard, usable_answer
 from svref.conformance.diagnosing.probes import BoundCandidate
 
 LENGTHS = (0.5, 2.0, 4.0, 1.0)  # of the weights, again and again: powers of 2, which round no cosine
@@ -45,13 +45,7 @@ def ask_head(
 
     Raises a CandidateError if there is none.
     """
-    call = Call("", (x, w), y, np.ones(len(y)) if g is None else g, parameters)
-    found = guard(call)
-    if isinstance(found, Mishap):
-        raise CandidateError(found.message)
-    outputs = outputs_of(found, call)
-    check_outputs(outputs, call, None if found.losses.ndim else 1.0)
-    check_dtypes(outputs, call)
+    found = usable_answer(guard, Call("", (x, w), y, np.ones(len(y)) if g is None else g, parameters))
     if not found.losses.ndim and len(y) > 1:
         raise CandidateError("a head that reduces its losses is asked with single rows")
     return HeadAnswer(found.losses.reshape(-1), *found.gradients)

@@ -97,7 +97,7 @@ def explanations(
     failing = [t for t in (*trials, *probes) if t.failed]  # cases first: they are smaller, and refute nearly everything
     passing = [t for t in (*trials, *probes) if not t.failed]
     cases = [t for t in trials if t.failed]
-    only_single |= any(q.note for t in failing for q in t.judgement.quantities)  # no number of a wrong dtype tells
+    only_single |= any(q.note for t in failing for q in t.judgement.quantities)  # a wrong dtype makes all wrong
     try:
         groups = _groups(entry, failing, passing)
         for hypotheses in itertools.islice(groups, 1 if only_single else None):

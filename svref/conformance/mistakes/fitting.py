@@ -54,7 +54,7 @@ class Sized(NamedTuple):
 def deviations_of(
     family: Family, failing: Sequence[Trial], names: Collection[str] = (), change: Change = unchanged
 ) -> Iterator[Sized]:
-    """Yield a family with each size and law that fits the failing case which says most.
+    """Yield a family with each size and law that fits the failing case with most evidence.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def computation_of(deviation: Deviation, change: Change = unchanged) -> OtherLos
 
 def _fitted_laws(family: Family, failing: Sequence[Trial], names: Collection[str], change: Change) -> Iterator[Law]:
     """Yield the laws of the sizes that fit one case."""
-    trial = _telling_case(family, failing, names)
+    trial = _clearest_case(family, failing, names)
     if family.between is None or trial is None:
         return
     try:
@@ -110,19 +110,19 @@ def _is_fitted_to(name: str, family: Family, names: Collection[str]) -> bool:
     return name in names if names else (name == "loss") == (family.shows == "loss")
 
 
-def _telling_case(family: Family, failing: Sequence[Trial], names: Collection[str]) -> Trial | None:
-    """Return the failing case that says most about a size: many elements, wrong by many times their tolerance."""
+def _clearest_case(family: Family, failing: Sequence[Trial], names: Collection[str]) -> Trial | None:
+    """Return the failing case with most evidence of a size: many elements, wrong by many times their tolerance."""
 
-    def says(trial: Trial) -> float:
-        return sum(_says(trial, name) for name in trial.outputs if _is_fitted_to(name, family, names))
+    def evidence(trial: Trial) -> float:
+        return sum(_evidence(trial, name) for name in trial.outputs if _is_fitted_to(name, family, names))
 
-    best = max(failing, key=says, default=None)
-    return best if best is not None and says(best) else None
+    best = max(failing, key=evidence, default=None)
+    return best if best is not None and evidence(best) else None
 
 
 @remembered
-def _says(trial: Trial, name: str) -> float:
-    """Return how much the wrong elements of one output say: the sum of the logarithms of their errors."""
+def _evidence(trial: Trial, name: str) -> float:
+    """Return the evidence in one output: the sum of the logarithms of the errors of its wrong elements."""
     chosen = [q for q in trial.judgement.quantities if q.name == name]
     return sum(float(np.log10(1 + np.minimum(q.error[q.wrong], 1e12)).sum()) for q in chosen)
 
@@ -146,8 +146,8 @@ def _multiples(size: Size, trial: Trial, loss: SVXSoftmax) -> Iterator[Law]:
             unit = quantity(loss, len(trial.labels), trial.expected.classes)
         except ValueError:
             continue
-        says_something = name != "1" and (loss.emphasis.t != 1 or name not in OF_T)
-        if says_something and np.isfinite(unit) and unit != 0:
+        is_usable = name != "1" and (loss.emphasis.t != 1 or name not in OF_T)
+        if is_usable and np.isfinite(unit) and unit != 0:
             found = plain_numbers(size.value / unit, size.error / abs(unit))
             yield from (multiple(number.value, number.text, name) for number in found[:1] if number.is_simple)
 
@@ -211,12 +211,11 @@ def _solved(fit: _Fit, low: float, high: float) -> Iterator[Size]:
     sizes = _grid(low, high)
     table = np.stack([fit.at(size) for size in sizes])
     usable = np.isfinite(table).all(axis=0) & np.isfinite(fit.got)
-    reach = np.where(usable, np.ptp(np.where(usable, table, 0.0), axis=0) / fit.room, 0.0)
     for j in range(len(sizes) - 1):
         moves = usable & (np.abs(table[j + 1] - table[j]) > fit.room)
         if not moves.any() or not _is_between(fit, table[j], table[j + 1], moves):
             continue
-        change = np.where(moves, np.abs(table[j + 1] - table[j]) / fit.room, 0.0) + 0 * reach
+        change = np.where(moves, np.abs(table[j + 1] - table[j]) / fit.room, 0.0)
         for e in np.argsort(-change)[:ELEMENTS]:
             size = _between(fit, int(e), sizes[j], sizes[j + 1])
             if size is not None and _agrees(fit, size):

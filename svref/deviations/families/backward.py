@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, family
-from svref.deviations.logits import CosineRun, Result, cross_entropy, right_logits, right_result
+from svref.deviations.logits import CosineRun, Result, cross_entropy, is_own, right_logits, right_result
 from svref.loss import SVXSoftmax
 from svref.reference import Step, forward, times_df
 
@@ -25,11 +25,6 @@ def with_gradient(change: ByCosines) -> CosineRun:
         return losses, change(loss, c, y, g, gradient)
 
     return run
-
-
-def is_own(c: FloatArray, y: IntArray) -> BoolArray:
-    """Return which entries are those of the labels, (B, C)."""
-    return np.asarray(np.arange(c.shape[1]) == y[:, None])
 
 
 # ---- factors ----------------------------------------------------------------------------------------------------

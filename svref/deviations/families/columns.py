@@ -19,6 +19,7 @@ from svref.deviations.logits import (
     cross_entropy,
     emphasised,
     from_logits,
+    is_own,
     right_logits,
     right_result,
 )
@@ -61,19 +62,15 @@ def negatives_scaled_alone(size: float) -> CosineRun:
 
 
 COLUMNS: tuple[tuple[str, Callable[[Step], BoolArray]], ...] = (
-    ("y + 1", lambda step: _column(step, (step.labels + 1) % step.cosines.shape[1])),
-    ("y - 1", lambda step: _column(step, (step.labels - 1) % step.cosines.shape[1])),
-    ("0", lambda step: _column(step, np.zeros_like(step.labels))),
-    ("argmax c", lambda step: _column(step, step.cosines.argmax(axis=1))),
+    ("y + 1", lambda step: is_own(step.cosines, (step.labels + 1) % step.cosines.shape[1])),
+    ("y - 1", lambda step: is_own(step.cosines, (step.labels - 1) % step.cosines.shape[1])),
+    ("0", lambda step: is_own(step.cosines, np.zeros_like(step.labels))),
+    ("argmax c", lambda step: is_own(step.cosines, step.cosines.argmax(axis=1))),
     (
         "the labels of the batch",
         lambda step: np.isin(np.broadcast_to(np.arange(step.cosines.shape[1]), step.cosines.shape), step.labels),
     ),
 )
-
-
-def _column(step: Step, index: IntArray) -> BoolArray:
-    return np.asarray(np.arange(step.cosines.shape[1]) == index[:, None])
 
 
 def _margin_in(columns: Callable[[Step], BoolArray]) -> Callable[[float], CosineRun]:
@@ -122,7 +119,7 @@ def _of_label(change: Callable[[IntArray, int], IntArray]) -> CosineRun:
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
         other = change(y, c.shape[1])
         losses, gradient = right_result(loss, c, other, g)
-        pole = (np.abs(c) == 1) & (np.arange(c.shape[1]) == other[:, None]) & loss.margin.angular
+        pole = (np.abs(c) == 1) & is_own(c, other) & loss.margin.angular
         return losses, np.where(pole, np.nan, gradient)
 
     return run

@@ -19,11 +19,7 @@ from svref.deviations.families.pairs import (
     sum_of_angles,
     with_target,
 )
-from svref.deviations.logits import (
-    CosineRun,
-    Result,
-    right_result,
-)
+from svref.deviations.logits import CosineRun, Result, is_own, right_result
 from svref.loss import SVXSoftmax
 from svref.margins import Angle, Margin
 from svref.reference import Step
@@ -175,7 +171,7 @@ def cosines_kept_above(size: float) -> CosineRun:
 
 def _kept_above(size: float, of_target: bool) -> CosineRun:
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        clipped = (c < size) & ((np.arange(c.shape[1]) == y[:, None]) | (not of_target))
+        clipped = (c < size) & (is_own(c, y) | (not of_target))
         losses, gradient = right_result(loss, np.where(clipped, size, c), y, g)
         return losses, np.where(clipped, 0.0, gradient)
 

@@ -191,10 +191,6 @@ CAST = tuple(_cast_families())
 # ---- the way back -----------------------------------------------------------------------------------------------
 
 
-def _constant_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    return normalisation.by_constant_length(rows)
-
-
 def _as_it_came(rows: FloatArray) -> tuple[FloatArray, Backward]:
     return rows / lengths(rows), lambda g: g
 
@@ -219,7 +215,7 @@ def _detached(rows: FloatArray) -> tuple[FloatArray, Backward]:
 
 
 WAYS_BACK: tuple[tuple[str, str, Normaliser], ...] = (
-    ("length-constant", "d/|v|", _constant_length),
+    ("length-constant", "d/|v|", normalisation.by_constant_length),
     ("no-way-back", "d", _as_it_came),
     ("projected-alone", "d - <d, v̂> v̂", _projected_alone),
     ("times-length", "|v| (d - <d, v̂> v̂)", _times_length),

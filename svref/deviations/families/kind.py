@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
@@ -75,12 +75,12 @@ class Family:
         What it computes, with {size} where the size stands.
     effect : str
         What it does, in one or two sentences.
-    applies : callable
-        Takes an SVXSoftmax; returns whether the mistake can be made in it.
     on_cosines : callable or None
         Takes a size and returns the computation on cosines; None where the mistake is in the head.
     on_head : callable
         Takes a size and returns the computation on embeddings and weights.
+    applies : callable
+        Takes an SVXSoftmax; returns whether the mistake can be made in it.
     between : tuple of float or None
         The smallest and the largest size that is looked for; None where no size is fitted.
     linear : bool
@@ -96,9 +96,9 @@ class Family:
     name: str
     formula: str
     effect: str
-    applies: Applies = field(repr=False)
     on_cosines: Callable[[float], CosineRun] | None = field(repr=False)
     on_head: Callable[[float], HeadRun] = field(repr=False)
+    applies: Applies = field(default=which.always, repr=False)
     between: tuple[float, float] | None = None
     linear: bool = False
     tried: Sequence[Law] = ()
@@ -141,63 +141,47 @@ Change = Callable[[SVXSoftmax, float], SVXSoftmax]
 HeadOfSize = Callable[[float], HeadRun]
 
 
-def family(
-    formula: str,
-    *,
-    applies: Applies = which.always,
-    between: tuple[float, float] | None = None,
-    linear: bool = False,
-    tried: Sequence[Law] = (),
-    shows: Shows = "loss",
-    wider: float = 1.0,
-) -> Callable[[OfSize], Family]:
+class Options(TypedDict, total=False):
+    """What a decorator may be given besides the formula; `Family` says what each means."""
+
+    applies: Applies
+    between: tuple[float, float]
+    linear: bool
+    tried: Sequence[Law]
+    shows: Shows
+
+
+def family(formula: str, **options: Unpack[Options]) -> Callable[[OfSize], Family]:
     """Return a decorator for a function that takes a size and returns the computation on cosines."""
-
-    def make(function: OfSize) -> Family:
-        return Family(
-            *_titles(function, formula), applies, function, lambda size: head_around(function(size)),
-            between, linear, tried, shows,
-        )  # fmt: skip
-
-    return make
+    return lambda function: _family(
+        function, formula, options, on_cosines=function, on_head=lambda size: head_around(function(size))
+    )
 
 
-def loss_family(
-    formula: str,
-    *,
-    applies: Applies = which.always,
-    between: tuple[float, float] | None = None,
-    tried: Sequence[Law] = (),
-) -> Callable[[Change], Family]:
+def head_family(formula: str, **options: Unpack[Options]) -> Callable[[HeadOfSize], Family]:
+    """Return a decorator for a function that takes a size and returns the computation on embeddings and weights."""
+    return lambda function: _family(function, formula, options, on_cosines=None, on_head=function)
+
+
+def loss_family(formula: str, **options: Unpack[Options]) -> Callable[[Change], Family]:
     """Return a decorator for a function that takes a loss and a size and returns another loss."""
 
     def make(change: Change) -> Family:
         def of_size(size: float) -> CosineRun:
             return lambda loss, c, y, g: right_result(change(loss, size), c, y, g)
 
-        about = family(formula, applies=applies, between=between, tried=tried)(of_size)
-        name, _, effect = _titles(change, formula)
-        return replace(about, name=name, effect=effect, change=change)
+        made = _family(
+            change, formula, options, on_cosines=of_size, on_head=lambda size: head_around(of_size(size))
+        )  # fmt: skip
+        return replace(made, change=change)
 
     return make
 
 
-def head_family(
-    formula: str,
-    *,
-    applies: Applies = which.always,
-    between: tuple[float, float] | None = None,
-    linear: bool = False,
-    tried: Sequence[Law] = (),
-    shows: Shows = "loss",
-) -> Callable[[HeadOfSize], Family]:
-    """Return a decorator for a function that takes a size and returns the computation on embeddings and weights."""
-    return lambda function: Family(
-        *_titles(function, formula), applies, None, function, between, linear, tried, shows
-    )  # fmt: skip
-
-
-def _titles(function: Callable[..., Any], formula: str) -> tuple[str, str, str]:
-    """Return the name of a decorated function with hyphens, the formula, and the docstring on one line."""
+def _family(
+    function: Callable[..., Any], formula: str, options: Options, on_cosines: OfSize | None, on_head: HeadOfSize
+) -> Family:
+    """Return the family of a decorated function: named after it, with hyphens; its docstring is the effect."""
     effect = " ".join((inspect.getdoc(function) or "").split())
-    return function.__name__.replace("_", "-"), formula, effect
+    name = function.__name__.replace("_", "-")
+    return Family(name, formula, effect, on_cosines, on_head, **options)

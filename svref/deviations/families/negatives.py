@@ -16,6 +16,7 @@ from svref.deviations.logits import (
     Logits,
     emphasised,
     from_logits,
+    is_own,
     margin_logits,
     right_logits,
     without_labels,
@@ -391,7 +392,7 @@ def negatives_negated(size: float) -> CosineRun:
 
     def logits(step: Step) -> Logits:
         z, slope = right_logits(step)
-        sign = np.where(np.arange(z.shape[1]) == step.labels[:, None], 1.0, -1.0)
+        sign = np.where(is_own(z, step.labels), 1.0, -1.0)
         return Logits(sign * z, sign * slope)
 
     return from_logits(logits)
@@ -403,7 +404,7 @@ def negatives_by_magnitude(size: float) -> CosineRun:
 
     def logits(step: Step) -> Logits:
         z, slope = margin_logits(step)
-        sign = np.where(np.arange(z.shape[1]) == step.labels[:, None], 1.0, np.where(step.cosines < 0, -1.0, 1.0))
+        sign = np.where(is_own(z, step.labels), 1.0, np.where(step.cosines < 0, -1.0, 1.0))
         return Logits(sign * z, sign * slope)
 
     return from_logits(logits)

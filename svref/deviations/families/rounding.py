@@ -11,7 +11,16 @@ from svref.arrays import FloatArray, IntArray
 from svref.deviations.families.backward import with_gradient
 from svref.deviations.families.kind import Family, family
 from svref.deviations.formats import FORMATS, Rounding
-from svref.deviations.logits import CosineRun, Own, Result, cross_entropy, from_logits, right_logits, right_result
+from svref.deviations.logits import (
+    CosineRun,
+    Own,
+    Result,
+    cross_entropy,
+    from_logits,
+    is_own,
+    right_logits,
+    right_result,
+)
 from svref.loss import SVXSoftmax
 from svref.reference import forward, times_df
 
@@ -73,8 +82,7 @@ def _target_rounded(rounded: Rounding) -> CosineRun:
     """Return the computation whose target cosine is rounded before the margin, which the gradient passes by."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        own = np.arange(c.shape[1]) == y[:, None]
-        return right_result(loss, np.where(own, rounded(c), c), y, g)
+        return right_result(loss, np.where(is_own(c, y), rounded(c), c), y, g)
 
     return run
 
