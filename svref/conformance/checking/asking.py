@@ -86,6 +86,12 @@ class Plan:
             question = replace(question, right=lambda: expect_vector(vector, self.dtype, self.compute))
         return question
 
+    def question_again(self, trial: Trial, parameters: Mapping[str, float] | None = None) -> Question:
+        """Return the question of a case that was answered, once more, or with other parameters."""
+        given = trial.parameters if parameters is None else parameters
+        call = Call(trial.id, tuple(trial.inputs), trial.labels, trial.cotangent, given)
+        return self.question_of(call, trial.variant, trial.group)
+
     def question_of(self, call: Call, variant: str, group: str) -> Question:
         """Return the question of any inputs; parameters are as the paper counts them, svref's own numbers are right."""
         given = {**call.parameters, **self.fixed}

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.conformance.candidates.call import Call
 from svref.conformance.checking.asking import Plan, asked
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.reproduce import with_options
@@ -91,16 +90,16 @@ def _and(words: Sequence[str]) -> str:
 
 def _case_that_ignores(plan: Plan, trials: Sequence[Trial], reduction: str, name: str) -> str:
     """Return the id of the first case that shows that a parameter is ignored; "" if it is not, or no case tells."""
-    told: dict[str, str] = {}
+    shown_by: dict[str, str] = {}
     for trial in trials:
-        if len(told) == ENOUGH:
+        if len(shown_by) == ENOUGH:
             break
         parameters = {**trial.parameters, name: _other(name, trial.parameters[name])}
-        if trial.group not in told and _changes(plan, trial, parameters):
+        if trial.group not in shown_by and _changes(plan, trial, parameters):
             if not _same_losses(plan, trial, reduction, parameters):
                 return ""
-            told[trial.group] = trial.id
-    return next(iter(told.values()), "")
+            shown_by[trial.group] = trial.id
+    return next(iter(shown_by.values()), "")
 
 
 def _other(name: str, value: float) -> float:
@@ -130,8 +129,7 @@ def _loss(plan: Plan, trial: Trial, parameters: Mapping[str, float]) -> SVXSoftm
 
 def _same_losses(plan: Plan, trial: Trial, reduction: str, parameters: Values) -> bool:
     """Return whether the candidate gives the same losses at other parameters."""
-    call = Call(trial.id, tuple(trial.inputs), trial.labels, trial.cotangent, parameters)
-    again = asked(plan, plan.question_of(call, trial.variant, trial.group), reduction)
+    again = asked(plan, plan.question_again(trial, parameters), reduction)
     if not isinstance(again, Trial):
         return False
     before, after = (np.asarray(t.outputs["loss"], np.float64) for t in (trial, again))
@@ -191,9 +189,9 @@ def _pooled(trials: Sequence[Trial], names: tuple[str, ...]) -> Iterator[_Batch]
         cosines = np.concatenate([trial.step().cosines for trial in some])[:MOST_ROWS]
         labels = np.concatenate([trial.labels for trial in some])[:MOST_ROWS]
         losses = np.concatenate([np.atleast_1d(np.asarray(t.outputs["loss"], np.float64)) for t in some])[:MOST_ROWS]
-        told = np.isfinite(losses) & (losses > LEAST)
-        if told.any():
-            yield _Batch(some[0], cosines[told], labels[told], losses[told])
+        usable = np.isfinite(losses) & (losses > LEAST)
+        if usable.any():
+            yield _Batch(some[0], cosines[usable], labels[usable], losses[usable])
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.answers import AnswersAdapter
 from svref.conformance.candidates.arguments import words_of_map
-from svref.conformance.candidates.call import Call, Level
+from svref.conformance.candidates.call import Level
 from svref.conformance.candidates.halves import sentence_on_halves
 from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
@@ -119,8 +119,8 @@ class Check:
             def tell(done: int, total: int, before: int = sum(sizes[:i])) -> None:
                 progress(before + done, sum(sizes))
 
-            is_unread = any(report.failures and not report.explained for report in reports.values())
-            reports[kind.name] = self._report_in(kind, cases, number, tell, is_unread)
+            is_unexplained = any(report.failures and not report.explained for report in reports.values())
+            reports[kind.name] = self._report_in(kind, cases, number, tell, is_unexplained)
         return together(reports, left_out)
 
     @cached_property
@@ -219,9 +219,7 @@ class Check:
         """Return a sentence on half precision inside the candidate, where it was not said that it computes so."""
         if not result.trials or not plan.can_be_asked or plan.compute != plan.dtype.name:
             return ""
-        first = result.trials[0]
-        call = Call(first.id, tuple(first.inputs), first.labels, first.cotangent, first.parameters)
-        question = plan.question_of(call, first.variant, first.group)
+        question = plan.question_again(result.trials[0])
         losses = [trial.outputs["loss"] for trial in result.trials]
         return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.first.timeout)
 

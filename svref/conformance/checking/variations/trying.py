@@ -93,8 +93,7 @@ class Asker:
 
     def fails_again(self, trial: Trial) -> bool:
         """Return whether a case is wrong now."""
-        call = Call(trial.id, tuple(trial.inputs), trial.labels, trial.cotangent, trial.parameters)
-        return is_wrong(asked(self.plan, self.plan.question_of(call, trial.variant, trial.group), self.reduction))
+        return is_wrong(asked(self.plan, self.plan.question_again(trial), self.reduction))
 
 
 def is_wrong(result: Trial | Mishap) -> bool:
