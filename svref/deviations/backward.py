@@ -6,7 +6,7 @@ import numpy as np
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations.kinds import changed_result
-from svref.deviations.logits import CosineRun, Result, is_own, right_logits, right_result
+from svref.deviations.logits import CosineRun, Result, forward_of, is_own, right_logits, right_result
 from svref.loss import SVXSoftmax
 from svref.reference import times_df
 
@@ -24,7 +24,7 @@ def gradient_sign_flipped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: Float
 def one_hot_not_subtracted(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """A hand-written backward returns p in place of p - onehot: the target is pushed away like a negative."""
     losses, gradient = right_result(loss, c, y, g)
-    step, by_z = loss.forward(c, y), g * np.exp(-losses)
+    step, by_z = forward_of(loss, c, y), g * np.exp(-losses)
     gradient[step.own] = times_df(by_z, right_logits(step).slope[step.own], by_z == 0)
     return losses, gradient
 

@@ -21,7 +21,7 @@ tests/test_deviations.py fails if an entry is incomplete, or changes nothing whe
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -38,6 +38,8 @@ from svref.loss import SVXSoftmax, check_loss
 Applies = Callable[[SVXSoftmax], bool]
 ChangedLoss = Callable[[SVXSoftmax], SVXSoftmax]
 ChangedInputs = Callable[[FloatArray], FloatArray]
+
+_RIGHT = right_result, head_around(right_result)
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,8 @@ class Deviation:
         if self.on_cosines is None:
             raise TypeError(f"{self.name} acts on embeddings and weights, not on cosines; call run_head.")
         c, y, _ = loss.checked(np.asarray(cosines, dtype=np.float64), labels, None)
-        with np.errstate(all="ignore"):  # wrong code overflows and divides by zero; that is its result
-            run = self.on_cosines if self.applies(loss) else right_result
-            return run(loss, c, y, checks.row_cotangent(cotangent, len(y)))
+        result: tuple[FloatArray, FloatArray] = self.on_valid(loss, [c], y, checks.row_cotangent(cotangent, len(y)))
+        return result
 
     def run_head(
         self,
@@ -149,9 +150,17 @@ class Deviation:
         checks.check_rows("embeddings", x)
         checks.check_rows("weights", w)
         y, _ = checks.class_indices(labels, len(x), len(w), None)
-        with np.errstate(all="ignore"):
-            run = self.on_head if self.applies(loss) else head_around(right_result)
-            return run(loss, x, w, y, checks.row_cotangent(cotangent, len(y)))
+        result: tuple[FloatArray, FloatArray, FloatArray] = self.on_valid(
+            loss, [x, w], y, checks.row_cotangent(cotangent, len(y))
+        )
+        return result
+
+    def on_valid(self, loss: SVXSoftmax, arrays: Sequence[FloatArray], y: IntArray, g: FloatArray) -> Any:
+        """Return what `run` returns for [cosines], or `run_head` for [embeddings, weights], which are not checked."""
+        of_cosines, of_head = (self.on_cosines, self.on_head) if self.applies(loss) else _RIGHT
+        run: Any = of_cosines if len(arrays) == 1 else of_head
+        with np.errstate(all="ignore"):  # wrong code overflows and divides by zero; that is its result
+            return run(loss, *arrays, y, g)
 
 
 def changed_loss(formula: str, *seen: str) -> Callable[[ChangedLoss], Deviation]:

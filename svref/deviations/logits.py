@@ -18,6 +18,7 @@ formula written out, and the gradient with the derivative of the losses.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,8 @@ class Logits(NamedTuple):
     slope: FloatArray
 
 
+MOST_REMEMBERED = 20_000  # cosines of a forward pass that is remembered
+
 Own = tuple[IntArray, IntArray]  # the label's entries (b, y_b)
 Result = tuple[FloatArray, FloatArray]  # losses (B,), gradient (B, C)
 CosineRun = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray], Result]  # of loss, cosines, labels, cotangent
@@ -46,10 +49,39 @@ def is_own(values: FloatArray, labels: IntArray) -> BoolArray:
     return np.asarray(np.arange(values.shape[1]) == labels[:, None])
 
 
+def forward_of(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray) -> Step:
+    """Return the forward pass of the right loss, in arrays that cannot be written to.
+
+    The search for the mistake of a candidate runs hundreds of deviations on one case, and each begins here. So the last
+    passes are remembered, where the cosines are few.
+    """
+    if cosines.size > MOST_REMEMBERED:
+        return forward(loss, cosines, labels)
+    return _forward_of(loss, cosines.dtype.str, cosines.shape[1], cosines.tobytes(), labels.tobytes())
+
+
 def right_result(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
     """Return the losses and the gradient of Σ cotangent_b L_b as svref computes them."""
-    step = forward(loss, cosines, labels)
-    return step.loss, backward(step, cotangent).cosines
+    step = forward_of(loss, cosines, labels)
+    if cosines.size > MOST_REMEMBERED:
+        return step.loss, backward(step, cotangent).cosines
+    losses, gradient = _result_of(step, cotangent.tobytes())
+    return losses.copy(), gradient.copy()
+
+
+@lru_cache(maxsize=64)
+def _forward_of(loss: SVXSoftmax, dtype: str, classes: int, cosines: bytes, labels: bytes) -> Step:
+    """Return the forward pass of arrays that are given as bytes."""
+    step = forward(loss, np.frombuffer(cosines, dtype).reshape(-1, classes), np.frombuffer(labels, np.intp))
+    for array in (step.f, step.boundary, step.mask, step.r, step.a, step.angle.cosine, step.angle.sine):
+        array.flags.writeable = False
+    return step
+
+
+@lru_cache(maxsize=64)
+def _result_of(step: Step, cotangent: bytes) -> Result:
+    """Return the losses and the gradient of a forward pass."""
+    return step.loss, backward(step, np.frombuffer(cotangent)).cosines
 
 
 def margin_logits(step: Step, f: FloatArray | None = None, slope: FloatArray | None = None) -> Logits:
@@ -95,7 +127,7 @@ def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun
     """Return the computation of losses and gradient by a function for the logits and one for the cross entropy."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)
         dead = (g == 0)[:, None] | (c.shape[1] == 1)

@@ -15,6 +15,7 @@ from svref.deviations.logits import (
     Own,
     Result,
     cross_entropy,
+    forward_of,
     from_logits,
     right_logits,
     right_result,
@@ -129,7 +130,7 @@ def _quotient_without_maximum(dtype: str, loss: SVXSoftmax, c: FloatArray, y: In
 
     These are rows where e^{z_k} overflows, or where e^{z_y} or e^{z_y}/Σ_k e^{z_k} underflows.
     """
-    step = loss.forward(c, y)
+    step = forward_of(loss, c, y)
     z, (losses, gradient) = right_logits(step).z, right_result(loss, c, y, g)
     lost = (z.max(axis=1) > OVERFLOW[dtype]) | (z[step.own] < UNDERFLOW[dtype]) | (losses > -UNDERFLOW[dtype])
     return np.where(lost, np.inf, losses), np.where(lost[:, None], np.nan, gradient)
@@ -150,7 +151,7 @@ def probability_clipped(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatAr
 @changed_result("L = -log(p_y + ε), ε = 1e-9, ∂L/∂c right")
 def eps_in_loss_alone(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """Losses never exceed 20.72. The gradient is written by hand and is right."""
-    step = loss.forward(c, y)
+    step = forward_of(loss, c, y)
     return -np.log(step.probabilities[step.own] + EPS), loss.backward(step, g).cosines
 
 

@@ -109,9 +109,8 @@ def outputs_of_deviation(deviation: Deviation, loss: SVXSoftmax, trial: Trial) -
     """
     if not deviation.applies(loss) or (trial.level == "cosine" and deviation.level == "head"):
         return None
-    run: Any = deviation.run if trial.level == "cosine" else deviation.run_head
     try:
-        values: tuple[FloatArray, ...] = run(loss, *trial.arrays, trial.labels, trial.cotangent)
+        values: tuple[FloatArray, ...] = deviation.on_valid(loss, trial.arrays, trial.labels, trial.cotangent)
     except ValueError:  # a size that the parameters of this case do not allow
         return None
     return values

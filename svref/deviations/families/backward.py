@@ -10,9 +10,9 @@ import numpy as np
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, family
-from svref.deviations.logits import CosineRun, Result, cross_entropy, is_own, right_logits, right_result
+from svref.deviations.logits import CosineRun, Result, cross_entropy, forward_of, is_own, right_logits, right_result
 from svref.loss import SVXSoftmax
-from svref.reference import Step, forward, times_df
+from svref.reference import Step, times_df
 
 ByCosines = Callable[[SVXSoftmax, FloatArray, IntArray, FloatArray, FloatArray], FloatArray]
 
@@ -52,7 +52,9 @@ def negatives_gradient_scaled(size: float) -> CosineRun:
         linear=True, shows="gradient")  # fmt: skip
 def support_vectors_gradient_scaled(size: float) -> CosineRun:
     """The gradients of support vectors are multiplied by a factor."""
-    return with_gradient(lambda loss, c, y, g, gradient: np.where(forward(loss, c, y).mask, size * gradient, gradient))
+    return with_gradient(
+        lambda loss, c, y, g, gradient: np.where(forward_of(loss, c, y).mask, size * gradient, gradient)
+    )
 
 
 @family("∂L/∂c := clip(∂L/∂c, -a, a), a = {size}", between=(1e-6, 1e4), shows="gradient")
@@ -108,7 +110,7 @@ def target_gradient_negated(size: float) -> CosineRun:
 
 def _times_sine(sign: float, of_target: bool) -> CosineRun:
     def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         sine = np.sqrt((1 - c) * (1 + c)) if loss.angular else np.sqrt(np.abs((1 - c) * (1 + c)))
         times = gradient * sign * sine
         # At a pole df/dc is infinite, and sin θ df/dc is finite: the limit is that of the angle's own derivative.
@@ -132,7 +134,7 @@ def slopes_lost(size: float) -> CosineRun:
     """Margin and emphasis are constants in the backward pass."""
 
     def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         return loss.s * g[:, None] * cross_entropy(right_logits(step).z, step.own)[1]
 
     return with_gradient(change)
@@ -143,7 +145,7 @@ def gradient_by_logits(size: float) -> CosineRun:
     """The gradient is that by the logits, p - onehot."""
 
     def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         return g[:, None] * cross_entropy(right_logits(step).z, step.own)[1]
 
     return with_gradient(change)
@@ -186,7 +188,7 @@ def _of_parts(
     """Return the gradient with other factors of p and of the one-hot; `change` takes p and g (B, 1), returns both."""
 
     def by_cosines(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         z, slope = right_logits(step)
         losses, by_z = cross_entropy(z, step.own)
         p = by_z.copy()

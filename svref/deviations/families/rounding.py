@@ -16,13 +16,14 @@ from svref.deviations.logits import (
     Own,
     Result,
     cross_entropy,
+    forward_of,
     from_logits,
     is_own,
     right_logits,
     right_result,
 )
 from svref.loss import SVXSoftmax
-from svref.reference import forward, times_df
+from svref.reference import times_df
 
 
 def _logits_rounded(rounded: Rounding) -> CosineRun:
@@ -33,7 +34,7 @@ def _exact_gradient_of(entropy: Callable[[FloatArray, Own], FloatArray]) -> Cosi
     """Return the right losses, and the gradient with another ∂L/∂z."""
 
     def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         z, slope = right_logits(step)
         by_z = entropy(z, step.own) * g[:, None]
         return times_df(by_z, slope, by_z == 0)

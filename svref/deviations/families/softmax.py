@@ -17,12 +17,13 @@ from svref.deviations.logits import (
     Own,
     Result,
     cross_entropy,
+    forward_of,
     from_logits,
     right_logits,
     right_result,
 )
 from svref.loss import SVXSoftmax
-from svref.reference import Step, finite_or_zero, forward, sigmoid, softplus, times_df
+from svref.reference import Step, finite_or_zero, sigmoid, softplus, times_df
 
 SIZES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-30)
 
@@ -102,7 +103,7 @@ def _denominator(counted: Counted, lone: float = -1.0) -> CosineRun:
     """Return L = log(X + Σ_k≠y e^z_k) - z_y, where X stands for the target; `lone` is ∂L/∂z_y where C = 1 and X = 0."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         z, slope = right_logits(step)
         z_y, (x, by_x) = z[step.own], counted(loss, step)
         r = z.copy()
@@ -251,7 +252,7 @@ def _with_lone_targets(entropy: Entropy) -> CosineRun:
     """Return the computation of an entropy that has a gradient where C = 1 too."""
 
     def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-        step = forward(loss, c, y)
+        step = forward_of(loss, c, y)
         z, slope = right_logits(step)
         losses, by_z = entropy(z, step.own)
         return losses, times_df(by_z * g[:, None], slope, (g == 0)[:, None])
