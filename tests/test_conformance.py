@@ -188,6 +188,7 @@ MARGIN_MUTANTS = [
 ]
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("mutant", MARGIN_MUTANTS, ids=lambda m: m[0])
 def test_a_wrong_margin_is_rejected(mutant: tuple, dtype: str) -> None:
