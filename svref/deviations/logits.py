@@ -57,7 +57,7 @@ def forward_of(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray) -> Step:
     """
     if cosines.size > MOST_REMEMBERED:
         return forward(loss, cosines, labels)
-    return _forward_of(loss, cosines.dtype.str, cosines.shape[1], cosines.tobytes(), labels.tobytes())
+    return _forward_of(loss, cosines.dtype.str, cosines.shape[1], cosines.tobytes(), labels.astype(np.intp).tobytes())
 
 
 def right_result(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotangent: FloatArray) -> Result:
