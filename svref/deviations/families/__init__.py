@@ -7,7 +7,9 @@ margins     f by another formula, of another size, or of another variant
 thresholds  where one formula of f gives way to another: easy margins and tails
 ends        sines and angles that are kept from their ends
 columns     the scale on one side alone, the margin in another column, other labels
-negatives   other masks, other h, other negatives that count, biases
+masks       other negatives that are emphasised
+emphasis    other h, and a target that is emphasised
+negatives   other negatives that count, margins on negatives, biases
 softmax     smoothing, focal weights, softmax twice, factors and offsets
 backward    gradients: factors, clips, other variables, the cotangent
 rounding    numbers rounded on the way
@@ -21,9 +23,11 @@ from types import ModuleType
 from svref.deviations.families import (
     backward,
     columns,
+    emphasis,
     ends,
     heads,
     margins,
+    masks,
     negatives,
     rounding,
     softmax,
@@ -46,7 +50,7 @@ def _families_of(*stages: ModuleType) -> dict[str, Family]:
     return {entry.name: entry for entry in found}
 
 
-OF_LOGITS: dict[str, Family] = _families_of(margins, thresholds, ends, columns, negatives)
+OF_LOGITS: dict[str, Family] = _families_of(margins, thresholds, ends, columns, masks, emphasis, negatives)
 AROUND_LOGITS: dict[str, Family] = _families_of(softmax, backward, rounding, heads)  # before the logits, or after them
 NEAR_POLES: dict[str, Family] = _families_of(ends)
 FAMILIES: dict[str, Family] = {**OF_LOGITS, **AROUND_LOGITS}

@@ -9,7 +9,8 @@ import numpy as np
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
-from svref.deviations.families.kind import Family, family
+from svref.deviations.families.kind import Family, constant, family
+from svref.deviations.families.pairs import angle_parts, passes_pi, sum_of_angles
 from svref.deviations.logits import CosineRun, Result, cross_entropy, forward_of, is_own, right_logits, right_result
 from svref.loss import SVXSoftmax
 from svref.reference import Step, times_df
@@ -81,6 +82,31 @@ def _shortened(gradient: FloatArray, longest: float, axis: int | None) -> FloatA
     return gradient * np.minimum(1.0, longest / np.where(length == 0, 1.0, length))
 
 
+@family("∂L/∂c := g (∂L_b/∂c + a), a = {size}", between=(-1e3, 1e3), linear=True, shows="gradient")
+def gradient_shifted(size: float) -> CosineRun:
+    """A number is added to each entry of the gradient, before the cotangent multiplies it."""
+    return with_gradient(lambda loss, c, y, g, gradient: gradient + size * g[:, None])
+
+
+@family("∂L/∂c := ∂L/∂c + a, a = {size}", between=(-1e3, 1e3), linear=True, shows="gradient")
+def gradient_shifted_at_last(size: float) -> CosineRun:
+    """A number is added to each entry of the gradient, whatever the cotangent is."""
+    return with_gradient(lambda loss, c, y, g, gradient: gradient + size)
+
+
+@family("∂L/∂c_k := 0 where p_k < a, k ≠ y, a = {size}", shows="gradient",
+        tried=[*(constant(float(f"1e-{e}")) for e in range(1, 9)),
+               *(constant(2.0**-e, f"2^-{e}") for e in (8, 12, 13, 16, 20))])  # fmt: skip
+def gradient_filtered(size: float) -> CosineRun:
+    """Negatives with a small probability have no gradient."""
+
+    def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
+        step = forward_of(loss, c, y)
+        return np.where((step.probabilities < size) & ~is_own(c, y), 0.0, gradient)
+
+    return with_gradient(change)
+
+
 # ---- the derivative by something else ------------------------------------------------------------------------------
 
 
@@ -116,6 +142,76 @@ def _times_sine(sign: float, of_target: bool) -> CosineRun:
         # At a pole df/dc is infinite, and sin θ df/dc is finite: the limit is that of the angle's own derivative.
         times[step.own] = sign * _by_theta(loss, step, g)
         return np.where(is_own(c, y), times, gradient) if of_target else times
+
+    return with_gradient(change)
+
+
+SLOPES: tuple[tuple[str, str, Callable[[Step], FloatArray]], ...] = (
+    ("upside-down", "sin θ/sin(θ + m)", lambda step: step.angle.sine / np.sin(sum_of_angles(step))),
+    ("of-cosine", "cos(θ + m)/sin θ", lambda step: np.cos(sum_of_angles(step)) / step.angle.sine),
+    ("of-m-alone", "sin m/sin θ", lambda step: np.sin(angle_parts(step.margin)[1]) / step.angle.sine),
+    ("of-cos-m-alone", "cos m", lambda step: np.full(len(step.f), np.cos(angle_parts(step.margin)[1]))),
+    ("of-wrong-sign", "cos m - c_y sin m/sin θ", lambda step: _with_sign(step, -1.0)),
+)  # fmt: skip
+
+
+def _with_sign(step: Step, sign: float) -> FloatArray:
+    """Return cos m + sign c sin m/sin θ; the sign of the slope of cos(θ + m) is +1."""
+    m = angle_parts(step.margin)[1]
+    return np.asarray(np.cos(m) + sign * step.target_cosine * np.sin(m) / step.angle.sine)
+
+
+def _of_slope(slope: Callable[[Step], FloatArray]) -> Callable[[float], CosineRun]:
+    """Return the right losses, and the gradient with another df/dc."""
+
+    def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
+        step, changed = forward_of(loss, c, y), gradient.copy()
+        q = -cross_entropy(right_logits(step).z, step.own)[1][step.own]
+        changed[step.own] = times_df(-loss.s * q * g, slope(step), q * g == 0)
+        return changed
+
+    return lambda size: with_gradient(change)
+
+
+def _slope_families() -> Iterator[Family]:
+    """Yield each wrong slope of a margin that adds an angle."""
+    for name, formula, slope in SLOPES:
+        about = family(f"df/dc := {formula}", applies=passes_pi, shows="gradient")(_of_slope(slope))
+        yield replace(about, name=f"slope-{name}", effect="The margin's slope is another formula; losses are right.")
+
+
+SLOPE_IS = tuple(_slope_families())
+
+
+@family("dz_k/dc_k := s t for all k ≠ y", applies=which.emphasises_adaptively, shows="gradient")
+def slope_of_emphasis_for_all(size: float) -> CosineRun:
+    """All negatives have the slope that support vectors have."""
+
+    def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
+        others = ~is_own(c, y) & ~forward_of(loss, c, y).mask
+        return np.where(others, loss.emphasis.t * gradient, gradient)
+
+    return with_gradient(change)
+
+
+@family("∂L/∂c_k, k ≠ y, without the cotangent", shows="gradient")
+def cotangent_of_target_alone(size: float) -> CosineRun:
+    """The cotangent multiplies the target's gradient alone."""
+    return _with_ones(of_target=False)
+
+
+@family("∂L/∂c_y without the cotangent", shows="gradient")
+def cotangent_of_negatives_alone(size: float) -> CosineRun:
+    """The cotangent multiplies the negatives' gradients alone."""
+    return _with_ones(of_target=True)
+
+
+def _with_ones(of_target: bool) -> CosineRun:
+    """Return the gradient with ones for the cotangents of the target, or of the negatives."""
+
+    def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
+        of_ones = right_result(loss, c, y, np.ones(len(y)))[1]
+        return np.where(is_own(c, y) == of_target, of_ones, gradient)
 
     return with_gradient(change)
 

@@ -11,7 +11,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.deviations import normalisation
 from svref.deviations.families.kind import Family, constant, head_family
 from svref.deviations.formats import FORMATS, Rounding
-from svref.deviations.logits import right_result
+from svref.deviations.logits import is_own, right_result
 from svref.deviations.normalisation import Backward, HeadRun, Normaliser, by_length, head_around, lengths
 from svref.loss import SVXSoftmax
 
@@ -65,6 +65,13 @@ def by_mean_length(rows: FloatArray) -> tuple[FloatArray, Backward]:
     return rows / mean, lambda g: g / mean - np.sum(g * rows) / mean**2 * unit / len(rows)
 
 
+def by_length_and_root(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return v/(|v| √D), as products are scaled in attention, and the way back."""
+    unit, back = by_length(rows)
+    root = np.sqrt(rows.shape[1])
+    return unit / root, lambda g: back(g) / root
+
+
 def centred(rows: FloatArray) -> tuple[FloatArray, Backward]:
     """Return v less the mean of its entries, over its length, and the way back."""
     less = rows - rows.mean(axis=1, keepdims=True)
@@ -77,16 +84,25 @@ def centred(rows: FloatArray) -> tuple[FloatArray, Backward]:
     return unit, through
 
 
+def by_column_alone(rows: FloatArray) -> tuple[FloatArray, Backward]:
+    """Return each column over its own length, which is NaN for a column of zeros, and the way back."""
+    length = np.sqrt(np.sum(rows * rows, axis=0))
+    unit = rows / length
+    return unit, lambda g: (g - np.sum(g * unit, axis=0) * unit) / length
+
+
 NORMALISERS: tuple[tuple[str, str, Normaliser], ...] = (
     ("length", "v/|v|", by_length),
     ("nothing", "v", normalisation.unchanged),
     ("axis-0", "v_d/sqrt(Σ_b v_bd²)", normalisation.by_column),
+    ("axis-0-alone", "v_d/sqrt(Σ_b v_bd²), 0/0 = NaN", by_column_alone),
     ("sum", "v/Σ_d |v_d|", by_sum),
     ("largest", "v/max_d |v_d|", by_largest),
     ("square", "v/|v|²", by_square),
     ("root", "v/sqrt|v|", by_root),
     ("whole-array", "v/sqrt(Σ_bd v_bd²)", by_whole),
     ("mean-length", "v/mean_b |v_b|", by_mean_length),
+    ("length-and-root-of-D", "v/(|v| √D)", by_length_and_root),
     ("centred", "(v - mean v)/|v - mean v|", centred),
 )
 
@@ -108,6 +124,36 @@ def _normalised_families() -> Iterator[Family]:
 
 
 NORMALISED_BY = tuple(_normalised_families())
+
+
+def _mixed(of_x: Normaliser, of_w: Normaliser) -> HeadRun:
+    """Return the head whose targets are cosines, and whose negatives are products of vectors normalised otherwise."""
+
+    def run(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
+        (x_unit, back_x), (w_unit, back_w) = by_length(x), by_length(w)
+        (x_other, other_back_x), (w_other, other_back_w) = of_x(x), of_w(w)
+        cosines = np.clip(x_unit @ w_unit.T, -1, 1)
+        c = np.where(is_own(cosines, y), cosines, x_other @ w_other.T)
+        losses, by_c = right_result(loss, c, y, g)
+        own = np.where(is_own(c, y), by_c, 0.0)
+        others = np.where(is_own(c, y), 0.0, by_c)
+        by_x = back_x(own @ w_unit) + other_back_x(others @ w_other)
+        return losses, by_x, back_w(own.T @ x_unit) + other_back_w(others.T @ x_other)
+
+    return run
+
+
+def _mixed_families() -> Iterator[Family]:
+    """Yield targets that are cosines beside negatives that are not."""
+    of_nothing = normalisation.unchanged
+    ways = (("embeddings", of_nothing, by_length), ("weights", by_length, of_nothing), ("both", of_nothing, of_nothing))
+    for name, x, w in ways:
+        formula = f"c_y is a cosine; for k ≠ y c_k is a product without the length of {name}"
+        about = head_family(formula)(lambda size, x=x, w=w: _mixed(x, w))  # type: ignore[misc]
+        yield replace(about, name=f"negatives-without-length-of-{name}", effect="Negatives are no cosines.")
+
+
+MIXED = tuple(_mixed_families())
 
 
 def kept_above(eps: float) -> Normaliser:
@@ -266,6 +312,28 @@ def _side_families() -> Iterator[Family]:
 
         about = head_family(text, between=(1e-6, 1e4), shows="gradient")
         yield replace(about(clipped), name=name, effect="Gradients by embeddings and weights are clipped.")
+
+
+@head_family("∂L/∂w := ∂L/∂w + a w, a = {size}", between=(-10, 10), linear=True, shows="gradient")
+def weights_decay(size: float) -> HeadRun:
+    """A part of the weights is added to their gradient: weight decay belongs into the optimiser."""
+    return _with_part_of(0.0, size)
+
+
+@head_family("∂L/∂x := ∂L/∂x + a x, a = {size}", between=(-10, 10), linear=True, shows="gradient")
+def embeddings_decay(size: float) -> HeadRun:
+    """A part of the embeddings is added to their gradient."""
+    return _with_part_of(size, 0.0)
+
+
+def _with_part_of(of_x: float, of_w: float) -> HeadRun:
+    """Return the right head with parts of the vectors added to their gradients."""
+
+    def run(loss: SVXSoftmax, x: FloatArray, w: FloatArray, y: IntArray, g: FloatArray) -> HeadResult:
+        losses, by_x, by_w = head_around(right_result)(loss, x, w, y, g)
+        return losses, by_x + of_x * x, by_w + of_w * w
+
+    return run
 
 
 def _by_norm(axis: int | None) -> Callable[[FloatArray, float], FloatArray]:

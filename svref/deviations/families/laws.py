@@ -78,6 +78,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "m1": part_of(0),
     "m2": part_of(1),
     "m3": part_of(2),
+    "1/m1": lambda loss, rows, classes: 1 / part_of(0)(loss, rows, classes),
     "m2/s": lambda loss, rows, classes: part_of(1)(loss, rows, classes) / loss.s,
     "m3/s": lambda loss, rows, classes: part_of(2)(loss, rows, classes) / loss.s,
     "(m2 + m3)": _of_parts(lambda m1, m2, m3: m2 + m3),

@@ -30,6 +30,19 @@ def _logits_rounded(rounded: Rounding) -> CosineRun:
     return from_logits(right_logits, lambda z, own: cross_entropy(rounded(z), own))
 
 
+def _logits_cast(rounded: Rounding) -> CosineRun:
+    """Return the computation of rounded logits, whose gradient is rounded on its way back through the cast."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        step = forward_of(loss, c, y)
+        z, slope = right_logits(step)
+        losses, by_z = cross_entropy(rounded(z), step.own)
+        by_z = rounded(by_z * g[:, None])
+        return losses, times_df(by_z, slope, by_z == 0)
+
+    return run
+
+
 def _exact_gradient_of(entropy: Callable[[FloatArray, Own], FloatArray]) -> CosineRun:
     """Return the right losses, and the gradient with another ∂L/∂z."""
 
@@ -102,6 +115,7 @@ PLACES: tuple[tuple[str, str, Callable[[Rounding], CosineRun], bool], ...] = (
     ("cosines-cast", "c := {}(c), and the gradient is rounded on its way back", _inputs_rounded_with_gradient, False),
     ("target-cast", "c_y := {}(c_y)", _target_rounded, False),
     ("logits-rounded", "z := {}(z)", _logits_rounded, False),
+    ("logits-cast", "z := {}(z), and the gradient is rounded on its way back", _logits_cast, False),
     ("losses-rounded", "L := {}(L), its gradient right", _losses_rounded, False),
     ("results-rounded", "L := {0}(L), ∂L/∂c := {0}(∂L/∂c)", _results_rounded, False),
     ("p-of-target-rounded", "∂L/∂z_y = {}(p_y) - 1", lambda r: _probabilities_rounded(r, of_target=True), True),
