@@ -106,9 +106,9 @@ class SVXSoftmax:
             Before any work is done, for cosines that are not finite, real, two-dimensional or in range, labels
             that are not class indices or one-hot, and a mean over no rows.
         """
-        c, y, counted = self.checked(cosines, labels, ignore_index)
+        c, y, counted, extremes = self._checked(cosines, labels, ignore_index)
         g = checks.reduction_cotangent(reduction, counted, len(y))
-        return tiles.reduced(tiles.log_odds(self, c, y), counted, g, reduction, c.dtype)
+        return tiles.reduced(tiles.log_odds(self, c, y, extremes), counted, g, reduction, c.dtype)
 
     def value_and_grad(
         self,
@@ -134,10 +134,10 @@ class SVXSoftmax:
             Of what `reduction` returns; for "none", of the sum. In the dtype of the cosines. At a pole of df/dc
             the target's entry is a signed infinity.
         """
-        c, y, counted = self.checked(cosines, labels, ignore_index)
+        c, y, counted, extremes = self._checked(cosines, labels, ignore_index)
         g = checks.reduction_cotangent(reduction, counted, len(y))
         gradient = checks.output_array("out", out, c.shape, c.dtype, c)
-        a = tiles.value_and_gradient(self, c, y, g, gradient)
+        a = tiles.value_and_gradient(self, c, y, extremes, g, gradient)
         return tiles.reduced(a, counted, g, reduction, c.dtype), gradient
 
     def forward(self, cosines: ArrayLike, labels: ArrayLike, *, ignore_index: int | None = None) -> Step:
@@ -176,6 +176,12 @@ class SVXSoftmax:
         self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
     ) -> tuple[FloatArray, IntArray, BoolArray | None]:
         """Return valid cosines, labels as indices, and which rows count; raise what `value` raises."""
+        return self._checked(cosines, labels, ignore_index)[:3]
+
+    def _checked(
+        self, cosines: ArrayLike, labels: ArrayLike, ignore_index: int | None
+    ) -> tuple[FloatArray, IntArray, BoolArray | None, tuple[float, float]]:
+        """Return what `checked` does, and the smallest and the largest cosine."""
         c = checks.real_array("cosines", cosines, 2)
         low, high = checks.check_finite("cosines", c, tiles.extremes(c))
         y, counted = checks.class_indices(labels, len(c), c.shape[1], ignore_index)
@@ -183,7 +189,7 @@ class SVXSoftmax:
             checks.check_cosine_range(c, low, high)
         angle = Angle.from_cosine(c[np.arange(len(y)), y])
         self.check_logits(1.0 if self.angular else max(-low, high), angle, c.dtype)
-        return c, y, counted
+        return c, y, counted, (low, high)
 
     def check_logits(self, largest: float, angle: Angle, dtype: np.dtype[Any]) -> None:
         """Raise a ValueError if logits of cosines up to `largest` and of these targets may overflow `dtype`."""

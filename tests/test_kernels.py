@@ -19,26 +19,29 @@ EMPTY = kernels.Mass(np.full(3, -np.inf), np.zeros(3))
 
 
 def mass_of(r: np.ndarray) -> kernels.Mass:
-    return kernels.exponentials(r.copy(), r.max(axis=1))[1]
+    nothing = np.empty(0, dtype=np.intp)
+    peak = r.max(axis=1)
+    total = kernels.exponentials(r.copy(), peak, r.min(axis=1), kernels.LabelEntries(nothing, nothing))
+    return kernels.Mass(peak, total)
 
 
 def sharded(loss: svref.SVXSoftmax, cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """Losses and gradient from class shards that share only the target cosines and (peak, total)."""
     edges = [0, *cuts, COSINES.shape[1]]
     angle = Angle.from_cosine(COSINES[np.arange(len(LABELS)), LABELS])
-    target = kernels.target(loss, angle, COSINES.dtype)
+    target = kernels.target(loss, angle, COSINES.dtype, (float(COSINES.min()), float(COSINES.max())))
     mass = kernels.Mass(np.full(len(LABELS), -np.inf), np.zeros(len(LABELS)))
     shards = []
     for start, stop in itertools.pairwise(edges):
         own, weights = kernels.label_entries(LABELS, slice(start, stop)), np.empty((len(LABELS), stop - start))
         part = tiles.negatives(loss, COSINES[:, start:stop], target, own, weights)
-        mass = kernels.merge(mass, part)
+        mass = kernels.merge(mass, part.mass)
         shards.append((own, weights, part))
     a = kernels.log_odds_against(mass)
     pull = loss.s * sigmoid(a)
     gradient = []
     for own, weights, part in shards:
-        weights *= (pull * kernels.share_factor(part, mass))[:, None]
+        tiles.multiply(part, pull, mass)
         weights[own] = times_df(-pull, loss.margin.by_cosine(angle), np.isneginf(a))[own.rows]
         gradient.append(weights)
     return softplus(a), np.concatenate(gradient, axis=1)

@@ -1,7 +1,8 @@
 r"""The formulas of `svref.reference` on a slice of the classes, in place.
 
     f                                                          `target`
-    r_k = s (c_k - f) + log h_k                                `gaps`, `support_mask`, `add_emphasis`
+    I_k = [c_k > f], and where it holds                        `support_vectors`
+    r_k = s (c_k - f) + log h_k                                `relative_logits`
     Σ e^{r_k}, over a slice                                    `exponentials`; slices are joined by `merge`
     dL/dc_k = (s q g) slope_k e^{r_k - a}                      `multiply_by_slope`, `share_factor`, `multiply_rows`
 
@@ -9,9 +10,12 @@ A slice is a run of columns of the cosines, (B, K). What is fast here and theref
 
 - The sum over classes is kept as two numbers per row, the mass (P, T) with Σ e^{r_k} = T e^P. slope_k e^{r_k - P} is
   stored, and the gradient multiplies it by one number per row, so each negative costs one exponential.
-- P is 0, and no row needs a shift, while the largest r_k of a row lies in a window in which exp is safe: in float64 if
-  every negative is below the target, in float32 for nearly all rows.
-- Support vectors are looked for only in slices that can have one. If they are few, they are treated one by one.
+- P is 0 in nearly all rows, and no row needs a look at its largest r_k: the largest cosine of all says that none can
+  overflow. If one might, P is what the largest r_k of a row exceeds `HIGHEST` by. If a sum T is too small, P is that
+  r_k itself. So P depends on the row alone.
+- No number below the normal ones is made, because processors take many times as long for those. An e^{r_k} below
+  e^LOWEST is 0, and so is a gradient that would not be normal.
+- Support vectors are looked for first. If they are few, they are treated one by one.
 - Arrays (B, K) keep the dtype of the cosines, float32 or float64. f is computed in float64 and then rounded to it; the
   masses are float64. A float32 mask is still decided as in float64, because the boundary is rounded down.
 
@@ -23,7 +27,7 @@ docs/explanation/derivation.md.
 from __future__ import annotations
 
 from types import EllipsisType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -35,10 +39,13 @@ from svref.margins import Angle
 from svref.reference import Loss, finite_or_zero
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-WINDOW = {FLOAT32: (-64.0, 64.0), FLOAT64: (-512.0, 0.0)}  # of the largest r_k: far from overflow and underflow of exp
-EXACT = {FLOAT32: 2.0**23, FLOAT64: 2.0**52}  # below it numbers are no more than 1/2 apart, so P is where it should be
+TINY = {FLOAT32: 2.0**-126, FLOAT64: 2.0**-1022}  # the smallest normal number
+LOWEST = {FLOAT32: -87.33, FLOAT64: -708.39}  # e^LOWEST is a little above it
+HIGHEST = 64.0  # of the r_k - P of a row: e^64, its sum over all classes and its inverse are far inside float32
+LEAST = {FLOAT32: 2.0**-100, FLOAT64: 2.0**-900}  # of T: what is lost below e^LOWEST is nothing beside it
 SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # a row's number below it is multiplied in two steps
-SPARSE = 16  # support vectors are treated one by one if they are fewer than one entry in this many
+SPARSE = 48  # support vectors are treated one by one if they are fewer than one entry in this many
+RUN = 256  # numbers that are added in the dtype of the cosines; sums of runs are float64
 
 
 class LabelEntries(NamedTuple):
@@ -49,20 +56,26 @@ class LabelEntries(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What the negatives are compared with, in the dtype of the cosines, (B,).
+    """What the negatives of each row are compared with, and what is known of their r_k beforehand.
 
-    `boundary` is rounded down: a number of that dtype exceeds it if and only if it exceeds the float64 boundary.
-    `least_gap` is boundary - f. If every c_k - f of a slice is below it, the slice has no support vector, and skips the
-    mask.
+    Parameters
+    ----------
+    f, boundary : arrays in the dtype of the cosines, (B,)
+        `boundary` is rounded down: a number of that dtype exceeds it if and only if it exceeds the float64 boundary.
+    low : array of float64, (B,)
+        No r_k is below it.
+    is_bounded : bool
+        Whether no r_k is above `HIGHEST`.
     """
 
     f: FloatArray
     boundary: FloatArray
-    least_gap: FloatArray
+    low: FloatArray
+    is_bounded: bool
 
     def of(self, rows: slice) -> Target:
         """Return the entries of some rows."""
-        return Target(self.f[rows], self.boundary[rows], self.least_gap[rows])
+        return Target(self.f[rows], self.boundary[rows], self.low[rows], self.is_bounded)
 
 
 class Support(NamedTuple):
@@ -83,85 +96,142 @@ class Mass(NamedTuple):
     total: FloatArray
 
 
+class Negatives(NamedTuple):
+    """The negatives of a slice: slope_k e^{r_k - P} of each, (B, K), their mass (P, T), and a low below each r_k."""
+
+    exponentials: FloatArray
+    mass: Mass
+    low: FloatArray
+
+
 def label_entries(labels: IntArray, classes: slice) -> LabelEntries:
     """Return where the label columns lie in the slice of `classes`."""
     rows = np.flatnonzero((labels >= classes.start) & (labels < classes.stop))
     return LabelEntries(rows, labels[rows] - classes.start)
 
 
-def target(loss: Loss, angle: Angle, dtype: DTypeLike) -> Target:
-    """Return f of each row (equation 3), and the boundary of the support vectors (equation 5).
+def target(loss: Loss, angle: Angle, dtype: np.dtype[Any], extremes: tuple[float, float]) -> Target:
+    """Return f of each row (equation 3), the boundary of the support vectors (equation 5), and the range of r_k.
 
-    Rounding keeps order: if c_k exceeds the boundary, the rounded c_k - f is at least the rounded boundary - f. So the
-    largest rounded c_k - f of a slice says whether it can have a support vector.
+    `extremes` are the smallest and the largest cosine.
     """
-    value, other = loss.margin.value(angle), loss.emphasis.boundary
-    f, boundary = value.astype(dtype), rounded_down(value if other is None else other.value(angle), dtype)
-    return Target(f, boundary, boundary - f)
+    f = loss.margin.value(angle)
+    least, most = _lifts(loss.emphasis, extremes)
+    return Target(
+        f.astype(dtype), boundary(loss, angle, dtype),
+        low=loss.s * (extremes[0] + least - f),
+        is_bounded=bool(loss.s * (extremes[1] + most - f.min()) <= HIGHEST),
+    )  # fmt: skip
+
+
+def boundary(loss: Loss, angle: Angle, dtype: np.dtype[Any]) -> FloatArray:
+    """Return what support vectors exceed (equation 5), rounded down to the dtype of the cosines."""
+    return rounded_down((loss.emphasis.boundary or loss.margin).value(angle), dtype)
+
+
+def _lifts(emphasis: SupportVectors, extremes: tuple[float, float]) -> tuple[float, float]:
+    """Return the smallest and the largest log h_k / s of cosines between two."""
+    low, high = ((emphasis.t - 1) * emphasis.growth(np.array(extremes))).tolist()
+    return min(0.0, low), max(0.0, high)
 
 
 # ---- the negatives: mask, relative logits, and their sum ----------------------------------------------------------
 
 
-def gaps(cosines: FloatArray, target: Target, own: LabelEntries, out: FloatArray | None = None) -> FloatArray:
-    """Return c_k - f, with -inf in the label's column, which keeps it outside every sum."""
-    out = np.subtract(cosines, target.f[:, None], out=out)
-    out[own] = -np.inf
-    return out
+def support_vectors(cosines: FloatArray, target: Target, own: LabelEntries, emphasis: SupportVectors) -> Support | None:
+    """Return the support vectors, I_k = [c_k > f] (equation 5): strictly, as in float64, and never the label.
 
-
-def support_mask(cosines: FloatArray, target: Target, own: LabelEntries, out: BoolArray | None = None) -> BoolArray:
-    """Return I_k = [c_k > f] (equation 5): strictly, as in float64, and never in the label's column."""
-    mask = np.greater(cosines, target.boundary[:, None], out=out)
+    An index if they are few, a factor for all entries if they are many, None if there are none.
+    """
+    if emphasis.t == 1:
+        return None
+    mask = np.greater(cosines, target.boundary[:, None], out=threads.scratch("mask", cosines.shape, np.bool_))
     mask[own] = False
-    return mask
-
-
-def support_vectors(cosines: FloatArray, mask: BoolArray, emphasis: SupportVectors) -> Support:
-    """Return the support vectors: their index if they are few, a factor for all entries if they are many."""
-    if SPARSE * np.count_nonzero(mask) < mask.size:
-        return Support(np.divmod(np.flatnonzero(mask), mask.shape[1]), emphasis.t - 1)
+    count = np.count_nonzero(mask)
+    if SPARSE * count < mask.size:
+        return Support(np.divmod(_where(mask.ravel()), mask.shape[1]), emphasis.t - 1) if count else None
     lift = threads.scratch("lift", mask.shape, cosines.dtype)
     return Support(..., np.multiply(mask, emphasis.t - 1, out=lift, dtype=cosines.dtype))
 
 
-def add_emphasis(gaps: FloatArray, cosines: FloatArray, support: Support, emphasis: SupportVectors) -> None:
-    """Add log h_k / s = (t - 1) I_k growth(c_k) (equation 6) to the gaps c_k - f, in place; s multiplies both later."""
-    entries, lift = support
+def _where(mask: BoolArray) -> IntArray:
+    """Return where a mask holds that is False nearly everywhere: eight entries are looked at as one number."""
+    whole = len(mask) - len(mask) % 8
+    words = np.flatnonzero(mask[:whole].view(np.uint64))
+    near = (8 * words[:, None] + np.arange(8)).ravel()
+    return np.concatenate([near[mask[near]], whole + np.flatnonzero(mask[whole:])])
+
+
+def relative_logits(
+    loss: Loss, cosines: FloatArray, target: Target, support: Support | None, out: FloatArray
+) -> FloatArray:
+    """Return r_k = s (c_k - f) + log h_k of a slice; what it says of the label's column means nothing.
+
+    log h_k / s = (t - 1) I_k growth(c_k) (equation 6) is added before s multiplies all.
+    """
+    entries, lift = support or Support((), 0.0)
     if entries is ...:
-        growth = emphasis.growth(cosines, threads.scratch("growth", gaps.shape, gaps.dtype))
-        growth *= lift
-        gaps += growth
+        out = loss.emphasis.growth(cosines, out)
+        out *= lift
+        out += cosines
+        out -= target.f[:, None]
     else:
-        gaps[entries] += emphasis.growth(cosines[entries]) * lift
+        np.subtract(cosines, target.f[:, None], out=out)
+    if entries and entries is not ...:
+        c = cosines[entries]
+        out[entries] = loss.emphasis.growth(c) * c.dtype.type(lift) + c - target.f[entries[0]]
+    out *= loss.s
+    return out
 
 
 def multiply_by_slope(values: FloatArray, support: Support, emphasis: SupportVectors) -> None:
-    """Multiply by slope_k = 1 + (t - 1) I_k growth' (equation 7), in place; in the fixed form it is 1."""
+    """Multiply by slope_k = 1 + (t - 1) I_k growth' (equation 7), in place; in the fixed form it is 1.
+
+    The factor of all entries is overwritten.
+    """
     entries, lift = support
     if emphasis.growth_slope == 0:
         return
-    if entries is ...:
-        values *= np.add(lift, 1, out=threads.scratch("growth", values.shape, values.dtype))
+    if isinstance(lift, np.ndarray):
+        lift += 1
+        values *= lift
     else:
         values[entries] *= values.dtype.type(1 + lift)
 
 
-def exponentials(r: FloatArray, largest: FloatArray) -> tuple[FloatArray, Mass]:
-    """Turn r_k into e^{r_k - P}, in place, and return it with the mass (P, T) of each row (equation 11).
+def exponentials(r: FloatArray, peak: FloatArray, low: FloatArray, own: LabelEntries) -> FloatArray:
+    """Turn r_k into e^{r_k - P}, in place, 0 at the label; return their sum T of each row (equation 11).
 
-    `largest` is the largest r_k of each row. P is how far, and to which side, it lies outside `WINDOW`. The float64
-    window ends at 0; that of float32 ends at 64, because its small e^{r_k} underflow sooner. From `EXACT` on P is
-    `largest` itself: largest - 64 would be rounded, by 64 at 2^30, and the exponential of what is left could overflow.
+    `peak` is P of each row, -inf where there is no negative, and `low` is below each of its r_k.
     """
-    low, high = WINDOW[r.dtype]
-    shift = np.zeros(len(largest), r.dtype)
-    if not (largest.min(initial=0) >= low and largest.max(initial=0) <= high):
-        inside = np.where(np.abs(largest) < EXACT[r.dtype], np.clip(largest, low, high), r.dtype.type(0))
-        shift = finite_or_zero(largest - inside)
-        r -= shift[:, None]
+    shift, lowest, kept = finite_or_zero(peak), LOWEST[r.dtype], None
+    if shift.any():
+        r -= shift.astype(r.dtype)[:, None]
+    if (low - shift < lowest).any():
+        kept = np.greater_equal(r, lowest, out=threads.scratch("mask", r.shape, np.bool_))
+        np.maximum(r, r.dtype.type(lowest), out=r)
+    r[own] = -np.inf
     np.exp(r, out=r)
-    return r, Mass(np.where(largest == -np.inf, largest, shift).astype(np.float64), r.sum(axis=1).astype(np.float64))
+    if kept is not None:
+        r *= kept
+    return row_sums(r)
+
+
+def has_lost(total: FloatArray, dtype: np.dtype[Any]) -> BoolArray:
+    """Return which of the sums T of rows are so small that something has been lost, or overflowed."""
+    return ~((total >= LEAST[dtype]) & (total < np.inf))
+
+
+def row_sums(values: FloatArray) -> FloatArray:
+    """Return the sum of each row, float64: runs of `RUN` numbers in the dtype of `values`, then the sum of the runs."""
+    rows, columns = values.shape
+    whole = columns // RUN
+    if whole < 4 or not values.flags.c_contiguous:
+        return values.sum(axis=1).astype(np.float64)
+    strides = columns * values.itemsize, RUN * values.itemsize, values.itemsize
+    runs = np.ndarray((rows, whole, RUN), values.dtype, values, 0, strides)
+    total = np.einsum("bij->bi", runs).sum(axis=1, dtype=np.float64)
+    return total + values[:, whole * RUN :].sum(axis=1) if columns % RUN else total
 
 
 def merge(first: Mass, second: Mass) -> Mass:
@@ -190,13 +260,20 @@ def share_factor(slice_mass: Mass, mass: Mass) -> FloatArray:
     return np.divide(relative, mass.total, out=np.zeros(len(some)), where=some)
 
 
-def multiply_rows(values: FloatArray, numbers: FloatArray) -> None:
-    """Multiply each row of `values` by its float64 number, in place, even by a number too small for their dtype.
+def multiply_rows(values: FloatArray, numbers: FloatArray, low: FloatArray) -> None:
+    """Multiply each row of `values` by its float64 number, in place; products that would not be normal are 0.
 
     In float32 e^{r_k - P} may be as large as e^64, and the number below the smallest float32, while their product is
-    ordinary. Then it is multiplied in two steps, the first by a number nearer to 1.
+    ordinary. Then it is multiplied in two steps, the first by a number nearer to 1. No value of a row but 0 is below
+    e^low.
     """
-    small = np.abs(numbers) < SMALL[values.dtype]
+    size = np.abs(numbers)
+    with np.errstate(divide="ignore", over="ignore"):
+        cut = (1 + 2.0**-20) * TINY[values.dtype] / size
+    if (cut > np.exp(np.maximum(low, LOWEST[values.dtype]))).any():
+        kept = threads.scratch("mask", values.shape, np.bool_)
+        values *= np.greater_equal(values, cut.astype(values.dtype)[:, None], out=kept)
+    small = size < SMALL[values.dtype]
     if small.any():
         first = np.where(small, SMALL[values.dtype], 1.0)
         values *= first.astype(values.dtype)[:, None]

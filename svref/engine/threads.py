@@ -95,10 +95,14 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """
     if not _thread.depth:
         return np.empty(shape, dtype)
+    known = _thread.last.get(name)
+    if known is not None and known.shape == shape and known.dtype == dtype:
+        return known
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if name not in _thread.buffers or len(_thread.buffers[name]) < size:
         _thread.buffers[name] = np.empty(max(size, HUGE) if size >= HUGE // 8 else size, np.uint8)
-    return _thread.buffers[name][:size].view(dtype).reshape(shape)
+    _thread.last[name] = _thread.buffers[name][:size].view(dtype).reshape(shape)
+    return _thread.last[name]
 
 
 class _Thread(threading.local):
@@ -107,6 +111,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.depth = 0
         self.buffers: dict[str, NDArray[np.uint8]] = {}
+        self.last: dict[str, NDArray[Any]] = {}
 
 
 _thread = _Thread()
@@ -121,7 +126,7 @@ def _working() -> Iterator[None]:
     finally:
         _thread.depth -= 1
         if _thread.depth == 0 and sum(map(len, _thread.buffers.values())) > KEPT_BYTES // _processors():
-            _thread.buffers = {}
+            _thread.buffers, _thread.last = {}, {}
 
 
 @contextmanager

@@ -8,44 +8,49 @@ the shape alone, so the bits do not depend on the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.engine import kernels, threads
 from svref.margins import Angle
-from svref.reference import Loss, sigmoid, softplus, times_df
+from svref.reference import Loss, finite_or_zero, sigmoid, softplus, times_df
+
+Result = TypeVar("Result")
 
 
-@np.errstate(under="ignore")
-def log_odds(loss: Loss, cosines: FloatArray, labels: IntArray) -> FloatArray:
-    """Return a of each row (equation 11), float64."""
-    targets = kernels.target(loss, _angle(cosines, labels), cosines.dtype)
+@np.errstate(under="ignore", over="ignore")  # an overflow of exp is seen in the sum
+def log_odds(loss: Loss, cosines: FloatArray, labels: IntArray, extremes: tuple[float, float]) -> FloatArray:
+    """Return a of each row (equation 11), float64; `extremes` are the smallest and the largest cosine."""
+    target = kernels.target(loss, _angle(cosines, labels), cosines.dtype, extremes)
     bands, _ = threads.cut(cosines.shape, cosines.itemsize)
     a = np.empty(len(labels))
 
     def band(i: int) -> None:
         rows = bands[i]
-        masses = _masses(loss, cosines[rows], labels[rows], targets.of(rows))
-        a[rows] = kernels.log_odds_against(reduce(kernels.merge, masses))
+        parts = _negatives(loss, cosines[rows], labels[rows], target.of(rows))
+        a[rows] = kernels.log_odds_against(_mass(parts))
 
     threads.run(band, len(bands))
     return a
 
 
 @np.errstate(under="ignore", over="ignore")  # at a steep margin a true gradient may be beyond float32
-def value_and_gradient(loss: Loss, cosines: FloatArray, labels: IntArray, g: FloatArray, out: FloatArray) -> FloatArray:
+def value_and_gradient(
+    loss: Loss, cosines: FloatArray, labels: IntArray, extremes: tuple[float, float], g: FloatArray, out: FloatArray
+) -> FloatArray:
     """Return a of each row, float64, and write dL/dc (equations 17 and 18) for the cotangents g to `out`."""
     angle = _angle(cosines, labels)
-    targets = kernels.target(loss, angle, cosines.dtype)
+    target = kernels.target(loss, angle, cosines.dtype, extremes)
     a = np.empty(len(labels))
     bands, _ = threads.cut(cosines.shape, cosines.itemsize)
 
     def band(i: int) -> None:
         rows = bands[i]
-        a[rows] = _band(loss, cosines[rows], labels[rows], targets.of(rows), g[rows], out[rows])
+        a[rows] = _band(loss, cosines[rows], labels[rows], target.of(rows), g[rows], out[rows])
 
     threads.run(band, len(bands))
     pull, dead = -loss.s * sigmoid(a) * g, (g == 0) | (a == -np.inf)
@@ -55,56 +60,75 @@ def value_and_gradient(loss: Loss, cosines: FloatArray, labels: IntArray, g: Flo
 
 
 def _band(
-    loss: Loss, cosines: FloatArray, labels: IntArray, targets: kernels.Target, g: FloatArray, out: FloatArray
+    loss: Loss, cosines: FloatArray, labels: IntArray, target: kernels.Target, g: FloatArray, out: FloatArray
 ) -> FloatArray:
     """Write the negatives' gradient of some rows to `out`; return their a."""
-    masses = _masses(loss, cosines, labels, targets, out)
-    mass = reduce(kernels.merge, masses)
+    parts = _negatives(loss, cosines, labels, target, out)
+    mass = _mass(parts)
     a = kernels.log_odds_against(mass)
     pull = loss.s * sigmoid(a) * g
-    _, slices = threads.cut(cosines.shape, cosines.itemsize)
-
-    def tile(i: int) -> None:
-        kernels.multiply_rows(out[:, slices[i]], pull * kernels.share_factor(masses[i], mass))
-
-    threads.run(tile, len(slices))
+    _each(lambda i: multiply(parts[i], pull, mass), len(parts))
     return a
 
 
-def _masses(
-    loss: Loss, cosines: FloatArray, labels: IntArray, targets: kernels.Target, out: FloatArray | None = None
-) -> list[kernels.Mass]:
-    """Return the mass of each slice of classes of some rows, in class order; `out` takes what `negatives` writes."""
+def _negatives(
+    loss: Loss, cosines: FloatArray, labels: IntArray, target: kernels.Target, out: FloatArray | None = None
+) -> list[kernels.Negatives]:
+    """Return the negatives of some rows in each slice of classes, in class order; their exponentials are in `out`."""
     _, slices = threads.cut(cosines.shape, cosines.itemsize)
-    masses: list[kernels.Mass] = []
+    rows = np.arange(len(labels))
 
-    def tile(i: int) -> kernels.Mass:
-        own = kernels.label_entries(labels, slices[i])
+    def tile(i: int) -> kernels.Negatives:
         c = cosines[:, slices[i]]
         into = threads.scratch("exponentials", c.shape, c.dtype) if out is None else out[:, slices[i]]
-        return negatives(loss, c, targets, own, into)
+        own = kernels.label_entries(labels, slices[i]) if len(slices) > 1 else kernels.LabelEntries(rows, labels)
+        return negatives(loss, c, target, own, into)
 
-    threads.run(tile, len(slices), masses.append)
-    return masses
+    return _each(tile, len(slices))
+
+
+def _each(task: Callable[[int], Result], count: int) -> list[Result]:
+    """Return the results of all tasks, which are run side by side; a single one is run without more ado."""
+    if count == 1:
+        return [task(0)]
+    results: list[Result] = []
+    threads.run(task, count, results.append)
+    return results
+
+
+def _mass(parts: Sequence[kernels.Negatives]) -> kernels.Mass:
+    """Return the mass of all slices of a row."""
+    return reduce(kernels.merge, (part.mass for part in parts))
 
 
 def negatives(
     loss: Loss, cosines: FloatArray, target: kernels.Target, own: kernels.LabelEntries, out: FloatArray
-) -> kernels.Mass:
+) -> kernels.Negatives:
     """Return the mass of a slice, and write slope_k e^{r_k - P} of its negatives to `out`, 0 at the label."""
-    r = kernels.gaps(cosines, target, own, out)
-    largest = r.max(axis=1, initial=-np.inf)
-    support = None
-    if loss.emphasis.t > 1 and (largest >= target.least_gap).any():
-        mask = kernels.support_mask(cosines, target, own, threads.scratch("mask", cosines.shape, np.bool_))
-        support = kernels.support_vectors(cosines, mask, loss.emphasis)
-        kernels.add_emphasis(r, cosines, support, loss.emphasis)
-        largest = r.max(axis=1)
-    r *= loss.s
-    exponentials, mass = kernels.exponentials(r, loss.s * largest)
+    support = kernels.support_vectors(cosines, target, own, loss.emphasis)
+    r = kernels.relative_logits(loss, cosines, target, support, out)
+    peak = np.zeros(len(cosines)) if target.is_bounded else np.maximum(_largest(r, own) - kernels.HIGHEST, 0.0)
+    total = kernels.exponentials(r, peak, target.low, own)
+    lost = kernels.has_lost(total, out.dtype)
+    if lost.any():
+        r = kernels.relative_logits(loss, cosines, target, support, out)
+        peak = np.where(lost, _largest(r, own), peak)
+        total = kernels.exponentials(r, peak, target.low, own)
     if support is not None:
-        kernels.multiply_by_slope(exponentials, support, loss.emphasis)
-    return mass
+        kernels.multiply_by_slope(out, support, loss.emphasis)
+    return kernels.Negatives(out, kernels.Mass(peak, total), target.low)
+
+
+def _largest(r: FloatArray, own: kernels.LabelEntries) -> FloatArray:
+    """Return the largest r_k of each row, float64; -inf without negatives."""
+    r[own] = -np.inf
+    return r.max(axis=1, initial=-np.inf).astype(np.float64)
+
+
+def multiply(part: kernels.Negatives, pull: FloatArray, mass: kernels.Mass) -> None:
+    """Turn slope_k e^{r_k - P} of a slice into pull slope_k e^{r_k - a} (equation 17), in place."""
+    low = part.low - finite_or_zero(part.mass.peak)
+    kernels.multiply_rows(part.exponentials, pull * kernels.share_factor(part.mass, mass), low)
 
 
 def extremes(array: FloatArray) -> tuple[float, float]:

@@ -17,7 +17,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,11 +42,7 @@ from svref.reference import Step, forward, sigmoid, times_df
 ROOM = {"float32": (-40, 100), "float64": (-400, 900)}
 
 
-class Kept(NamedTuple):
-    """The negatives of a shard: slope_k e^{r_k - P} of each, (B, K), and their mass (P, T), to be merged."""
-
-    exponentials: FloatArray
-    mass: kernels.Mass
+Kept = kernels.Negatives
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +108,7 @@ class Shard:
         """Return the cosines (B, K), within [-1, 1]; `targets` is the sum of what all shards returned."""
         return self._cosines(targets, self._classes()).copy()
 
-    @np.errstate(under="ignore")
+    @np.errstate(under="ignore", over="ignore")
     def negatives(self, targets: FloatArray, out: FloatArray | None = None) -> Kept:
         """Write the exponentials of the negatives to `out` (B, K), and return them with their mass, which is merged."""
         classes = self._classes()
@@ -156,7 +151,7 @@ class Shard:
         power = self._common_power(g)
         pull = self.loss.s * sigmoid(kernels.log_odds_against(mass)) * np.ldexp(g, -power)
         by_cosines = kept.exponentials
-        kernels.multiply_rows(by_cosines, pull * kernels.share_factor(kept.mass, mass))
+        tiles.multiply(kept, pull, mass)
         by_x = by_cosines @ classes.unit
         by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
         remove_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
@@ -190,8 +185,8 @@ class Shard:
 
     def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray) -> Kept:
         c = self._cosines(targets, classes)
-        target = kernels.target(self.loss, Angle(*targets), c.dtype)
-        return Kept(out, tiles.negatives(self.loss, c, target, self._own, out))
+        target = kernels.target(self.loss, Angle(*targets), c.dtype, (float(c.min()), float(c.max())))
+        return tiles.negatives(self.loss, c, target, self._own, out)
 
     def _cosines(self, targets: FloatArray, classes: Directions) -> FloatArray:
         shape = len(self.labels), len(self.weights)
@@ -209,7 +204,7 @@ class Shard:
         and only where the boundary is the target's cosine itself, so that a tie decides the mask.
         """
         loss = self.loss
-        boundary = kernels.target(loss, Angle(*targets), c.dtype).boundary
+        boundary = kernels.boundary(loss, Angle(*targets), c.dtype)
         level = np.flatnonzero(boundary == target)
         width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
         near, k = np.nonzero(np.abs(c[level] - target[level, None]) <= width)
