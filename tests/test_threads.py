@@ -160,7 +160,7 @@ def test_little_scratch_memory_is_kept_from_run_to_run_and_much_is_given_back(mo
 
 @pytest.mark.parametrize(("shape", "itemsize"), [((1, 1), 8), ((3, 10), 4), ((5, 2**22), 8), ((2**20, 3), 4)])
 def test_cuts_cover_everything_once_and_fit(shape: tuple[int, int], itemsize: int) -> None:
-    bands, slices = threads.cut(shape, itemsize)
+    (bands, _), slices = threads.bands(shape, itemsize), threads.slices(shape[1], itemsize)
     for parts, length in ((bands, shape[0]), (slices, shape[1])):
         assert [i for part in parts for i in (part.start, part.stop)][1:-1:2] == [p.start for p in parts[1:]]
         assert (parts[0].start, parts[-1].stop) == (0, length)

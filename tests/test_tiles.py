@@ -11,8 +11,10 @@ from rows import MARGINS
 
 import svref
 from svref import SupportVectors, SVXSoftmax
-from svref.engine import kernels, threads
+from svref.engine import kernels, threads, tiles
 from svref.judging import condition
+from svref.margins import Angle
+from svref.reference import sigmoid
 
 RNG = np.random.default_rng(11)
 LABELS = np.array([0, 36, 17, 3, 3, 20, 8])
@@ -24,6 +26,8 @@ COSINES[4:, 3] = COSINES[[5, 6], [20, 8]] = 0.95
 @pytest.fixture(params=[2**21, 400, 64], ids=["one block", "bands", "slices"])
 def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(threads, "BLOCK_BYTES", request.param)
+    monkeypatch.setattr(threads, "ALONE_BYTES", request.param)
+    monkeypatch.setattr(threads, "SMALL_BYTES", 2**20 if request.param > 1000 else 0)
     return request.param
 
 
@@ -75,6 +79,7 @@ def test_slices_far_apart_keep_the_small_gradients(monkeypatch: pytest.MonkeyPat
     cosines[0, 0], cosines[0, 5] = -0.9, 0.1
     loss, truth = svref.softmax(s=64.0), svref.softmax(s=64.0).value_and_grad(cosines.astype("f8"), [0])[1]
     monkeypatch.setattr(threads, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(threads, "ALONE_BYTES", 40)
     _, gradient = loss.value_and_grad(cosines, [0])
     np.testing.assert_allclose(gradient, truth, rtol=1e-4)
     tiny = loss.backward(loss.forward(cosines, [0]), [1e-16]).cosines
@@ -186,3 +191,46 @@ def test_bad_cosines_leave_the_output_alone() -> None:
     with pytest.raises(ValueError, match=r"cosines must be finite; got cosines\[6, 36\] = inf"):
         svref.sv_softmax().value_and_grad(bad, LABELS, out=out)
     assert not out.any()
+
+
+# ---- the end of the range -----------------------------------------------------------------------------------------
+
+
+def hard_rows(kind: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows whose smallest probabilities lie far below the numbers of their dtype."""
+    rng = np.random.default_rng(16)
+    cosines, labels = rng.uniform(-1, 1, (24, 700)), rng.integers(0, 700, 24)
+    targets = {"dense": 0.35, "sparse": 0.98, "lost": -0.9, "mixed": rng.uniform(-0.9, 1, 24)}[kind]
+    cosines[np.arange(24), labels] = targets
+    return cosines.astype(dtype), labels
+
+
+@pytest.mark.parametrize("s", [64.0, 512.0])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "lost", "mixed"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_subnormal_number_is_made_and_what_is_normal_is_right(dtype: str, kind: str, s: float) -> None:
+    loss, (cosines, labels) = svref.sv_am_softmax(s=s, m=0.35, t=1.2), hard_rows(kind, dtype)
+    own = kernels.LabelEntries(np.arange(24), labels)
+    angle = Angle.from_cosine(cosines[own])
+    target = kernels.target(loss, angle, cosines.dtype, (float(cosines.min()), float(cosines.max())))
+    gradient = np.empty_like(cosines)
+    with np.errstate(under="raise", over="ignore"):  # NumPy tells of every number that it rounds to a subnormal one
+        part = tiles.negatives(loss, cosines, target, own, gradient)
+        tiles.multiply(part, np.ones(24), part.mass)
+    tiny = float(np.finfo(dtype).smallest_normal)
+    assert ((gradient == 0) | (gradient >= tiny)).all()
+    with np.errstate(under="ignore"):
+        step = loss.forward(cosines.astype("f8"), labels)
+        shares = np.exp(step.r - step.a[:, None]) * loss.emphasis.slope(step.mask)
+    scales = condition.scales(step, dtype).cosines / (s * sigmoid(step.a)[:, None])
+    allowed = 4 * condition.unit_roundoff(dtype) * scales + 2 * loss.emphasis.t * tiny
+    assert (np.abs(gradient - shares) <= allowed).all()
+
+
+def test_a_row_has_the_same_bits_whatever_rows_are_beside_it() -> None:
+    loss, (cosines, labels) = svref.sv_am_softmax(s=64.0), hard_rows("mixed", "float32")
+    whole = loss.value_and_grad(cosines, labels, reduction="none")
+    for b in range(len(labels)):
+        alone = loss.value_and_grad(cosines[b : b + 1], labels[b : b + 1], reduction="none")
+        np.testing.assert_array_equal(alone[0], whole[0][b : b + 1])
+        np.testing.assert_array_equal(alone[1], whole[1][b : b + 1])

@@ -2,7 +2,7 @@ r"""The formulas of `svref.reference` on a slice of the classes, in place.
 
     f                                                          `target`
     I_k = [c_k > f], and where it holds                        `support_vectors`
-    r_k = s (c_k - f) + log h_k                                `relative_logits`
+    r_k = s (c_k - f) + log h_k                                `gaps`, `add_emphasis`
     Σ e^{r_k}, over a slice                                    `exponentials`; slices are joined by `merge`
     dL/dc_k = (s q g) slope_k e^{r_k - a}                      `multiply_by_slope`, `share_factor`, `multiply_rows`
 
@@ -45,7 +45,7 @@ HIGHEST = 64.0  # of the r_k - P of a row: e^64, its sum over all classes and it
 LEAST = {FLOAT32: 2.0**-100, FLOAT64: 2.0**-900}  # of T: what is lost below e^LOWEST is nothing beside it
 SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # a row's number below it is multiplied in two steps
 SPARSE = 48  # support vectors are treated one by one if they are fewer than one entry in this many
-RUN = 256  # numbers that are added in the dtype of the cosines; sums of runs are float64
+RUN = 1024  # numbers that are added in the dtype of the cosines; sums of runs are float64
 
 
 class LabelEntries(NamedTuple):
@@ -60,22 +60,28 @@ class Target(NamedTuple):
 
     Parameters
     ----------
-    f, boundary : arrays in the dtype of the cosines, (B,)
-        `boundary` is rounded down: a number of that dtype exceeds it if and only if it exceeds the float64 boundary.
+    base : array in the dtype of the cosines, (B,)
+        f, rounded down: a number of that dtype exceeds it if and only if it exceeds the float64 f.
+    boundary : array of the same kind, or None
+        What support vectors exceed, where that is not f.
+    offset : array of float64, (B,)
+        s (base - f): r_k = s (c_k - base) + log h_k + offset. Slices are computed without it, and it is added to P.
     low : array of float64, (B,)
-        No r_k is below it.
+        No r_k - offset is below it.
     is_bounded : bool
-        Whether no r_k is above `HIGHEST`.
+        Whether none is above `HIGHEST`.
     """
 
-    f: FloatArray
-    boundary: FloatArray
+    base: FloatArray
+    boundary: FloatArray | None
+    offset: FloatArray
     low: FloatArray
     is_bounded: bool
 
     def of(self, rows: slice) -> Target:
         """Return the entries of some rows."""
-        return Target(self.f[rows], self.boundary[rows], self.low[rows], self.is_bounded)
+        boundary = None if self.boundary is None else self.boundary[rows]
+        return Target(self.base[rows], boundary, self.offset[rows], self.low[rows], self.is_bounded)
 
 
 class Support(NamedTuple):
@@ -97,7 +103,7 @@ class Mass(NamedTuple):
 
 
 class Negatives(NamedTuple):
-    """The negatives of a slice: slope_k e^{r_k - P} of each, (B, K), their mass (P, T), and a low below each r_k."""
+    """The negatives of a slice: slope_k e^{r_k - P} of each, (B, K), their mass (P, T), and a low below all r_k - P."""
 
     exponentials: FloatArray
     mass: Mass
@@ -115,18 +121,17 @@ def target(loss: Loss, angle: Angle, dtype: np.dtype[Any], extremes: tuple[float
 
     `extremes` are the smallest and the largest cosine.
     """
-    f = loss.margin.value(angle)
+    f, other = loss.margin.value(angle), loss.emphasis.boundary
+    base = rounded_down(f, dtype)
+    exact = base.astype(np.float64)
     least, most = _lifts(loss.emphasis, extremes)
     return Target(
-        f.astype(dtype), boundary(loss, angle, dtype),
-        low=loss.s * (extremes[0] + least - f),
-        is_bounded=bool(loss.s * (extremes[1] + most - f.min()) <= HIGHEST),
-    )  # fmt: skip
-
-
-def boundary(loss: Loss, angle: Angle, dtype: np.dtype[Any]) -> FloatArray:
-    """Return what support vectors exceed (equation 5), rounded down to the dtype of the cosines."""
-    return rounded_down((loss.emphasis.boundary or loss.margin).value(angle), dtype)
+        base,
+        None if other is None else rounded_down(other.value(angle), dtype),
+        offset=loss.s * (exact - f),
+        low=loss.s * (extremes[0] + least - exact),
+        is_bounded=bool(loss.s * (extremes[1] + most - exact.min()) <= HIGHEST),
+    )
 
 
 def _lifts(emphasis: SupportVectors, extremes: tuple[float, float]) -> tuple[float, float]:
@@ -138,14 +143,25 @@ def _lifts(emphasis: SupportVectors, extremes: tuple[float, float]) -> tuple[flo
 # ---- the negatives: mask, relative logits, and their sum ----------------------------------------------------------
 
 
-def support_vectors(cosines: FloatArray, target: Target, own: LabelEntries, emphasis: SupportVectors) -> Support | None:
+def gaps(cosines: FloatArray, target: Target, out: FloatArray) -> FloatArray:
+    """Return c_k - base, which is above 0 where c_k > f."""
+    return np.subtract(cosines, target.base[:, None], out=out)
+
+
+def support_vectors(
+    gaps: FloatArray, cosines: FloatArray, target: Target, own: LabelEntries, emphasis: SupportVectors
+) -> Support | None:
     """Return the support vectors, I_k = [c_k > f] (equation 5): strictly, as in float64, and never the label.
 
     An index if they are few, a factor for all entries if they are many, None if there are none.
     """
     if emphasis.t == 1:
         return None
-    mask = np.greater(cosines, target.boundary[:, None], out=threads.scratch("mask", cosines.shape, np.bool_))
+    mask = threads.scratch("mask", cosines.shape, np.bool_)
+    if target.boundary is None:
+        np.greater(gaps, 0, out=mask)
+    else:
+        np.greater(cosines, target.boundary[:, None], out=mask)
     mask[own] = False
     count = np.count_nonzero(mask)
     if SPARSE * count < mask.size:
@@ -162,26 +178,16 @@ def _where(mask: BoolArray) -> IntArray:
     return np.concatenate([near[mask[near]], whole + np.flatnonzero(mask[whole:])])
 
 
-def relative_logits(
-    loss: Loss, cosines: FloatArray, target: Target, support: Support | None, out: FloatArray
-) -> FloatArray:
-    """Return r_k = s (c_k - f) + log h_k of a slice; what it says of the label's column means nothing.
-
-    log h_k / s = (t - 1) I_k growth(c_k) (equation 6) is added before s multiplies all.
-    """
-    entries, lift = support or Support((), 0.0)
+def add_emphasis(gaps: FloatArray, cosines: FloatArray, support: Support, emphasis: SupportVectors) -> None:
+    """Add log h_k / s = (t - 1) I_k growth(c_k) (equation 6) to the gaps, in place; s multiplies both later."""
+    entries, lift = support
     if entries is ...:
-        out = loss.emphasis.growth(cosines, out)
-        out *= lift
-        out += cosines
-        out -= target.f[:, None]
+        growth = emphasis.growth(cosines, threads.scratch("growth", gaps.shape, gaps.dtype))
+        growth *= lift
+        gaps += growth
     else:
-        np.subtract(cosines, target.f[:, None], out=out)
-    if entries and entries is not ...:
         c = cosines[entries]
-        out[entries] = loss.emphasis.growth(c) * c.dtype.type(lift) + c - target.f[entries[0]]
-    out *= loss.s
-    return out
+        gaps[entries] += emphasis.growth(c) * c.dtype.type(lift)
 
 
 def multiply_by_slope(values: FloatArray, support: Support, emphasis: SupportVectors) -> None:
@@ -226,12 +232,12 @@ def row_sums(values: FloatArray) -> FloatArray:
     """Return the sum of each row, float64: runs of `RUN` numbers in the dtype of `values`, then the sum of the runs."""
     rows, columns = values.shape
     whole = columns // RUN
-    if whole < 4 or not values.flags.c_contiguous:
-        return values.sum(axis=1).astype(np.float64)
+    if whole == 0 or not values.flags.c_contiguous:
+        return values.sum(axis=1).astype(np.float64) if whole else np.einsum("bi->b", values).astype(np.float64)
     strides = columns * values.itemsize, RUN * values.itemsize, values.itemsize
     runs = np.ndarray((rows, whole, RUN), values.dtype, values, 0, strides)
     total = np.einsum("bij->bi", runs).sum(axis=1, dtype=np.float64)
-    return total + values[:, whole * RUN :].sum(axis=1) if columns % RUN else total
+    return total + np.einsum("bi->b", values[:, whole * RUN :])
 
 
 def merge(first: Mass, second: Mass) -> Mass:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,17 +24,28 @@ Result = TypeVar("Result")
 
 HUGE = 2**22  # bytes from which NumPy asks for huge pages; their first use costs a fraction of that of small pages
 KEPT_BYTES = 2**26  # scratch memory that all threads together keep from one run to the next
-BLOCK_BYTES = 2**21  # a block of one array: it stays in a cache, and costs far more than handing it to a thread
+BLOCK_BYTES = 2**21  # a block of one array: several threads hand the interpreter's lock to each other at every call
+SMALL_BYTES = 2**20  # an array of so many is done by one thread before a second one has woken up
+ALONE_BYTES = 2**19  # a block of one array for a thread alone, which waits for nobody: it stays in a nearer cache
 
 _limiting = threading.Lock()
 
 
-@lru_cache(maxsize=256)
-def cut(shape: tuple[int, ...], itemsize: int) -> tuple[list[slice], list[slice]]:
-    """Return bands of rows and slices of columns that fit a cache; they depend on the shape alone."""
+def bands(shape: tuple[int, ...], itemsize: int) -> tuple[list[slice], int]:
+    """Return bands of rows that fit a cache, and how many threads shall work on them: one on a small array.
+
+    No row's bits depend on its band.
+    """
     rows, columns = shape
-    block = BLOCK_BYTES // itemsize
-    return even(rows, max(1, block // columns)), even(columns, block)
+    total = rows * columns * itemsize
+    workers = available() if total > SMALL_BYTES else 1
+    block = ALONE_BYTES if workers == 1 else min(BLOCK_BYTES, max(ALONE_BYTES, total // workers))
+    return even(rows, max(1, block // (itemsize * columns))), workers
+
+
+def slices(columns: int, itemsize: int) -> list[slice]:
+    """Return slices of columns that fit a cache; they decide the last bits, and depend on their number alone."""
+    return even(columns, max(1, BLOCK_BYTES // itemsize))
 
 
 def even(length: int, largest: int) -> list[slice]:

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 def log_odds(loss: Loss, cosines: FloatArray, labels: IntArray, extremes: tuple[float, float]) -> FloatArray:
     """Return a of each row (equation 11), float64; `extremes` are the smallest and the largest cosine."""
     target = kernels.target(loss, _angle(cosines, labels), cosines.dtype, extremes)
-    bands, _ = threads.cut(cosines.shape, cosines.itemsize)
+    bands, workers = threads.bands(cosines.shape, cosines.itemsize)
     a = np.empty(len(labels))
 
     def band(i: int) -> None:
@@ -34,7 +34,7 @@ def log_odds(loss: Loss, cosines: FloatArray, labels: IntArray, extremes: tuple[
         parts = _negatives(loss, cosines[rows], labels[rows], target.of(rows))
         a[rows] = kernels.log_odds_against(_mass(parts))
 
-    threads.run(band, len(bands))
+    threads.run(band, len(bands), most=workers)
     return a
 
 
@@ -46,13 +46,13 @@ def value_and_gradient(
     angle = _angle(cosines, labels)
     target = kernels.target(loss, angle, cosines.dtype, extremes)
     a = np.empty(len(labels))
-    bands, _ = threads.cut(cosines.shape, cosines.itemsize)
+    bands, workers = threads.bands(cosines.shape, cosines.itemsize)
 
     def band(i: int) -> None:
         rows = bands[i]
         a[rows] = _band(loss, cosines[rows], labels[rows], target.of(rows), g[rows], out[rows])
 
-    threads.run(band, len(bands))
+    threads.run(band, len(bands), most=workers)
     pull, dead = -loss.s * sigmoid(a) * g, (g == 0) | (a == -np.inf)
     by_target = times_df(pull, loss.margin.by_cosine(angle), dead).astype(out.dtype)
     out[np.arange(len(labels)), labels] = by_target + 0  # no negative zero
@@ -75,7 +75,7 @@ def _negatives(
     loss: Loss, cosines: FloatArray, labels: IntArray, target: kernels.Target, out: FloatArray | None = None
 ) -> list[kernels.Negatives]:
     """Return the negatives of some rows in each slice of classes, in class order; their exponentials are in `out`."""
-    _, slices = threads.cut(cosines.shape, cosines.itemsize)
+    slices = threads.slices(cosines.shape[1], cosines.itemsize)
     rows = np.arange(len(labels))
 
     def tile(i: int) -> kernels.Negatives:
@@ -105,18 +105,26 @@ def negatives(
     loss: Loss, cosines: FloatArray, target: kernels.Target, own: kernels.LabelEntries, out: FloatArray
 ) -> kernels.Negatives:
     """Return the mass of a slice, and write slope_k e^{r_k - P} of its negatives to `out`, 0 at the label."""
-    support = kernels.support_vectors(cosines, target, own, loss.emphasis)
-    r = kernels.relative_logits(loss, cosines, target, support, out)
+    r = kernels.gaps(cosines, target, out)
+    support = kernels.support_vectors(r, cosines, target, own, loss.emphasis)
+    _scale(loss, r, cosines, support)
     peak = np.zeros(len(cosines)) if target.is_bounded else np.maximum(_largest(r, own) - kernels.HIGHEST, 0.0)
     total = kernels.exponentials(r, peak, target.low, own)
     lost = kernels.has_lost(total, out.dtype)
     if lost.any():
-        r = kernels.relative_logits(loss, cosines, target, support, out)
+        _scale(loss, kernels.gaps(cosines, target, out), cosines, support)
         peak = np.where(lost, _largest(r, own), peak)
         total = kernels.exponentials(r, peak, target.low, own)
     if support is not None:
         kernels.multiply_by_slope(out, support, loss.emphasis)
-    return kernels.Negatives(out, kernels.Mass(peak, total), target.low)
+    return kernels.Negatives(out, kernels.Mass(peak + target.offset, total), target.low - finite_or_zero(peak))
+
+
+def _scale(loss: Loss, gaps: FloatArray, cosines: FloatArray, support: kernels.Support | None) -> None:
+    """Turn gaps into r_k - offset, in place."""
+    if support is not None:
+        kernels.add_emphasis(gaps, cosines, support, loss.emphasis)
+    gaps *= loss.s
 
 
 def _largest(r: FloatArray, own: kernels.LabelEntries) -> FloatArray:
@@ -127,13 +135,13 @@ def _largest(r: FloatArray, own: kernels.LabelEntries) -> FloatArray:
 
 def multiply(part: kernels.Negatives, pull: FloatArray, mass: kernels.Mass) -> None:
     """Turn slope_k e^{r_k - P} of a slice into pull slope_k e^{r_k - a} (equation 17), in place."""
-    low = part.low - finite_or_zero(part.mass.peak)
-    kernels.multiply_rows(part.exponentials, pull * kernels.share_factor(part.mass, mass), low)
+    kernels.multiply_rows(part.exponentials, pull * kernels.share_factor(part.mass, mass), part.low)
 
 
 def extremes(array: FloatArray) -> tuple[float, float]:
     """Return the smallest and the largest entry, NaN if there is one, reading the memory once on all threads."""
-    bands, slices = threads.cut(array.shape, array.itemsize)
+    bands, workers = threads.bands(array.shape, array.itemsize)
+    slices = threads.slices(array.shape[1], array.itemsize)
     lows, highs = np.empty((2, len(bands), len(slices)))
 
     def band(i: int) -> None:
@@ -141,7 +149,7 @@ def extremes(array: FloatArray) -> tuple[float, float]:
             block = array[bands[i], part]
             lows[i, j], highs[i, j] = block.min(), block.max()
 
-    threads.run(band, len(bands))
+    threads.run(band, len(bands), most=workers)
     return float(lows.min()), float(highs.max())
 
 

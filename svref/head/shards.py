@@ -204,7 +204,7 @@ class Shard:
         and only where the boundary is the target's cosine itself, so that a tie decides the mask.
         """
         loss = self.loss
-        boundary = kernels.boundary(loss, Angle(*targets), c.dtype)
+        boundary = kernels.rounded_down((loss.emphasis.boundary or loss.margin).value(Angle(*targets)), c.dtype)
         level = np.flatnonzero(boundary == target)
         width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
         near, k = np.nonzero(np.abs(c[level] - target[level, None]) <= width)

@@ -97,14 +97,14 @@ def bare_exp(problem: Problem) -> Callable[[], None]:
     r = c - c[np.arange(len(c)), problem.labels][:, None]
     r *= S
     out = np.empty_like(c)
-    bands, _ = threads.cut(c.shape, c.itemsize)
+    bands, workers = threads.bands(c.shape, c.itemsize)
 
     def band(i: int) -> None:
         rows, into = r[bands[i]], out[bands[i]]
-        _, slices = threads.cut(rows.shape, rows.itemsize)
+        slices = threads.slices(rows.shape[1], rows.itemsize)
         threads.run(lambda k: np.exp(rows[:, slices[k]], out=into[:, slices[k]]), len(slices))
 
-    return lambda: threads.run(band, len(bands))
+    return lambda: threads.run(band, len(bands), most=workers)
 
 
 def bare_products(problem: Problem) -> Callable[[], None]:
