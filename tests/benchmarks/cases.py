@@ -1,4 +1,4 @@
-"""What is measured: shapes, dtypes, masks, and the arrays that go with them."""
+"""What is measured: shapes, dtypes, how far a head is trained, and the arrays that go with them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 import svref
 
 S, M, T = 64.0, 0.35, 1.2
-SPREAD = 128  # the cosines of the negatives are those of random directions in so many dimensions
-JITTER = {"dense": 0.02, "sparse": 0.05}  # standard deviation of the targets' cosines
+SPREAD = 512  # the cosines of the negatives are those of random directions in so many dimensions
+JITTER = {"half-trained": 0.05, "converged": 0.03, "uniform": 0.02}  # standard deviation of the targets' cosines
 
 
 def loss() -> svref.SVXSoftmax:
@@ -31,14 +31,14 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One row of a table: a level, a shape, a dtype and a kind of mask."""
+    """One row of a table: a level, a shape, a dtype, and how far the head is trained."""
 
     level: str
     B: int
     C: int
     D: int = SPREAD
     dtype: str = "float32"
-    mask: str = "sparse"
+    state: str = "half-trained"
 
     @property
     def size(self) -> str:
@@ -49,39 +49,52 @@ class Case:
     @property
     def name(self) -> str:
         """What identifies the case."""
-        return f"{self.level} {self.size} {self.dtype} {self.mask}"
+        return f"{self.level} {self.size} {self.dtype} {self.state}"
 
     def facts(self) -> dict[str, Any]:
         """Return what JSON says of the case."""
         sizes = {"B": self.B, "C": self.C} | ({"D": self.D} if self.level == "head" else {})
-        return {"level": self.level, "size": self.size, **sizes, "dtype": self.dtype, "mask": self.mask}
+        return {"level": self.level, "size": self.size, **sizes, "dtype": self.dtype, "state": self.state}
 
     @property
     def target(self) -> float:
         """The mean cosine of a target.
 
-        Dense: its f = c - m is 0, so half of the negatives exceed it. Sparse, as in training: f is where the target's
-        probability is about one half, log C + s²/2D = s f, which few negatives exceed.
+        Untrained: that of any random direction, 0, so that nearly all negatives are support vectors. Half-trained: f is
+        where the target's probability is about one half, log C + s²/2D = s f, and few negatives exceed it. Converged:
+        0.85, and none does. Uniform cosines, which exist in three dimensions, are drawn to stress the ends of the range:
+        f is 0, and half of them exceed it.
         """
-        f = 0.0 if self.mask == "dense" else (math.log(self.C) + S * S / (2 * self.D)) / S
-        return min(f + M, 0.95)
+        if self.state == "half-trained":
+            return min((math.log(self.C) + S * S / (2 * self.D)) / S + M, 0.95)
+        return {"untrained": 0.0, "converged": 0.85, "uniform": M}[self.state]
 
     def problem(self) -> Problem:
         """Return the arrays; the same case gives the same ones."""
         rng = np.random.default_rng([self.B, self.C, self.D])
         labels = rng.integers(0, self.C, self.B)
-        targets = np.clip(self.target + JITTER[self.mask] * rng.standard_normal(self.B), -0.99, 0.99)
+        targets = np.clip(self.target + self._jitter * rng.standard_normal(self.B), -0.99, 0.99)
         if self.level == "cosine":
             return Problem((self._cosines(rng, labels, targets),), labels)
         weights = rng.standard_normal((self.C, self.D), dtype=np.dtype(self.dtype).type)
         return Problem((embeddings(rng, weights[labels], targets), weights), labels)
 
+    @property
+    def _jitter(self) -> float:
+        """The standard deviation of the targets' cosines."""
+        return JITTER.get(self.state, 1 / math.sqrt(self.D))
+
     def _cosines(
         self, rng: np.random.Generator, labels: NDArray[np.int64], targets: NDArray[np.float64]
     ) -> NDArray[Any]:
-        c = rng.standard_normal((self.B, self.C), dtype=np.dtype(self.dtype).type)
-        c *= 1 / math.sqrt(self.D)
-        np.clip(c, -1, 1, out=c)
+        if self.state == "uniform":
+            c = rng.random((self.B, self.C), dtype=np.dtype(self.dtype).type)
+            c *= 2
+            c -= 1
+        else:
+            c = rng.standard_normal((self.B, self.C), dtype=np.dtype(self.dtype).type)
+            c *= 1 / math.sqrt(self.D)
+            np.clip(c, -1, 1, out=c)
         c[np.arange(self.B), labels] = targets
         return c
 
@@ -103,29 +116,31 @@ def support_share(problem: Problem) -> float:
     if len(problem.arrays) == 2:
         x, w = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in problem.arrays)
         c = x @ w.T
-    return float(np.count_nonzero(c > c[rows, y][:, None] - M) / (c.size - len(y)))
+    exceeding = np.count_nonzero(c > c[rows, y][:, None] - M) - len(y)  # a target exceeds its own f
+    return float(exceeding / (c.size - len(y)))
 
 
 SIZES = {  # B, C, D
-    ("cosine", False): [(128, 1_000, 128), (512, 10_000, 128), (256, 93_431, 128), (64, 1_000_000, 128)],
-    ("cosine", True): [(8, 50, 128), (4, 200, 128)],
+    ("cosine", False): [(128, 1_000, SPREAD), (512, 10_000, SPREAD), (256, 93_431, SPREAD), (64, 1_000_000, SPREAD)],
+    ("cosine", True): [(8, 50, SPREAD), (4, 200, SPREAD)],
     ("head", False): [(128, 10_000, 128), (256, 93_431, 512)],
     ("head", True): [(8, 50, 8)],
 }
+STATES = {"cosine": ("untrained", "half-trained", "converged", "uniform"), "head": ("untrained", "half-trained")}
 
 
 def rows(level: str, quick: bool) -> list[Case]:
-    """Return the rows of a level's table; what is compiled for a shape and dtype serves two rows in turn.
+    """Return the rows of a level's table; what is compiled for a shape and dtype serves several rows in turn.
 
-    The largest head has sparse masks only: the mask hardly changes the time of a head, and its rows take long.
+    The largest shape of a level is measured half-trained only, because its rows take long.
     """
-    cases = [
-        Case(level, samples, classes, dimensions, dtype, mask)
-        for samples, classes, dimensions in SIZES[level, quick]
+    sizes = SIZES[level, quick]
+    return [
+        Case(level, samples, classes, dimensions, dtype, state)
+        for samples, classes, dimensions in sizes
         for dtype in ("float32", "float64")
-        for mask in ("dense", "sparse")
+        for state in (STATES[level] if quick or (samples, classes, dimensions) != sizes[-1] else ("half-trained",))
     ]
-    return [case for case in cases if not (case.D == 512 and case.mask == "dense")]
 
 
 def kept_allocator(quick: bool) -> Case:

@@ -52,7 +52,7 @@ def times(figure: Any, rows: list[dict[str, Any]]) -> None:
         if known:
             axes.plot(*zip(*known, strict=True), mark, label=name, markersize=11 if name == "floor" else 5)
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_yticks(range(len(rows)), [f"{r['level']} {r['size']} {r['dtype']} {r['mask']}" for r in rows])
+    axes.set_yticks(range(len(rows)), [f"{r['level']} {r['size']} {r['dtype']} {r['state']}" for r in rows])
     axes.invert_yaxis()
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")

@@ -67,7 +67,7 @@ def times(level: str, rows: list[dict[str, Any]]) -> str:
     if not rows:
         return NOTHING
     names = [*OURS, *PEERS, FLOORS[level]]
-    head = ["size", "dtype", "mask", "support vectors", *(f"{n}, ms" for n in names)]
+    head = ["size", "dtype", "state", "support vectors", *(f"{n}, ms" for n in names)]
     head += ["fastest peer", "over svref", "over svref, fresh", f"{FLOORS[level]} / svref"]
     return table(head, [time_cells(row, names) for row in rows], left=3)
 
@@ -77,7 +77,7 @@ def time_cells(row: dict[str, Any], names: list[str]) -> list[str]:
     ratios = [row["ratio"].get(name) for name in OURS]
     share = row["floor_share"].get("svref")
     return [
-        *(row[k] for k in ("size", "dtype", "mask")),
+        *(row[k] for k in ("size", "dtype", "state")),
         f"{row['support_share']:.2%}",
         *(standing(row["contestants"].get(name)) for name in names),
         row["fastest_peer"] or "none",
