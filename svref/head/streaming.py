@@ -28,7 +28,7 @@ from svref.head.shards import Kept, Shard, by_embeddings, within
 from svref.loss import SVXSoftmax, check_loss
 from svref.margins import Angle
 
-CHUNK_BYTES = 2**21  # of a chunk's weights or cosines: a few such arrays fit the last cache
+CHUNK_BYTES = 5 * 2**19  # of a chunk's weights or cosines: smaller ones cost threads more waiting than they save
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ class _Stream:
         workers: int,
     ) -> None:
         largest = max(1, CHUNK_BYTES // (w.itemsize * max(x.shape)))
-        self.chunks = threads.even(len(w), min(largest, max(256, len(w) // 8)))
+        self.chunks = threads.even(len(w), min(largest, max(256, len(w) // 4)))
         self.loss, self.x, self.w, self.y = loss, x, w, y
         self.rows, self.pairs = directions(x), measure_pairs(x, w[y])
         self.targets = self.pairs.rounded_cosines_and_sines(x.dtype)
