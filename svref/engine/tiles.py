@@ -140,6 +140,8 @@ def multiply(part: kernels.Negatives, pull: FloatArray, mass: kernels.Mass) -> N
 
 def extremes(array: FloatArray) -> tuple[float, float]:
     """Return the smallest and the largest entry, NaN if there is one, reading the memory once on all threads."""
+    if array.nbytes <= threads.ALONE_BYTES:
+        return float(array.min()), float(array.max())
     bands, workers = threads.bands(array.shape, array.itemsize)
     slices = threads.slices(array.shape[1], array.itemsize)
     lows, highs = np.empty((2, len(bands), len(slices)))
