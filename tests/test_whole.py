@@ -12,6 +12,7 @@ import svref
 from svref.conformance import check
 from svref.conformance.diagnosing.diagnose import Identification
 from svref.conformance.diagnosing.findings import Finding
+from svref.reference import sigmoid
 
 Losses = Callable[..., np.ndarray]
 
@@ -361,6 +362,40 @@ def test_right_code_of_unusual_shape_is_the_paper_s(name: str, s: float, shape: 
     for dtype in ("float64", "float32"):
         found = svref.diagnose(unusual(name, shape), name, dtype=dtype, framework="numpy", parameters={"s": s})
         assert found.ok, str(found)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("s", [8.0, 64.0])
+def test_code_that_leaves_the_square_root_out_at_a_pole_is_the_paper_s(s: float, dtype: str) -> None:
+    def without_root(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float) -> tuple[np.ndarray, np.ndarray]:
+        loss, own = svref.arc_softmax(s=s, m=m), (np.arange(len(labels)), labels)
+        step = loss.forward(cosines, labels)
+        with np.errstate(invalid="ignore"):
+            gradient = loss.backward(step).cosines
+        c, q = cosines[own], sigmoid(step.a)
+        gradient[own] = np.where(np.abs(c) == 1, -s * q * np.cos(m), gradient[own])
+        return step.loss, gradient
+
+    found = svref.diagnose(without_root, "arc-softmax", dtype=dtype, framework="numpy", parameters={"s": s})
+    assert found.ok, str(found)
+    assert "finite, where the limit is not; right code may do so" in [f.answer for f in found.findings]
+
+
+def test_rounding_of_a_confident_row_is_no_wrong_cotangent() -> None:
+    """1 - p_y has an absolute error of u, which another cotangent rounds otherwise."""
+
+    def textbook(
+        cosines: np.ndarray, labels: np.ndarray, *, s: float, t: float, cotangent: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        loss, own = svref.sv_softmax(s=s, t=t), (np.arange(len(labels)), labels)
+        step = loss.forward(cosines, labels)
+        gradient = loss.backward(step, cotangent).cosines
+        noise = 2.0**-52 * s * np.where(cotangent == 1, 0, cotangent)
+        gradient[own] += noise
+        return step.loss, gradient
+
+    found = svref.diagnose(textbook, "sv-softmax", framework="numpy", parameters={"s": 200.0})
+    assert found.ok, str(found)
 
 
 def test_a_failure_without_a_name_shows_what_diagnose_reads_first() -> None:

@@ -15,12 +15,14 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.diagnosing.behaviour import ordinary_rows
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import Rows, Subject
+from svref.judging import condition
 
 Weighted = Callable[
     [FloatArray, IntArray, FloatArray], NDArray[Any] | None
 ]  # cosines, labels, g: the gradient by cosines
 
 COTANGENT = "the cotangent"
+NOISE = 64.0  # times u s t: the absolute error of a gradient whose cotangent is about 1
 CLOSE = {"float64": 1e-6, "float32": 1e-2, "float16": 0.1, "bfloat16": 0.1}  # relative to a row's largest entry
 
 
@@ -65,11 +67,16 @@ def _finding(
 
 
 def _is_close(subject: Subject, got: FloatArray, wanted: FloatArray, alone: FloatArray) -> bool:
-    """Return whether two gradients are one to rounding, in the rows whose gradient is known."""
+    """Return whether two gradients are one to rounding, in the rows whose gradient is known.
+
+    Textbook code subtracts p_y from 1, with an absolute error of about u, which s t multiplies. In confident rows that
+    error is larger than the gradient.
+    """
     size = np.abs(alone).max(axis=1, keepdims=True) + np.abs(wanted).max(axis=1, keepdims=True)
     known = np.isfinite(alone).all(axis=1)
     off, close = np.abs(got - wanted)[known], CLOSE["float32" if subject.grid else subject.precision]
-    return bool((off <= close * size[known] + 1e-30).all())
+    noise = NOISE * condition.unit_roundoff(subject.dtype) * subject.loss.s * subject.loss.emphasis.t
+    return bool((off <= close * size[known] + noise).all())
 
 
 def _one_hot_after(rows: Rows, g: FloatArray, alone: FloatArray, losses: FloatArray) -> FloatArray:
