@@ -50,7 +50,7 @@ FOLDERS: dict[str, Layers] = {
         ("listing",),
         ("commands",),
     ),
-    "conformance": (("candidates",), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
+    "conformance": (("candidates", "least_squares", "numbers"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }
 
 

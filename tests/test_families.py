@@ -10,7 +10,7 @@ import pytest
 import svref
 import svref.deviations.normalisation
 from svref.conformance import check
-from svref.conformance.mistakes.numbers import plain_numbers
+from svref.conformance.numbers import plain_numbers
 from svref.deviations.families import FAMILIES, Family, Law, constant
 from svref.deviations.families.laws import QUANTITIES, multiple
 from svref.deviations.logits import right_result

@@ -17,6 +17,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.checking.asking import Plan, asked
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.reproduce import with_options
+from svref.conformance.least_squares import REFUSED, least_squares
 from svref.conformance.trial import Trial
 from svref.judging.expected import expect
 from svref.loss import SVXSoftmax
@@ -28,7 +29,7 @@ SHOWS = 0.01  # a right loss must change by this share of itself, or the case sa
 SAME = 16  # units in the last place by which two answers to the same question may differ
 LEAST = 1e-30  # a smaller loss says nothing to a fit: float32 may have rounded it to 0
 MOST_ROWS, MOST_BATCHES = 64, 4  # that a fit looks at
-MOST_STARTS, MOST_STEPS = 8, 30
+MOST_STARTS = 8
 MOST_DIGITS = 6  # values are tried with 1, 2, ... digits, since people write round ones
 GRID: Mapping[str, tuple[float, ...]] = {  # where a fit begins
     "s": (0.25, 1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 30.0, 40.0, 64.0, 90.0, 128.0, 256.0, 1024.0),
@@ -145,7 +146,7 @@ def _values_inside(plan: Plan, trials: Sequence[Trial], names: tuple[str, ...]) 
     """Return the values of ignored parameters at which every answer is right, as round as can be; None if none are."""
     fit = _Fit(plan, tuple(_pooled(trials, names)), names)
     for start in fit.starts():
-        found = fit.refined(start)
+        found = least_squares(fit.distance, np.array(start))
         for digits in (*range(1, MOST_DIGITS + 1), 17):
             values = {name: _rounded(value, digits) for name, value in zip(names, found, strict=True)}
             if fit.accepts(values) and all(_is_right(plan, trial, values) for trial in trials):
@@ -212,18 +213,18 @@ class _Fit:
     batches: tuple[_Batch, ...]
     names: tuple[str, ...]
 
-    def distance(self, values: Sequence[float]) -> FloatArray:
-        """Return log L - log(loss of the candidate), row by row; infinite for values that the variant refuses."""
+    def distance(self, values: FloatArray) -> FloatArray:
+        """Return log L - log(loss of the candidate), row by row; `REFUSED` for values that the variant refuses."""
         rows = []
         for batch in self.batches:
-            parameters = {**batch.trial.parameters, **dict(zip(self.names, values, strict=True))}
+            parameters = {**batch.trial.parameters, **dict(zip(self.names, values.tolist(), strict=True))}
             try:
                 loss = _loss(self.plan, batch.trial, self._typed(parameters))
             except (ValueError, TypeError):
-                return np.full(1, np.inf)
+                return np.full(sum(len(b.losses) for b in self.batches), REFUSED)
             right = loss.forward(batch.cosines, batch.labels).loss
             rows.append(np.log(np.maximum(right, LEAST)) - np.log(batch.losses))
-        return np.concatenate(rows) if rows else np.full(1, np.inf)
+        return np.concatenate(rows)
 
     def _typed(self, parameters: Values) -> Values:
         """Return parameters with whole numbers where the variant has them."""
@@ -237,39 +238,9 @@ class _Fit:
         defaults = VARIANTS[self.batches[0].trial.variant].parameters
         axes = [PIECES if isinstance(defaults[name], int) else GRID[name] for name in self.names]
         points = [tuple(map(float, point)) for point in itertools.product(*axes)]
-        return sorted(points, key=lambda point: float(np.abs(self.distance(point)).mean()))[:MOST_STARTS]
-
-    def refined(self, start: tuple[float, ...]) -> FloatArray:
-        """Return the point that Levenberg's and Marquardt's steps lead to."""
-        point, damping = np.array(start), 1e-3
-        distance = self.distance(point.tolist())
-        for _ in range(MOST_STEPS):
-            slope = self._slope(point, distance)
-            if slope is None:
-                break
-            normal = slope.T @ slope
-            step = np.linalg.lstsq(normal + damping * np.diag(np.diag(normal) + 1e-12), -slope.T @ distance)[0]
-            there = self.distance((point + step).tolist())
-            if len(there) == len(distance) and float(there @ there) < float(distance @ distance):
-                point, distance, damping = point + step, there, damping / 10
-            else:
-                damping *= 10
-        return point
-
-    def _slope(self, point: FloatArray, distance: FloatArray) -> FloatArray | None:
-        """Return the derivatives of the distances, by differences; None where a neighbour is refused."""
-        columns = []
-        for i in range(len(point)):
-            h = 1e-6 * max(abs(float(point[i])), 0.1)
-            beside = point.copy()
-            beside[i] += h
-            there = self.distance(beside.tolist())
-            if len(there) != len(distance):
-                return None
-            columns.append((there - distance) / h)
-        return np.stack(columns, axis=1)
+        return sorted(points, key=lambda point: float(np.abs(self.distance(np.array(point))).mean()))[:MOST_STARTS]
 
     def accepts(self, values: Values) -> bool:
         """Return whether values are near enough that judging all answers by them is worth the time."""
-        distance = np.abs(self.distance([values[name] for name in self.names]))
+        distance = np.abs(self.distance(np.array([values[name] for name in self.names])))
         return bool((distance < 1e-2).mean() > 0.5)

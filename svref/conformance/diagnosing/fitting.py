@@ -1,8 +1,8 @@
 """Which sizes of a form give the losses that a candidate returned, if any do.
 
-A fit is a nonlinear least-squares problem of one to three numbers (Levenberg and Marquardt's method), begun at each of
-the form's starts. It holds only if every loss then differs by no more than rounding explains; a fit that is close is
-none. A size is printed with as few digits as still give every loss.
+A fit is a nonlinear least-squares problem, begun at each of the form's starts. It holds only if every loss then differs
+by no more than rounding explains; a fit that is close is none. A size is printed with as few digits as still give every
+loss.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray
 from svref.conformance.diagnosing.forms import Form, Parts, Sizes
 from svref.conformance.diagnosing.probes import BATCH, Rows
+from svref.conformance.least_squares import REFUSED, least_squares
 
-ROUNDS = 30  # steps of a fit; one that converges needs ten
-SLOW = 0.9  # a step that leaves more of the squares than this is slow
 NONE = 1e-13  # a size below is 0, if 0 gives every loss too
 NARROWINGS = 4  # each finds the switch of f between targets 49 times closer together
-PATIENCE = 3  # slow steps after which a fit is given up
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +34,12 @@ class Target:
     ask: Callable[[Rows], FloatArray]
 
     def misfit(self, form: Form, sizes: Sizes) -> FloatArray:
-        """Return by how many times what is allowed the form's losses differ, (B,); 1e9 where it has none."""
+        """Return by how many times what is allowed the form's losses differ, (B,); `REFUSED` where it has none."""
         try:
             off = (form.losses(self.parts, sizes) - self.losses) / self.allowed
         except (ValueError, OverflowError, ZeroDivisionError):  # sizes that the form cannot have
-            return np.full(len(self.losses), 1e9)
-        return np.where(np.isfinite(off), off, 1e9)
+            return np.full(len(self.losses), REFUSED)
+        return np.where(np.isfinite(off), off, REFUSED)
 
     def holds(self, form: Form, sizes: Sizes) -> bool:
         """Return whether the form gives every loss."""
@@ -82,35 +80,7 @@ def _refined(form: Form, target: Target, start: Sizes) -> Sizes:
         return (*fixed, *(float(v) for v in np.where(are_logs, np.exp(x), x)))
 
     x = np.where(are_logs, np.log(np.maximum(free, 1e-300)), free)
-    return sizes(_least_squares(lambda x: target.misfit(form, sizes(x)), x))
-
-
-def _least_squares(misfit: Callable[[FloatArray], FloatArray], x: FloatArray) -> FloatArray:
-    """Return where a vector of misfits is smallest in squares near x."""
-    r, damping, slow = misfit(x), 1e-3, 0
-    for _ in range(ROUNDS):
-        step = _step(misfit, x, r, damping)
-        trial = misfit(x + step)
-        if (trial @ trial) < r @ r:
-            slow = slow + 1 if trial @ trial > SLOW * (r @ r) else 0
-            x, r, damping = x + step, trial, damping / 10
-        else:
-            slow, damping = slow + 1, damping * 10
-        if slow >= PATIENCE or (np.abs(step) <= 1e-15 * (1e-9 + np.abs(x))).all():
-            break
-    return x
-
-
-def _step(misfit: Callable[[FloatArray], FloatArray], x: FloatArray, r: FloatArray, damping: float) -> FloatArray:
-    """Return the damped step from x towards smaller squares."""
-    moves = 1e-7 * np.maximum(np.abs(x), 1e-2)
-    slopes = np.stack([(misfit(x + move) - r) / step for move, step in zip(np.diag(moves), moves, strict=True)], axis=1)
-    square = slopes.T @ slopes
-    square[np.diag_indices_from(square)] *= 1 + damping
-    try:
-        return -np.linalg.solve(square + 1e-300 * np.eye(len(x)), slopes.T @ r)
-    except np.linalg.LinAlgError:
-        return np.zeros_like(x)
+    return sizes(least_squares(lambda x: target.misfit(form, sizes(x)), x))
 
 
 def _short(form: Form, target: Target, sizes: Sizes) -> Sizes:

@@ -4,7 +4,6 @@ computations   what a wrong candidate may compute: six kinds
 hypothesis     a guess that it is one of them, tried on the cases
 sizes          mistakes of any size: an epsilon, a clamp, an annealing, a number format
 fitting        the size of a mistake, solved for in one case, and the law that it follows in all
-numbers        a measured number as somebody wrote it
 beyond_one     cosines that round beyond 1, and an angle that is NaN there
 guesses        every hypothesis in the order in which it is tried
 explanations   those that explain all failures and contradict no pass

@@ -22,7 +22,7 @@ from svref.conformance.mistakes.computations import (
     unchanged,
 )
 from svref.conformance.mistakes.hypothesis import Hypothesis
-from svref.conformance.mistakes.numbers import plain_numbers
+from svref.conformance.numbers import plain_numbers
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
 from svref.deviations.families import Family, Law, constant
