@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from svref.conformance.numbers import ERRORS, plain_numbers
+from svref.deviations.families.laws import QUANTITIES, Quantity, multiple
 from svref.loss import SVXSoftmax
 
 SAME = 1e-4  # relative: sizes that differ by less are one
@@ -45,52 +48,30 @@ def law_of(sizes: Sequence[float], losses: Sequence[SVXSoftmax]) -> Law:
     if _is_one(sizes):
         names = _names(losses)
         return Law("", f"whatever {' and '.join(names)} {'is' if len(names) == 1 else 'are'}" if names else "")
-    for name, value in _candidates(losses[0]).items():
-        ratios = [size / value(loss) for size, loss in zip(sizes, losses, strict=True)]
-        if _is_one(ratios):
-            found = f"{_times(ratios[0])}{name}"
+    for name, quantity in QUANTITIES.items():
+        ratio = _ratio(sizes, losses, quantity)
+        if ratio is not None:
+            plain = plain_numbers(ratio, SAME / ERRORS * abs(ratio))
+            found = multiple(ratio, plain[0].text if plain else f"{ratio:.6g}", name).text
             return Law(found, f"is {found}")
     values = ", ".join(f"{size:.6g}" for size in sizes[1:])
     return Law("", f"is {values} at other parameters", is_simple=False)
 
 
-def _is_one(values: Sequence[float]) -> bool:
+def _is_one(values: ArrayLike) -> bool:
     """Return whether all numbers are one."""
     return bool(np.ptp(values) <= SAME * np.max(np.abs(values)))
 
 
-def _times(ratio: float) -> str:
-    """Return a factor to write before a name, "" for 1."""
-    sign = "-" if ratio < 0 else ""
-    return sign if abs(abs(ratio) - 1) < SAME else f"{ratio:.6g} "
-
-
-def _candidates(loss: SVXSoftmax) -> dict[str, Callable[[SVXSoftmax], float]]:
-    """Return the parameters of a loss and simple functions of them."""
-    found: dict[str, Callable[[SVXSoftmax], float]] = {
-        "s": lambda each: each.s,
-        "1/s": lambda each: 1 / each.s,
-        "s²": lambda each: each.s**2,
-        "√s": lambda each: each.s**0.5,
-    }
-    if loss.emphasis.t > 1:
-        found |= {"t": lambda each: each.emphasis.t, "(t-1)": lambda each: each.emphasis.t - 1}
-    if _margin(loss):
-        found |= {
-            "m": _margin,
-            "m/s": lambda each: _margin(each) / each.s,
-            "s m": lambda each: _margin(each) * each.s,
-            "cos m": lambda each: float(np.cos(_margin(each))),
-            "sin m": lambda each: float(np.sin(_margin(each))),
-            "m sin m": lambda each: _margin(each) * float(np.sin(_margin(each))),
-            "s m sin m": lambda each: each.s * _margin(each) * float(np.sin(_margin(each))),
-        }
-    return found
-
-
-def _margin(loss: SVXSoftmax) -> float:
-    """Return m of a loss, 0 if it has none."""
-    return float(getattr(loss.margin, "m", 0.0))
+def _ratio(sizes: Sequence[float], losses: Sequence[SVXSoftmax], quantity: Quantity) -> float | None:
+    """Return the number that times a quantity is each size; None if there is none."""
+    try:
+        units = [quantity(loss, 1, 2) for loss in losses]  # B and C stay as they are, and so they are no law
+    except ValueError:
+        return None
+    with np.errstate(all="ignore"):
+        ratios = np.array(sizes) / units
+    return float(ratios[0]) if np.isfinite(ratios).all() and _is_one(ratios) else None
 
 
 def _names(losses: Sequence[SVXSoftmax]) -> list[str]:
