@@ -50,7 +50,7 @@ FOLDERS: dict[str, Layers] = {
         ("listing",),
         ("commands",),
     ),
-    "conformance": (("candidates", "least_squares", "numbers"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
+    "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }
 
 

@@ -140,15 +140,15 @@ def test_a_margin_on_all_classes_is_no_margin_where_it_is_subtracted_from_cosine
 @pytest.mark.parametrize(
     ("made", "meant", "question", "answer"),
     [
-        (svref.am_softmax(S, 0.2), svref.am_softmax(S, 0.35), "f", "c_y - m with m = 0.2"),
-        (svref.arc_softmax(S, 0.3), svref.arc_softmax(S, 0.5), "f", "cos(θ + m) with m = 0.3"),
-        (SVXSoftmax(MultiplicativeAngle(4, annealing=9.0), s=S), svref.a_softmax(S, 4), "f", "(λ c_y + ψ)/(1 + λ) with λ = 9"),
-        (svref.sv_am_softmax(S, 0.35, 1.5), svref.sv_am_softmax(S, 0.35, 1.2), "h", "log h_k = s (t-1)(c_k + 1) I_k with t = 1.5"),
-        (svref.mv_am_softmax(S, 0.35, 1.5), svref.mv_am_softmax(S, 0.35, 1.2), "h", "log h_k = s (t-1) I_k with t = 1.5"),
-        (svref.arc_softmax(1.0), svref.arc_softmax(S), "the scale s", "acts as s = 1"),
-        (svref.sv_am_softmax(5.0), svref.sv_am_softmax(S), "the scale s", "acts as s = 5"),
+        (svref.am_softmax(S, 0.2), svref.am_softmax(S, 0.35), "f", "f = c_y - m', m' = 0.2"),
+        (svref.arc_softmax(S, 0.3), svref.arc_softmax(S, 0.5), "f", "f = cos(θ + m'), m' = 0.3"),
+        (SVXSoftmax(MultiplicativeAngle(4, annealing=9.0), s=S), svref.a_softmax(S, 4), "f", "f = (λ c_y + ψ)/(1 + λ), λ = 9"),
+        (svref.sv_am_softmax(S, 0.35, 1.5), svref.sv_am_softmax(S, 0.35, 1.2), "h", "t := 1.5"),
+        (svref.mv_am_softmax(S, 0.35, 1.5), svref.mv_am_softmax(S, 0.35, 1.2), "h", "t := 1.5"),
+        (svref.arc_softmax(1.0), svref.arc_softmax(S), "the scale s", "s := 1"),
+        (svref.sv_am_softmax(5.0), svref.sv_am_softmax(S), "the scale s", "s := 5"),
         (SVXSoftmax(AdditiveCosine(0.35), SupportVectors(1.2, boundary=AdditiveCosine(0.9)), S), svref.sv_am_softmax(S), "the mask is decided by", "I_k = [c_k > f - 0.55]"),
-        (SVXSoftmax(EasyMargin(AdditiveCosine(0.35), above=0.7), s=S), svref.am_softmax(S), "easy margin", "f_m(c_y) where c_y > 0.7, else c_y"),
+        (SVXSoftmax(EasyMargin(AdditiveCosine(0.35), above=0.7), s=S), svref.am_softmax(S), "easy margin", "f = f_m(c_y) where c_y > 0.7, else c_y"),
     ],
 )  # fmt: skip
 def test_what_has_no_name_is_told_by_the_parameter_it_acts_as(
@@ -268,7 +268,7 @@ def with_tail(tail: Callable[[np.ndarray], np.ndarray], name: str) -> BoundCandi
 
 
 TAILS = {
-    "f = c_y - 0.2 where θ + m > π": lambda c: c - 0.2,
+    "f = c_y - a where θ + m > π, a = 0.2": lambda c: c - 0.2,
     "f = -1.5 where θ + m > π": lambda c: np.full_like(c, -1.5),
     "no known formula": lambda c: -1 - (c + np.cos(0.5)) ** 2,
 }

@@ -81,57 +81,57 @@ def raised_hardest(c: np.ndarray, y: np.ndarray, *, s: float, m: float) -> np.nd
 READ: dict[str, tuple[str, Losses, str, str]] = {
     "softmax twice": (
         "am-softmax", lambda c, y, *, s, m: entropy(softmax(am(c, y, s, m)), y),
-        "the loss of the logits", "softmax twice: log Σ e^{p_k} - p_y",
+        "the loss of the logits", "z := softmax(z) before the cross entropy",
     ),
     "smoothing": (
-        "am-softmax", smoothed, "the loss of the logits", "label smoothing: (1-ε) L + ε/C Σ_k (-log p_k), ε = 0.2",
+        "am-softmax", smoothed, "the loss of the logits", "L = -Σ_k y_k log p_k, y = (1 - ε) onehot + ε/C, ε = 0.2",
     ),
-    "focal": ("am-softmax", focal, "the loss of the logits", "focal: (1 - p_y)^γ L, γ = 1.5"),
+    "focal": ("am-softmax", focal, "the loss of the logits", "L := (1 - p_y)^γ L, γ = 1.5"),
     "factor": (
         "am-softmax", lambda c, y, *, s, m: entropy(am(c, y, s, m), y) / s,
-        "the loss of the logits", "a L with a = 1/s = 0.125",
+        "the loss of the logits", "L := a L, a = 1/s = 0.125",
     ),
     "offset": (
         "am-softmax", lambda c, y, *, s, m: entropy(am(c, y, s, m), y) + 0.75,
-        "the loss of the logits", "L + b with b = 0.75",
+        "the loss of the logits", "L := L + a, a = 0.75",
     ),
     "left out": (
         "am-softmax", left_out,
-        "the loss of the logits", "log Σ_{k≠y} e^{z_k} - z_y: the target is left out of the sum",
+        "the loss of the logits", "L = log Σ_k≠y e^z_k - z_y",
     ),
     "fixed scale": (
-        "am-softmax", lambda c, y, *, s, m: entropy(am(c, y, 64.0, m), y), "the scale s", "acts as s = 64",
+        "am-softmax", lambda c, y, *, s, m: entropy(am(c, y, 64.0, m), y), "the scale s", "s := 64",
     ),
-    "scale of the target": ("am-softmax", scaled_target, "the scale s", "s f for k = y, but z_k = 1 c_k"),
-    "margin after scale": ("am-softmax", with_f(lambda c, m, s: c - m / s), "f", "c_y - m with m/s = 0.03125 in place of m"),
-    "another variant's": ("arc-softmax", with_f(lambda c, m, s: c - m), "f", "c_y - m with m = 0.5"),
+    "scale of the target": ("am-softmax", scaled_target, "the scale s", "z_k = a (c_k + log h_k / s), z_y = s f, a = 1"),
+    "margin after scale": ("am-softmax", with_f(lambda c, m, s: c - m / s), "f", "f = c_y - m', m' = m/s = 0.03125"),
+    "another variant's": ("arc-softmax", with_f(lambda c, m, s: c - m), "f", "f = c_y - m', m' = m = 0.5"),
     "eased": (
         "am-softmax", with_f(lambda c, m, s: np.where(c > -m, c - m, c)),
-        "easy margin", "f_m(c_y) where c_y > -m = -0.25, else c_y",
+        "easy margin", "f = f_m(c_y) where c_y > -m = -0.25, else c_y",
     ),
     "eased upside down": (
         "am-softmax", with_f(lambda c, m, s: np.where(c < 0.3, c - m, c)),
-        "easy margin", "f_m(c_y) where c_y < 0.3, else c_y",
+        "easy margin", "f = f_m(c_y) where c_y < 0.3, else c_y",
     ),
     "tail": (
         "arc-softmax",
         with_f(lambda c, m, s: np.where(c > -np.cos(m), np.cos(np.arccos(c) + m), c - s * m * np.sin(m))),
-        "f beyond θ + m = π", "f = c_y - s m sin m = 1.91770215 where θ + m > π",
+        "f beyond θ + m = π", "f = c_y - a where θ + m > π, a = s m sin m = 1.91770215",
     ),
     "sine kept above": (
         "arc-softmax",
         with_f(lambda c, m, s: c * np.cos(m) - np.sqrt(np.maximum(1 - c * c, 1e-4)) * np.sin(m)),
-        "f", "f with sin²θ := max(1 - c_y², 0.0001)",
+        "f", "f = c_y cos m - σ sin m, σ = sqrt(max(1 - c_y², ε)), ε = 0.0001",
     ),
     "angle clamped": (
-        "arc-softmax", with_f(lambda c, m, s: np.cos(np.minimum(np.arccos(c), 1.2) + m)), "f", "f with θ := min(θ, 1.2)",
+        "arc-softmax", with_f(lambda c, m, s: np.cos(np.minimum(np.arccos(c), 1.2) + m)), "f", "θ := min(θ, 1.2)",
     ),
     "bias": (
         "am-softmax", lambda c, y, *, s, m: entropy(am(c, y, s, m) + 0.5 * np.arange(c.shape[1]), y),
         "logits of the negatives", "s c_k + b_k with b - b_0 = (0, 0.5, 1, 1.5)",
     ),
     "hardest raised": (
-        "am-softmax", raised_hardest, "logits of the negatives", "s c_k, but s (c_k + 0.1) for the largest negative",
+        "am-softmax", raised_hardest, "logits of the negatives", "c_k := c_k + a for the 1 largest c_k, k ≠ y, a = 0.1",
     ),
 }  # fmt: skip
 
@@ -170,7 +170,7 @@ def test_two_mistakes_are_read_together() -> None:
         return entropy(am(c, y, s, 0.1), y) + 2.0
 
     answers = {f.question: f.answer for f in departures(asked(both, "am-softmax"))}
-    assert answers == {"f": "c_y - m with m = 0.1", "the loss of the logits": "L + b with b = 2"}
+    assert answers == {"f": "f = c_y - m', m' = 0.1", "the loss of the logits": "L := L + a, a = 2"}
 
 
 def test_a_size_says_on_what_it_depends() -> None:
@@ -406,8 +406,8 @@ def test_a_failure_without_a_name_shows_what_diagnose_reads_first() -> None:
     report = check(candidate, "am-softmax", framework="numpy")
     assert not report.explained
     assert report.reading is not None
-    assert report.reading.answer == "a L with a = 0.333333333"
-    assert "      diagnose reads: the loss of the logits: a L with a = 0.333333333" in str(report)
+    assert report.reading.answer == "L := a L, a = 0.333333333"
+    assert "      diagnose reads: the loss of the logits: L := a L, a = 0.333333333" in str(report)
 
 
 def test_a_failure_with_a_name_and_a_pass_are_not_read() -> None:

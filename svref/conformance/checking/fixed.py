@@ -17,7 +17,7 @@ from svref.arrays import FloatArray, IntArray
 from svref.conformance.checking.asking import Plan, asked
 from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.reproduce import with_options
-from svref.conformance.least_squares import REFUSED, least_squares
+from svref.conformance.solving import REFUSED, least_squares
 from svref.conformance.trial import Trial
 from svref.judging.expected import expect
 from svref.loss import SVXSoftmax

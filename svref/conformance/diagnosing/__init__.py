@@ -6,8 +6,9 @@ asker       a candidate as it is asked: on cosines, or as a head
 identify    all questions in order
 whole       all of the loss at once: which formula gives every loss
 forms       a formula with sizes
-of_logits   formulas with another logit
-of_losses   formulas with another loss of the logits
+of_families  formulas of known mistakes, which have no size or one
+of_logits   other formulas with another logit
+of_losses   other formulas with another loss of the logits
 fitting     the sizes with which a formula gives every loss
 laws        on what a size depends
 settling    what a formula of the whole means for the questions about parts

@@ -194,7 +194,7 @@ def _other_scale(factor: float, s: float, evidence: str) -> Finding:
     if abs(factor / s - 1) < 1e-3:
         return known_deviation(SCALE, "s-twice", evidence)
     not_applied = abs(factor * s - 1) < 1e-3
-    return Finding(SCALE, "not applied" if not_applied else f"acts as s = {factor * s:.6g}", evidence, False)
+    return Finding(SCALE, "not applied" if not_applied else f"s := {factor * s:.6g}", evidence, False)
 
 
 # ---- beyond the ordinary range ---------------------------------------------------------------------------------

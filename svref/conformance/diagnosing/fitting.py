@@ -15,9 +15,10 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray
 from svref.conformance.diagnosing.forms import Form, Parts, Sizes
 from svref.conformance.diagnosing.probes import BATCH, Rows
-from svref.conformance.least_squares import REFUSED, least_squares
+from svref.conformance.solving import REFUSED, Fit, least_squares, solved
 
 NONE = 1e-13  # a size below is 0, if 0 gives every loss too
+FEW, NEAREST = 6, 3  # starts at each of which a fit begins; if there are more, it begins at so many
 NARROWINGS = 4  # each finds the switch of f between targets 49 times closer together
 
 
@@ -33,13 +34,21 @@ class Target:
     allowed: FloatArray
     ask: Callable[[Rows], FloatArray]
 
+    def computed(self, form: Form, sizes: Sizes) -> FloatArray:
+        """Return the form's losses, (B,); NaN with sizes that it cannot have."""
+        try:
+            return form.losses(self.parts, sizes)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return np.full(len(self.losses), np.nan)
+
     def misfit(self, form: Form, sizes: Sizes) -> FloatArray:
         """Return by how many times what is allowed the form's losses differ, (B,); `REFUSED` where it has none."""
-        try:
-            off = (form.losses(self.parts, sizes) - self.losses) / self.allowed
-        except (ValueError, OverflowError, ZeroDivisionError):  # sizes that the form cannot have
-            return np.full(len(self.losses), REFUSED)
+        off = (self.computed(form, sizes) - self.losses) / self.allowed
         return np.where(np.isfinite(off), off, REFUSED)
+
+    def distance(self, form: Form, sizes: Sizes) -> float:
+        """Return how far the form's losses are off, by the sum of the logarithms: no row outweighs all others."""
+        return float(np.log1p(np.abs(self.misfit(form, sizes))).sum())
 
     def holds(self, form: Form, sizes: Sizes) -> bool:
         """Return whether the form gives every loss."""
@@ -62,13 +71,23 @@ def _starts(form: Form, target: Target, near: Sizes | None) -> Iterator[Sizes]:
     """Yield the sizes at which fits begin."""
     if near is not None:
         yield near
-    if not form.has_switch:
+    if form.has_switch:
+        yield from ((place, *rest) for rest in form.starts for place in _places(form, target, rest))
+    elif form.count == 1 and len(form.starts) > FEW:
+        at = Fit(lambda size: target.computed(form, (size,)), target.losses, target.allowed)
+        yield from ((size.value,) for size in solved(at, np.ravel(form.starts)))
+    elif len(form.starts) > FEW:
+        yield from sorted(form.starts, key=lambda start: target.distance(form, start))[:NEAREST]
+    else:
         yield from form.starts
-        return
-    c = np.unique(target.parts.angle.cosine)
-    middles = (c[1:] + c[:-1]) / 2
-    for switch in middles:
-        yield from ((float(switch), *rest) for rest in form.starts)
+
+
+def _places(form: Form, target: Target, rest: Sizes) -> Iterator[float]:
+    """Yield the lowest place that a switch may have: all targets above it have the loss that a form has there."""
+    c = target.parts.angle.cosine
+    wrong = c[np.abs(target.misfit(form, (-2.0, *rest))) > 1]
+    if wrong.size and wrong.max() < c.max():
+        yield float(wrong.max() + c[c > wrong.max()].min()) / 2
 
 
 def _refined(form: Form, target: Target, start: Sizes) -> Sizes:

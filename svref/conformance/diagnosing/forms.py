@@ -1,7 +1,8 @@
 """A form: a formula for the losses of rows, with the sizes in it that a fit may choose.
 
-Forms are made from the paper's own parts, so that each of them changes one thing: `of_logits` has those that change a
-logit, `of_losses` those that change what is made of the logits. `fitting` finds the sizes.
+`of_families` makes them from the families of known mistakes. Those that no family has are made from the paper's own
+parts, so that each of them changes one thing: `of_logits` has those that change a logit, `of_losses` those that change
+what is made of the logits. `fitting` finds the sizes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from svref.reference import log_sum_exp, softplus
 
 Sizes = tuple[float, ...]
 Own = tuple[IntArray, IntArray]
-After = Callable[[FloatArray, Own, Sizes], FloatArray]  # of logits (B, C), the label's entries and sizes: losses (B,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,11 @@ class Parts:
     def own(self) -> Own:
         """The label's entries, as an index into arrays (B, C)."""
         return np.arange(len(self.rows.labels)), self.rows.labels
+
+    @cached_property
+    def ones(self) -> FloatArray:
+        """A cotangent, (B,)."""
+        return np.ones(len(self.rows.labels))
 
     @cached_property
     def is_own(self) -> BoolArray:
@@ -75,30 +80,26 @@ class Parts:
         bound = f if boundary is None else boundary.value(self.angle)
         return np.asarray((self.c > bound[:, None]) & ~self.is_own)
 
-    def logits(
-        self, f: FloatArray | None = None, mask: BoolArray | None = None, h: Sizes | None = None, s: float | None = None
-    ) -> FloatArray:
+    def logits(self, f: FloatArray | None = None, h: Sizes | None = None, s: float | None = None) -> FloatArray:
         """Return the logits (B, C), with other numbers in place of the paper's where they are given."""
         scale, used = self.loss.s if s is None else s, self.f if f is None else f
         z = self.c
         if self.has_h:
             a, b = h or self.h
-            z = z + (a * z + b) * (self.mask(used) if mask is None else mask)
+            z = z + (a * z + b) * self.mask(used)
         z = scale * z
         z[self.own] = scale * used
         return z
 
 
-def cross_entropy(z: FloatArray, own: Own, sizes: Sizes = ()) -> FloatArray:
+def cross_entropy(z: FloatArray, own: Own) -> FloatArray:
     """Return -log softmax(z)_y, (B,), with all digits where it is close to 0."""
     r = z - z[own][:, None]
     r[own] = -np.inf
     return softplus(log_sum_exp(r))
 
 
-def papers_logits(parts: Parts, sizes: Sizes = ()) -> FloatArray:
-    """Return the paper's logits."""
-    return parts.logits()
+Losses = Callable[[Parts, Sizes], FloatArray]  # of rows and sizes, (B,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,41 +110,38 @@ class Form:
     ----------
     says : tuple of (question, answer)
         The questions it answers in another way than the paper; an answer holds {0}, {1} for the sizes.
+    losses : callable
+        Of parts and sizes, the losses (B,) of rows.
     starts : tuple of sizes
         Where fits begin; ((),) for a form without sizes.
-    logits : callable
-        Of parts and sizes, the logits (B, C).
-    after : callable
-        Of logits, the label's entries and sizes, the losses (B,).
-    whole : callable or None
-        Of parts, the losses, for a form that has no logits of its own: `logits` and `after` are then not used.
     positive : bool
         Whether the sizes are positive numbers of unknown order: a fit then looks for their logarithms.
     has_switch : bool
-        Whether the first size is a cosine of the target at which f switches: a fit then tries every place for it.
+        Whether the first size is a cosine of the target at which f switches; a fit reads it from the losses.
     logs : tuple of bool
         `positive` for each size by itself; () stands for the same for all.
     any_classes : bool
         Whether it says what the losses are for another number of classes.
     is_of_ends : bool
         Whether it differs from the paper at c_y = ±1 alone, where a gradient of 0 tells more.
-    is_common : bool
-        Whether it is looked for beside another form as well.
+    change : callable or None
+        Of the paper's loss and sizes, the loss that has these losses, for a form that is looked for before a second.
+    is_second : bool
+        Whether it is looked for after a change of the loss too.
     deviation : str
         Its name in `svref.deviations.DEVIATIONS`, "" if it has none.
     """
 
     says: tuple[tuple[str, str], ...]
+    losses: Losses
     starts: tuple[Sizes, ...] = ((),)
-    logits: Callable[[Parts, Sizes], FloatArray] = papers_logits
-    after: After = cross_entropy
-    whole: Callable[[Parts], FloatArray] | None = None
     positive: bool = False
     has_switch: bool = False
     any_classes: bool = True
     logs: tuple[bool, ...] = ()
     is_of_ends: bool = False
-    is_common: bool = False
+    change: Callable[[SVXSoftmax, Sizes], SVXSoftmax] | None = None
+    is_second: bool = False
     deviation: str = ""
 
     @property
@@ -156,28 +154,23 @@ class Form:
         """For each size, whether a fit looks for its logarithm."""
         return self.logs or (self.positive,) * self.count
 
-    @property
-    def questions(self) -> tuple[str, ...]:
-        """The questions it answers."""
-        return tuple(question for question, _ in self.says)
-
-    def losses(self, parts: Parts, sizes: Sizes) -> FloatArray:
-        """Return the losses (B,) of rows."""
-        if self.whole is not None:
-            return self.whole(parts)
-        return self.after(self.logits(parts, sizes), parts.own, sizes)
-
     def followed_by(self, other: Form) -> Form:
-        """Return the form with this one's logits, and what the other makes of logits."""
+        """Return the form that makes of this one's loss what the other makes of the paper's."""
         first = self.count
+        change = self.change or (lambda loss, v: loss)
         return Form(
-            says=self.says + tuple((question, _renumbered(text, first)) for question, text in other.says),
-            starts=tuple(a + b for a in self.starts[:2] for b in other.starts[:1]),
-            logits=lambda parts, sizes: self.logits(parts, sizes[:first]),
-            after=lambda z, own, sizes: other.after(z, own, sizes[first:]),
-            any_classes=self.any_classes and other.any_classes,
+            self.says + tuple((question, _renumbered(text, first)) for question, text in other.says),
+            lambda parts, v: other.losses(Parts(change(parts.loss, v[:first]), parts.rows), v[first:]),
+            tuple(a + b for a in self.starts for b in other.starts[len(other.starts) // 2 :][:1]),
             logs=self.are_logs + other.are_logs,
         )
+
+
+def of_logits(
+    question: str, answer: str, starts: tuple[Sizes, ...], logits: Callable[[Parts, Sizes], FloatArray]
+) -> Form:
+    """Return the form with other logits (B, C), a function of parts and sizes."""
+    return Form(((question, answer),), lambda parts, v: cross_entropy(logits(parts, v), parts.own), starts)
 
 
 def _renumbered(text: str, first: int) -> str:

@@ -38,8 +38,6 @@ class Law:
         number = f"{size:.9g}"
         if not self.name or f"{self.name} = {place}" in answer:
             return answer.replace(place, number)
-        if f" m = {place}" in answer:
-            return answer.replace(f" m = {place}", f" {self.name} = {number} in place of m")
         return answer.replace(place, f"{self.name} = {number}")
 
 

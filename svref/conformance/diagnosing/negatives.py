@@ -121,5 +121,5 @@ def _h_with_other_t(got: Sweep, where: BoolArray) -> str:
     lift, c = got.lift.value[where], got.levels[where]
     for form, t_less_one in (("s (t-1)(c_k + 1) I_k", lift / (c + 1)), ("s (t-1) I_k", lift)):
         if np.ptp(t_less_one) < 1e-3:  # t to three decimals; usual ones have one or two
-            return f"log h_k = {form} with t = {1 + np.median(t_less_one):.6g}"
+            return f"log h_k = {form}, t = {1 + np.median(t_less_one):.6g}"
     return "no known form"

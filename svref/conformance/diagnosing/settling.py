@@ -15,7 +15,8 @@ from svref.conformance.diagnosing.behaviour import CAP, SCALE
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.mask import MASK, TIES
 from svref.conformance.diagnosing.negatives import LOGITS, H
-from svref.conformance.diagnosing.of_losses import RIGHT, SOFTMAX
+from svref.conformance.diagnosing.of_families import SOFTMAX
+from svref.conformance.diagnosing.of_losses import RIGHT
 from svref.conformance.diagnosing.probes import Subject
 from svref.conformance.diagnosing.whole import Told
 from svref.deviations import which

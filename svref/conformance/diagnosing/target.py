@@ -234,16 +234,16 @@ def _unknown_f(f: _MeasuredF, evidence: str) -> Finding:
         # If the parameter has the value that was meant, it is not what is wrong: f departs at other targets, for which
         # the parameter could not be solved.
         if is_one and not abs(np.median(known) - fit.meant) < ONE_VALUE:
-            return Finding(F, f"{fit.formula} with {fit.name} = {np.median(known):.6g}", evidence, False)
+            return Finding(F, f"f = {fit.formula}, {fit.name} = {np.median(known):.6g}", evidence, False)
     return Finding(F, "no known formula", f.samples(measured[::4]), False)
 
 
 def _fits(loss: SVXSoftmax, c: FloatArray, f: FloatArray) -> Iterator[_OneParameter]:
     """Yield each formula with one parameter, solved for that parameter at targets c with these f."""
     m = getattr(loss.margin, "m", np.nan)
-    yield _OneParameter("c_y - m", "m", c - f, m if isinstance(loss.margin, AdditiveCosine) else np.nan)
+    yield _OneParameter("c_y - m'", "m'", c - f, m if isinstance(loss.margin, AdditiveCosine) else np.nan)
     angle = np.where(c > 0, np.arccos(f) - np.arccos(c), np.nan)  # for c <= 0, θ + m may pass π
-    yield _OneParameter("cos(θ + m)", "m", angle, m if isinstance(loss.margin, AdditiveAngle) else np.nan)
+    yield _OneParameter("cos(θ + m')", "m'", angle, m if isinstance(loss.margin, AdditiveAngle) else np.nan)
     if isinstance(loss.margin, MultiplicativeAngle):
         psi = loss.margin.value(Angle.from_cosine(c))
         yield _OneParameter("(λ c_y + ψ)/(1 + λ)", "λ", (psi - f) / (f - c), loss.margin.annealing)

@@ -17,8 +17,9 @@ import numpy as np
 from svref.arrays import FloatArray
 from svref.conformance.diagnosing import behaviour, probes
 from svref.conformance.diagnosing.fitting import Target, fit
-from svref.conformance.diagnosing.forms import Form, Parts, Sizes
+from svref.conformance.diagnosing.forms import Form, Parts, Sizes, cross_entropy
 from svref.conformance.diagnosing.laws import Law, law_of
+from svref.conformance.diagnosing.of_families import forms_of_families
 from svref.conformance.diagnosing.of_logits import forms_of_logits
 from svref.conformance.diagnosing.of_losses import FORMS_OF_LOSSES
 from svref.conformance.diagnosing.probes import CLASSES, SAME, BoundCandidate, Rows, Subject
@@ -33,7 +34,7 @@ RELATIVE = {"float64": 1e-11, "float32": 2e-6}  # of a loss: the digits that for
 LEAST = 0.8  # the share of rows whose losses must be finite
 FROM_BOUNDARY = 0.02  # of a negative's distance to f and to c_y, in units of the rows' width
 ENDS = 2.0 ** -np.arange(2.0, 26.0)  # distances of targets from ±1
-PAPER = Form(())
+PAPER = Form((), lambda parts, sizes: cross_entropy(parts.logits(), parts.own))
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Told:
     @property
     def deviation(self) -> str:
         """The name of the known deviation whose losses they are, "" if there is none."""
-        return self.form.deviation if self.form is not None and self.form.whole is not None else ""
+        return self.form.deviation if self.form is not None and not self.form.says else ""
 
     @property
     def is_reading(self) -> bool:
@@ -170,20 +171,19 @@ def _with_a_class_more(rows: Rows) -> Rows:
 def _groups(subject: Subject, pairs: bool) -> Iterator[list[Form]]:
     """Yield groups of forms, in the order in which they are tried: a group that has one ends the search."""
     yield [_of_deviation(name) for name in subject.applicable(_cosine_deviations())]
-    forms = [*forms_of_logits(subject.loss), *FORMS_OF_LOSSES]
+    forms = [*forms_of_families(subject.loss), *forms_of_logits(subject.loss), *FORMS_OF_LOSSES]
     for count in range(max(form.count for form in forms) + 1):
         yield [form for form in forms if form.count == count and not form.has_switch]
     for count in (1, 2):
         yield [form for form in forms if form.count == count and form.has_switch]
     if pairs:
-        yield from _pairs(subject.loss)
+        yield from _pairs(forms)
 
 
-def _pairs(loss: SVXSoftmax) -> Iterator[list[Form]]:
-    """Yield forms of logits followed by what is made of the logits, those with fewer sizes first."""
-    first = [form for form in forms_of_logits(loss) if form.is_common]
-    pairs = [a.followed_by(b) for a in first for b in FORMS_OF_LOSSES if b.is_common]
-    for count in range(4):
+def _pairs(forms: Sequence[Form]) -> Iterator[list[Form]]:
+    """Yield changes of the loss followed by what is made of its logits, those with fewer sizes first."""
+    pairs = [a.followed_by(b) for a in forms if a.change is not None for b in forms if b.is_second]
+    for count in (1, 2):
         yield [pair for pair in pairs if pair.count == count]
 
 
@@ -195,10 +195,10 @@ def _cosine_deviations() -> list[str]:
 def _of_deviation(name: str) -> Form:
     """Return a known deviation as a form."""
 
-    def whole(parts: Parts) -> FloatArray:
+    def losses(parts: Parts, sizes: Sizes) -> FloatArray:
         return DEVIATIONS[name].run(parts.loss, parts.c, parts.rows.labels)[0]
 
-    return Form((), whole=whole, deviation=name)
+    return Form((), losses, deviation=name)
 
 
 # ---- what is found ---------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def _told(found: Sequence[_Found], target: Target) -> Told:
         evidence += f"; {size:.6g} {law.text}" if law.text else ""
     if rest:
         evidence += f"; so does {' and '.join(each.words for each in rest[:2])}: no row that is asked tells them apart"
-    names = frozenset(each.form.deviation for each in simple if each.form.whole is not None)
+    names = frozenset(each.form.deviation for each in simple if not each.form.says)
     return Told(first.form, first.answers, evidence, names=names)
 
 

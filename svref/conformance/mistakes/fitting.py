@@ -7,12 +7,12 @@ cases, with other parameters, tell these laws apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray
+from svref.arrays import FloatArray
 from svref.conformance.mistakes.computations import (
     Change,
     OtherLoss,
@@ -23,6 +23,7 @@ from svref.conformance.mistakes.computations import (
 )
 from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.numbers import plain_numbers
+from svref.conformance.solving import Fit, Size, agrees, linear, solved
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
 from svref.deviations.families import Family, Law, constant
@@ -30,17 +31,7 @@ from svref.deviations.families.laws import OF_T, QUANTITIES, multiple
 from svref.loss import SVXSoftmax
 
 GRID = 28  # sizes that are tried, before one is solved for
-MOST_STEPS, CLOSE = 60, 2.0**-50  # of solving, and how close the two ends of a bracket are at last, relatively
-AGREE = 0.8  # of the elements must lie between those of two neighbouring sizes, or the family is not fitted there
-ELEMENTS = 3  # that a size is solved for, one after another
 MOST_ERROR = 1e-3  # relative: a size that is known less well follows no law but a plain number
-
-
-class Size(NamedTuple):
-    """A size that fits one case, and how far rounding may have moved it."""
-
-    value: float
-    error: float
 
 
 class Sized(NamedTuple):
@@ -155,26 +146,18 @@ def _multiples(size: Size, trial: Trial, loss: SVXSoftmax) -> Iterator[Law]:
 # ---- solving for the size -------------------------------------------------------------------------------------------
 
 
-class _Fit(NamedTuple):
-    """What a family computes in a case, as one vector: `at` takes a size; `got` and `room` are the candidate's."""
-
-    at: Callable[[float], FloatArray]
-    got: FloatArray
-    room: FloatArray
-
-
 def _sizes(family: Family, trial: Trial, loss: SVXSoftmax, names: Collection[str]) -> list[Size]:
     """Return the sizes with which the family gives all outputs of a case that it changes."""
     fit = _fit(family, trial, loss, names)
     if fit is None or family.between is None:
         return []
     with np.errstate(all="ignore"):
-        found = _linear(fit) if family.linear else _solved(fit, *family.between)
+        found = linear(fit) if family.linear else solved(fit, family.spread(GRID))
         low, high = family.between
-        return [size for size in found if low <= size.value <= high and _agrees(fit, size)]
+        return [size for size in found if low <= size.value <= high and agrees(fit, size)]
 
 
-def _fit(family: Family, trial: Trial, loss: SVXSoftmax, wanted: Collection[str]) -> _Fit | None:
+def _fit(family: Family, trial: Trial, loss: SVXSoftmax, wanted: Collection[str]) -> Fit | None:
     """Return the vector of the outputs that a family changes; None if the case has none, or no such level."""
     names = [name for name in trial.outputs if _is_fitted_to(name, family, wanted)]
     if not names or (trial.level == "cosine" and family.on_cosines is None):
@@ -193,84 +176,4 @@ def _fit(family: Family, trial: Trial, loss: SVXSoftmax, wanted: Collection[str]
             results["loss"] = np.asarray(trial.factor * results["loss"].sum())
         return np.concatenate([np.ravel(results[name]) for name in names])
 
-    return _Fit(at, got, estimated_tolerances(trial, names))
-
-
-def _linear(fit: _Fit) -> Iterator[Size]:
-    """Yield the one size of a family whose outputs are linear in it."""
-    at_0, at_1 = fit.at(0.0), fit.at(1.0)
-    slope = at_1 - at_0
-    weight = np.where(np.isfinite(slope) & np.isfinite(fit.got), np.abs(slope) / fit.room, 0.0)
-    e = int(np.argmax(weight))
-    if weight[e] > 0:
-        yield Size(float((fit.got[e] - at_0[e]) / slope[e]), float(fit.room[e] / abs(slope[e])))
-
-
-def _solved(fit: _Fit, low: float, high: float) -> Iterator[Size]:
-    """Yield the sizes at which the elements that depend on it most are those of the candidate."""
-    sizes = _grid(low, high)
-    table = np.stack([fit.at(size) for size in sizes])
-    usable = np.isfinite(table).all(axis=0) & np.isfinite(fit.got)
-    for j in range(len(sizes) - 1):
-        moves = usable & (np.abs(table[j + 1] - table[j]) > fit.room)
-        if not moves.any() or not _is_between(fit, table[j], table[j + 1], moves):
-            continue
-        change = np.where(moves, np.abs(table[j + 1] - table[j]) / fit.room, 0.0)
-        for e in np.argsort(-change)[:ELEMENTS]:
-            size = _between(fit, int(e), sizes[j], sizes[j + 1])
-            if size is not None and _agrees(fit, size):
-                yield size
-                break
-
-
-def _grid(low: float, high: float) -> FloatArray:
-    """Return sizes from `low` to `high`: in equal steps of the logarithm where both have one sign, else around 0."""
-    if low > 0:
-        return np.geomspace(low, high, GRID)
-    half = np.geomspace(high * 1e-5 if low else high * 1e-4, high, GRID // 2)
-    return np.concatenate([-half[::-1] * (-low / high), [0.0], half]) if low else np.concatenate([[0.0], half])
-
-
-def _is_between(fit: _Fit, one: FloatArray, other: FloatArray, moves: BoolArray) -> bool:
-    """Return whether most elements that move between two sizes are the candidate's somewhere between."""
-    low, high = np.minimum(one, other) - fit.room, np.maximum(one, other) + fit.room
-    slack = 0.1 * np.abs(other - one)
-    inside = (fit.got >= low - slack) & (fit.got <= high + slack)
-    return bool(inside[moves].mean() >= AGREE)
-
-
-def _between(fit: _Fit, e: int, low: float, high: float) -> Size | None:
-    """Return the size between two others at which one element is the candidate's, by secants kept inside a bracket."""
-    off_low, off_high = (float(fit.at(end)[e] - fit.got[e]) for end in (low, high))
-    if off_low * off_high > 0:
-        return min((_near(fit, e, end) for end in (low, high)), key=lambda size: size.error)
-    for step in range(MOST_STEPS):
-        if abs(high - low) <= CLOSE * max(abs(low), abs(high)) or off_high == off_low:
-            break
-        secant = high - off_high * (high - low) / (off_high - off_low)
-        inside = min(low, high) < secant < max(low, high) and step % 3 < 2  # every third step halves the bracket
-        middle = secant if inside else (low + high) / 2
-        off = float(fit.at(middle)[e] - fit.got[e])
-        if off == 0:
-            low = high = middle
-        elif (off > 0) == (off_low > 0):
-            low, off_low = middle, off
-        else:
-            high, off_high = middle, off
-    return _near(fit, e, (low + high) / 2)
-
-
-def _near(fit: _Fit, e: int, size: float) -> Size:
-    """Return a size with its error, from how fast the element moves there."""
-    step = max(abs(size), 1e-12) * 1e-4
-    slope = abs(fit.at(size + step)[e] - fit.at(size - step)[e]) / (2 * step)
-    return Size(size, float(fit.room[e] / slope) if slope > 0 else float("inf"))
-
-
-def _agrees(fit: _Fit, size: Size) -> bool:
-    """Return whether all finite elements are the candidate's at a size, which has an error of its own."""
-    at, finite = fit.at(size.value), np.isfinite(fit.got)
-    step = min(size.error, 1e-3 * abs(size.value)) or 1e-15
-    moved = np.abs(fit.at(size.value + step) - at)
-    close = np.abs(at - fit.got) <= fit.room + np.where(np.isfinite(moved), 4 * moved, np.inf)
-    return bool((close | ~finite | ~np.isfinite(at)).all())
+    return Fit(at, got, estimated_tolerances(trial, names))

@@ -66,6 +66,7 @@ COLUMNS: tuple[tuple[str, Callable[[Step], BoolArray]], ...] = (
     ("y - 1", lambda step: is_own(step.cosines, (step.labels - 1) % step.cosines.shape[1])),
     ("0", lambda step: is_own(step.cosines, np.zeros_like(step.labels))),
     ("argmax c", lambda step: is_own(step.cosines, step.cosines.argmax(axis=1))),
+    ("argmin c", lambda step: is_own(step.cosines, step.cosines.argmin(axis=1))),
     (
         "the labels of the batch",
         lambda step: np.isin(np.broadcast_to(np.arange(step.cosines.shape[1]), step.cosines.shape), step.labels),

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict, Unpack
 
+import numpy as np
+
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.kinds import Applies, Deviation
@@ -109,6 +111,14 @@ class Family:
     def has_size(self) -> bool:
         """Whether the mistake has a size."""
         return self.between is not None or bool(self.tried)
+
+    def spread(self, count: int) -> FloatArray:
+        """Return sizes of every order in the range: from end to end where both have one sign, else around 0."""
+        low, high = self.between or (0.0, 0.0)
+        if low > 0:
+            return np.geomspace(low, high, count)
+        half = np.geomspace(high * 1e-5 if low else high * 1e-4, high, count // 2)
+        return np.concatenate([-half[::-1] * (-low / high), [0.0], half]) if low else np.concatenate([[0.0], half])
 
     def following(self, law: Law) -> Deviation:
         """Return the deviation whose size follows a law; its name and its formula say which."""
