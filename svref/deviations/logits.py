@@ -65,7 +65,7 @@ def right_result(loss: SVXSoftmax, cosines: FloatArray, labels: IntArray, cotang
     step = forward_of(loss, cosines, labels)
     if cosines.size > MOST_REMEMBERED:
         return step.loss, backward(step, cotangent).cosines
-    losses, gradient = _result_of(step, cotangent.tobytes())
+    losses, gradient = _result_of(step, cotangent.astype(np.float64).tobytes())
     return losses.copy(), gradient.copy()
 
 
