@@ -84,6 +84,12 @@ def _result_of(step: Step, cotangent: bytes) -> Result:
     return step.loss, backward(step, np.frombuffer(cotangent)).cosines
 
 
+def forget_passes() -> None:
+    """Forget the remembered passes, which would keep the cases of a search in memory."""
+    _forward_of.cache_clear()
+    _result_of.cache_clear()
+
+
 def margin_logits(step: Step, f: FloatArray | None = None, slope: FloatArray | None = None) -> Logits:
     """Return the logits of the margin, without emphasis; `f` and `slope` replace the margin's value and df/dc."""
     z, slopes = step.s * step.cosines, np.full_like(step.cosines, step.s)

@@ -60,9 +60,9 @@ def by_length_plus(eps: float, under_root: bool = False) -> Normaliser:
     return normaliser
 
 
-def by_column(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return each column over its own length: the vectors are rows, so that this is the wrong axis."""
-    length = np.maximum(np.sqrt(np.sum(rows * rows, axis=0)), TINY)
+def by_column(rows: FloatArray, least: float = TINY) -> tuple[FloatArray, Backward]:
+    """Return each column over its own length, which is `least` or more: vectors are rows, so this is the wrong axis."""
+    length = np.maximum(np.sqrt(np.sum(rows * rows, axis=0)), least)
     unit = rows / length
     return unit, lambda g: (g - np.sum(g * unit, axis=0) * unit) / length
 

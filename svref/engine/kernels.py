@@ -15,9 +15,9 @@ A slice is a run of columns of the cosines, (B, K). What is fast here and theref
   r_k itself. So P depends on the row alone.
 - No number below the normal ones is made, because processors take many times as long for those. An e^{r_k} below
   e^LOWEST is 0, and so is a gradient that would not be normal.
-- Support vectors are looked for first. If they are few, they are treated one by one.
-- Arrays (B, K) keep the dtype of the cosines, float32 or float64. f is computed in float64 and then rounded to it; the
-  masses are float64. A float32 mask is still decided as in float64, because the boundary is rounded down.
+- Support vectors are treated one by one if they are few.
+- Arrays (B, K) keep the dtype of the cosines, float32 or float64. f is computed in float64 and rounded down to it. So a
+  float32 mask is decided as in float64. What the rounding takes from r_k is added to P. The masses are float64.
 
 Functions with `out` write there, and allocate where it is None. Others use the scratch memory of their thread, which
 the next slice overwrites. The equations are those of
@@ -30,6 +30,7 @@ from types import EllipsisType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike
 
 from svref.arrays import BoolArray, FloatArray, IntArray
@@ -232,12 +233,12 @@ def row_sums(values: FloatArray) -> FloatArray:
     """Return the sum of each row, float64: runs of `RUN` numbers in the dtype of `values`, then the sum of the runs."""
     rows, columns = values.shape
     whole = columns // RUN
-    if whole == 0 or not values.flags.c_contiguous:
-        return values.sum(axis=1).astype(np.float64) if whole else np.einsum("bi->b", values).astype(np.float64)
-    strides = columns * values.itemsize, RUN * values.itemsize, values.itemsize
-    runs = np.ndarray((rows, whole, RUN), values.dtype, values, 0, strides)
-    total = np.einsum("bij->bi", runs).sum(axis=1, dtype=np.float64)
-    return total + np.einsum("bi->b", values[:, whole * RUN :])
+    rest = np.einsum("bi->b", values[:, whole * RUN :]).astype(np.float64)
+    if whole == 0:
+        return rest
+    down, right = values.strides
+    runs = as_strided(values, (rows, whole, RUN), (down, RUN * right, right), writeable=False)
+    return np.einsum("bij->bi", runs).sum(axis=1, dtype=np.float64) + rest
 
 
 def merge(first: Mass, second: Mass) -> Mass:

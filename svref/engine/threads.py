@@ -24,9 +24,9 @@ Result = TypeVar("Result")
 
 HUGE = 2**22  # bytes from which NumPy asks for huge pages; their first use costs a fraction of that of small pages
 KEPT_BYTES = 2**26  # scratch memory that all threads together keep from one run to the next
-BLOCK_BYTES = 2**21  # a block of one array: several threads hand the interpreter's lock to each other at every call
-SMALL_BYTES = 2**20  # an array of so many is done by one thread before a second one has woken up
-ALONE_BYTES = 2**19  # a block of one array for a thread alone, which waits for nobody: it stays in a nearer cache
+BLOCK_BYTES = 2**21  # of a block, where several threads work: each may wait for the interpreter's lock at every call
+ALONE_BYTES = 2**19  # of a block, where one thread works: it waits for nobody, and the block stays in a nearer cache
+SMALL_BYTES = 2**20  # of an array that one thread has done before a second one wakes up
 
 _limiting = threading.Lock()
 
@@ -106,14 +106,10 @@ def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """
     if not _thread.depth:
         return np.empty(shape, dtype)
-    known = _thread.last.get(name)
-    if known is not None and known.shape == shape and known.dtype == dtype:
-        return known
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if name not in _thread.buffers or len(_thread.buffers[name]) < size:
         _thread.buffers[name] = np.empty(max(size, HUGE) if size >= HUGE // 8 else size, np.uint8)
-    _thread.last[name] = _thread.buffers[name][:size].view(dtype).reshape(shape)
-    return _thread.last[name]
+    return _thread.buffers[name][:size].view(dtype).reshape(shape)
 
 
 class _Thread(threading.local):
@@ -122,7 +118,6 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.depth = 0
         self.buffers: dict[str, NDArray[np.uint8]] = {}
-        self.last: dict[str, NDArray[Any]] = {}
 
 
 _thread = _Thread()
@@ -137,7 +132,7 @@ def _working() -> Iterator[None]:
     finally:
         _thread.depth -= 1
         if _thread.depth == 0 and sum(map(len, _thread.buffers.values())) > KEPT_BYTES // _processors():
-            _thread.buffers, _thread.last = {}, {}
+            _thread.buffers = {}
 
 
 @contextmanager

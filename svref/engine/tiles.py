@@ -2,8 +2,8 @@
 
 A band is some rows, a tile the part of a band in one slice of classes. In each tile the exponentials of the negatives,
 times their slopes, are written where the gradient will stand. Once all tiles of a band are there, their masses are
-merged, and each tile is multiplied by one number a row, while it is still in a cache. How the work is cut depends on
-the shape alone, so the bits do not depend on the number of threads.
+merged, and each tile is multiplied by one number a row, while it is still in a cache. The bits do not depend on the
+number of threads: how the classes are cut depends on their number alone, and no row depends on those in its band.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def multiply(part: kernels.Negatives, pull: FloatArray, mass: kernels.Mass) -> N
 
 
 def extremes(array: FloatArray) -> tuple[float, float]:
-    """Return the smallest and the largest entry, NaN if there is one, reading the memory once on all threads."""
+    """Return the smallest and the largest entry, NaN if there is one; the memory of a large array is read once."""
     if array.nbytes <= threads.ALONE_BYTES:
         return float(array.min()), float(array.max())
     bands, workers = threads.bands(array.shape, array.itemsize)

@@ -1,5 +1,6 @@
 """Which known mistake explains the failures of a candidate, and where it departs first.
 
+tolerances     how far outputs of a wrong computation may be off, and where they may be lost
 computations   what a wrong candidate may compute: six kinds
 hypothesis     a guess that it is one of them, tried on the cases
 sizes          mistakes of any size: an epsilon, a clamp, an annealing, a number format

@@ -20,14 +20,21 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from svref.arrays import BoolArray, FloatArray
+from svref.arrays import FloatArray
+from svref.conformance.mistakes.tolerances import (
+    estimated,
+    losses_differ,
+    lost_at_poles,
+    lost_where,
+    relative_error,
+    with_estimated_tolerance,
+)
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
-from svref.judging import condition
-from svref.judging.condition import SLACK
+from svref.deviations.logits import forget_passes
 from svref.judging.expected import expect
 from svref.judging.formats import format_of, holds
-from svref.judging.judge import Expected, ExpectedOutput
+from svref.judging.judge import Expected
 from svref.loss import SVXSoftmax
 
 Change = Callable[[Trial], SVXSoftmax]  # returns the loss that is computed in a case; the same one if nothing changes
@@ -82,6 +89,7 @@ def forget_results() -> None:
     """Forget all remembered results, which would keep the cases of a check in memory."""
     for cache in _caches:
         cache.cache_clear()
+    forget_passes()
 
 
 @remembered
@@ -144,7 +152,7 @@ class OtherLoss:
         loss = self.loss(trial)
         if loss is None or loss == trial.loss or _needs_other_cosines(loss, trial):
             return None
-        return _lost_at_poles(trial, expected_of_loss(loss, trial, trial.compute))
+        return lost_at_poles(trial, expected_of_loss(loss, trial, trial.compute))
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return the other loss; None if it refuses the parameters of the case."""
@@ -162,7 +170,7 @@ class OtherLoss:
         loss = self.loss(trial)
         if loss is None or (loss == trial.loss and not may_be_lost) or _needs_other_cosines(loss, trial):
             return True
-        return _losses_differ(trial, loss, trial.compute, may_be_lost)
+        return losses_differ(trial, loss, trial.compute, may_be_lost)
 
     def supported(self, failing: Sequence[Trial]) -> bool:
         """Return True: outputs within the tolerances of another loss are evidence by themselves."""
@@ -201,7 +209,7 @@ class WrongComputation:
         values = None if loss is None else outputs_of_deviation(self.deviation, loss, trial)
         if values is None:
             return below.expected(trial)
-        expected = _with_estimated_tolerance(trial, values, self.wider)
+        expected = with_estimated_tolerance(trial, values, self.wider)
         return replace(expected, judged=expected.judged & (expected.undecided == 0)) if self.only_decided else expected
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
@@ -220,7 +228,7 @@ class WrongComputation:
         if values is None:
             return False
         got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
-        room = self.wider * _estimated(right, values[0], _relative_error(trial, values[0], trial.compute))
+        room = self.wider * estimated(right, values[0], relative_error(trial, values[0], trial.compute))
         finite = np.isfinite(values[0])
         undecided = self.only_decided & (trial.expected_of_rows.undecided > 0)
         off = finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy
@@ -304,7 +312,7 @@ class LostNumbers:
         if values is None:
             return expected
         ways = [
-            tuple(_lost_where(trial, output, ~np.isfinite(v)) for output, v in zip(way, values, strict=True))
+            tuple(lost_where(trial, output, ~np.isfinite(v)) for output, v in zip(way, values, strict=True))
             for way in expected.ways
         ]
         return replace(expected, ways=tuple(ways))
@@ -414,7 +422,7 @@ class NarrowerFormat:
         loss = OtherLoss(self.change).loss(trial)
         if may_be_lost or loss is None or self._is_16_bit or not self._is_narrower(trial):
             return False
-        return _losses_differ(trial, loss, self.format, may_be_lost)
+        return losses_differ(trial, loss, self.format, may_be_lost)
 
     def supported(self, failing: Sequence[Trial]) -> bool:
         """Return whether the wrong numbers show rounding to the format.
@@ -452,115 +460,6 @@ class NarrowerFormat:
         return sum(int((q.wrong & at).sum()) for q, at in not_held) >= SHOWN * sum(int(at.sum()) for _, at in not_held)
 
 
-# ---- what the kinds share ---------------------------------------------------------------------------------------
-
-
 def _needs_other_cosines(loss: SVXSoftmax, trial: Trial) -> bool:
     """Return whether a loss needs angles, and the case has cosines beyond ±1, which have none."""
     return loss.angular and trial.level == "cosine" and bool((np.abs(trial.arrays[0]) > 1).any())
-
-
-def _losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bool) -> bool:
-    """Return whether a row's loss is farther from that of another loss than rounding may carry it.
-
-    Rows next to a decision of the mask or of a tail are left out: they may be right in two ways. Heads and scalars are
-    not compared.
-    """
-    if trial.level == "head" or trial.factor is not None:
-        return False
-    step = loss.forward(trial.arrays[0], trial.labels)
-    near, reach = condition.undecided(step, compute)
-    got = trial.outputs["loss"]
-    allowed = near.any(axis=1) | (reach >= 0) | (may_be_lost & ~np.isfinite(got))
-    room = _relative_error(trial, step.loss, compute) * (1 + step.loss) + trial.expected.ways[0][0].tolerance
-    return not (allowed | (np.abs(got - step.loss) <= room)).all()
-
-
-def _with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider: float) -> Expected:
-    """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
-
-    The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
-    right output, and e is `_relative_error`. Where a value is not finite, the candidate's must be infinite, NaN or 0.
-    A 0 is a number divided by infinity.
-    """
-    relative = _relative_error(trial, values[0], trial.compute)
-    outputs = []
-    for right, value in zip(trial.expected_of_unit_cotangents, values, strict=True):
-        lost = ~np.isfinite(value) & _is_lost(trial, right.name)
-        outputs.append(
-            replace(
-                right, value=value, rest=np.zeros_like(value), policy=right.policy | lost,
-                tolerance=wider * _estimated(right, value, relative),
-            )
-        )  # fmt: skip
-    return replace(trial.expected_of_rows, ways=(tuple(outputs),))
-
-
-def _estimated(right: ExpectedOutput, value: FloatArray, relative: float) -> FloatArray:
-    """Return the tolerance 4 T + e |value|, with |value| + 1 for losses; `relative` is e."""
-    size = np.where(np.isfinite(value), np.abs(value), 0) + (right.name == "loss")
-    return 4 * right.tolerance + relative * size
-
-
-def estimated_tolerances(trial: Trial, names: Sequence[str]) -> FloatArray:
-    """Return these tolerances of the candidate's own outputs of some names, one after another, as one vector.
-
-    A scalar has the sum of the tolerances of its rows.
-    """
-    losses = np.asarray(trial.outputs["loss"], np.float64)
-    relative = _relative_error(trial, np.ravel(losses), trial.compute)
-    parts = []
-    for right in trial.expected_of_unit_cotangents:
-        if right.name in names:
-            value = np.asarray(trial.outputs[right.name], np.float64)
-            room = _estimated(right, np.broadcast_to(value, right.value.shape), relative)
-            parts.append(np.ravel(room if value.shape == right.value.shape else room.sum()))
-    return np.concatenate(parts)
-
-
-def _lost_at_poles(trial: Trial, expected: Expected) -> Expected:
-    """Return what another loss gives, where numbers may be lost at the poles of the right one.
-
-    Code that computes the right margin, and then loses it, has the infinite slope of that margin all the same.
-    """
-    poles = [output.policy | output.fragile for output in trial.expected_of_rows.ways[0]]
-    if not any(pole.any() for pole in poles):
-        return expected
-    ways = [tuple(_lost_where(trial, o, pole) for o, pole in zip(way, poles, strict=True)) for way in expected.ways]
-    return replace(expected, ways=tuple(ways))
-
-
-def _lost_where(trial: Trial, output: ExpectedOutput, where: BoolArray) -> ExpectedOutput:
-    """Return an output that may be lost in the elements `where`: there infinity, NaN and 0 are accepted unjudged."""
-    policy = output.policy | (where & _is_lost(trial, output.name))
-    return replace(output, fragile=output.fragile | where, policy=policy)
-
-
-def _is_lost(trial: Trial, name: str) -> BoolArray | np.bool_:
-    """Return where the candidate's output is infinite, NaN, or 0, as a number divided by infinity is.
-
-    True if the candidate does not return that output.
-    """
-    values = trial.outputs.get(name)
-    return np.True_ if values is None else ~np.isfinite(values) | (values == 0)
-
-
-def _relative_error(trial: Trial, losses: FloatArray, compute: str) -> float:
-    """Return the relative error of outputs made of logits z: 8 u (1 + C/128) (1 + max |z|).
-
-    max |z| is estimated from the losses. The 8 is `condition.SLACK`, as in the tolerance of a right output.
-    """
-    u = format_of(compute).unit_roundoff
-    return SLACK * u * (1 + trial.expected.classes / 128) * (1 + _largest_logit(trial.loss, losses))
-
-
-def _largest_logit(loss: SVXSoftmax, losses: FloatArray) -> float:
-    """Return a bound of |z|: s (2 t + F) + max |L|, with F a bound of |f|.
-
-    The first part bounds the logits of the right loss. A wrong loss of size |L| needs a logit of that size. F is 2 m
-    for A-Softmax, whose ψ goes down to 1 - 2 m, and 2 for other margins.
-    """
-    m = getattr(loss.margin, "m", 1.0)
-    most_f = 2 * m if isinstance(m, int) else 2.0
-    finite = np.abs(losses[np.isfinite(losses)])
-    return float(loss.s * (2 * loss.emphasis.t + most_f) + finite.max(initial=0.0))

@@ -17,11 +17,11 @@ from svref.conformance.mistakes.computations import (
     Change,
     OtherLoss,
     WrongComputation,
-    estimated_tolerances,
     remembered,
     unchanged,
 )
 from svref.conformance.mistakes.hypothesis import Hypothesis
+from svref.conformance.mistakes.tolerances import estimated_tolerances
 from svref.conformance.numbers import plain_numbers
 from svref.conformance.solving import Fit, Size, agrees, linear, solved
 from svref.conformance.trial import Trial

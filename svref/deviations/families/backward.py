@@ -67,19 +67,20 @@ def gradient_clipped(size: float) -> CosineRun:
 @family("∂L/∂c := ∂L/∂c min(1, a/|∂L/∂c|) for each row, a = {size}", between=(1e-6, 1e4), shows="gradient")
 def gradient_of_rows_clipped(size: float) -> CosineRun:
     """The gradient of each row is clipped by its length."""
-    return with_gradient(lambda loss, c, y, g, gradient: _shortened(gradient, size, 1))
+    return with_gradient(lambda loss, c, y, g, gradient: shortened(gradient, size, 1))
 
 
 @family("∂L/∂c := ∂L/∂c min(1, a/|∂L/∂c|) for the whole batch, a = {size}", between=(1e-6, 1e4), shows="gradient")
 def gradient_of_batch_clipped(size: float) -> CosineRun:
     """The gradient of the batch is clipped by its length."""
-    return with_gradient(lambda loss, c, y, g, gradient: _shortened(gradient, size, None))
+    return with_gradient(lambda loss, c, y, g, gradient: shortened(gradient, size, None))
 
 
-def _shortened(gradient: FloatArray, longest: float, axis: int | None) -> FloatArray:
+def shortened(gradient: FloatArray, longest: float, axis: int | None) -> FloatArray:
+    """Return a gradient whose rows, or which as a whole, is no longer than a number; infinite entries do not count."""
     finite = np.where(np.isfinite(gradient), gradient, 0.0)
     length = np.sqrt(np.sum(finite * finite, axis=axis, keepdims=True))
-    return gradient * np.minimum(1.0, longest / np.where(length == 0, 1.0, length))
+    return np.asarray(gradient * np.minimum(1.0, longest / np.where(length == 0, 1.0, length)))
 
 
 @family("∂L/∂c := g (∂L_b/∂c + a), a = {size}", between=(-1e3, 1e3), linear=True, shows="gradient")
@@ -151,14 +152,14 @@ SLOPES: tuple[tuple[str, str, Callable[[Step], FloatArray]], ...] = (
     ("of-cosine", "cos(θ + m)/sin θ", lambda step: np.cos(sum_of_angles(step)) / step.angle.sine),
     ("of-m-alone", "sin m/sin θ", lambda step: np.sin(angle_parts(step.margin)[1]) / step.angle.sine),
     ("of-cos-m-alone", "cos m", lambda step: np.full(len(step.f), np.cos(angle_parts(step.margin)[1]))),
-    ("of-wrong-sign", "cos m - c_y sin m/sin θ", lambda step: _with_sign(step, -1.0)),
+    ("of-wrong-sign", "cos m - c_y sin m/sin θ", lambda step: _of_wrong_sign(step)),
 )  # fmt: skip
 
 
-def _with_sign(step: Step, sign: float) -> FloatArray:
-    """Return cos m + sign c sin m/sin θ; the sign of the slope of cos(θ + m) is +1."""
+def _of_wrong_sign(step: Step) -> FloatArray:
+    """Return cos m - c sin m/sin θ; the slope of cos(θ + m) has a + there."""
     m = angle_parts(step.margin)[1]
-    return np.asarray(np.cos(m) + sign * step.target_cosine * np.sin(m) / step.angle.sine)
+    return np.asarray(np.cos(m) - step.target_cosine * np.sin(m) / step.angle.sine)
 
 
 def _of_slope(slope: Callable[[Step], FloatArray]) -> Callable[[float], CosineRun]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from svref.arrays import FloatArray, IntArray
 from svref.deviations import normalisation
+from svref.deviations.families.backward import shortened
 from svref.deviations.families.kind import Family, constant, head_family
 from svref.deviations.formats import FORMATS, Rounding
 from svref.deviations.logits import is_own, right_result
@@ -84,18 +85,11 @@ def centred(rows: FloatArray) -> tuple[FloatArray, Backward]:
     return unit, through
 
 
-def by_column_alone(rows: FloatArray) -> tuple[FloatArray, Backward]:
-    """Return each column over its own length, which is NaN for a column of zeros, and the way back."""
-    length = np.sqrt(np.sum(rows * rows, axis=0))
-    unit = rows / length
-    return unit, lambda g: (g - np.sum(g * unit, axis=0) * unit) / length
-
-
 NORMALISERS: tuple[tuple[str, str, Normaliser], ...] = (
     ("length", "v/|v|", by_length),
     ("nothing", "v", normalisation.unchanged),
     ("axis-0", "v_d/sqrt(Σ_b v_bd²)", normalisation.by_column),
-    ("axis-0-alone", "v_d/sqrt(Σ_b v_bd²), 0/0 = NaN", by_column_alone),
+    ("axis-0-alone", "v_d/sqrt(Σ_b v_bd²), 0/0 = NaN", lambda rows: normalisation.by_column(rows, least=0.0)),
     ("sum", "v/Σ_d |v_d|", by_sum),
     ("largest", "v/max_d |v_d|", by_largest),
     ("square", "v/|v|²", by_square),
@@ -336,18 +330,18 @@ def _with_part_of(of_x: float, of_w: float) -> HeadRun:
     return run
 
 
-def _by_norm(axis: int | None) -> Callable[[FloatArray, float], FloatArray]:
-    def shortened(gradient: FloatArray, longest: float) -> FloatArray:
-        length = np.sqrt(np.sum(gradient * gradient, axis=axis, keepdims=True))
-        return np.asarray(gradient * np.minimum(1.0, longest / np.where(length == 0, 1.0, length)))
-
-    return shortened
-
-
 CLIPS: tuple[tuple[str, str, Callable[[FloatArray, float], FloatArray]], ...] = (
     ("gradients-clipped", "∂L/∂v := clip(∂L/∂v, -a, a), a = {size}", lambda g, a: np.clip(g, -a, a)),
-    ("gradients-of-rows-clipped", "∂L/∂v := ∂L/∂v min(1, a/|∂L/∂v|) for each row, a = {size}", _by_norm(1)),
-    ("gradients-of-arrays-clipped", "∂L/∂v := ∂L/∂v min(1, a/|∂L/∂v|) for each array, a = {size}", _by_norm(None)),
+    (
+        "gradients-of-rows-clipped",
+        "∂L/∂v := ∂L/∂v min(1, a/|∂L/∂v|) for each row, a = {size}",
+        lambda g, a: shortened(g, a, 1),
+    ),
+    (
+        "gradients-of-arrays-clipped",
+        "∂L/∂v := ∂L/∂v min(1, a/|∂L/∂v|) for each array, a = {size}",
+        lambda g, a: shortened(g, a, None),
+    ),
 )
 
 
