@@ -56,7 +56,7 @@ def times(figure: Any, rows: list[dict[str, Any]]) -> None:
     axes.invert_yaxis()
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set_xlabel("time over that of svref with out= (line at 1); floor: np.exp, or three products")
+    axes.set_xlabel("time over that of svref with out= (line at 1)\nfloor: np.exp, or three products")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper center", ncols=5, frameon=False)
 
