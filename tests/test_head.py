@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
+from accuracy import head_errors
 from rows import MARGINS, spec_of
 
 import svref
@@ -98,6 +99,22 @@ def test_ordinary_rows_are_the_oracles(name: str, dtype: str) -> None:
     assert abs(value - np.mean(oracle.to_float(truth.loss))) <= 64 * u * 16
     assert normwise(grads.embeddings, truth.embeddings) <= 64 * 16 * u
     assert normwise(grads.weights, truth.weights) <= 64 * 16 * u
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("rows", [3, 40], ids=["fewer rows than components", "more"])
+@pytest.mark.parametrize("length", [2.0**-11, 1.0, 2.0**12])
+@pytest.mark.parametrize("target", [-0.9, 0.0, 0.999], ids=["far targets", "untrained", "converged"])
+def test_batches_and_weights_of_any_size_are_right(target: float, length: float, rows: int, dtype: str) -> None:
+    rng = np.random.default_rng(9)
+    w, labels = rng.normal(size=(9, 16)) * rng.uniform(0.2, 2, (9, 1)), np.arange(rows) % 9
+    unit = w / np.linalg.norm(w, axis=1, keepdims=True)
+    side = rng.normal(size=(rows, 16))
+    side -= (side * unit[labels]).sum(axis=1, keepdims=True) * unit[labels]
+    x = target * unit[labels] + np.sqrt(1 - target**2) * side / np.linalg.norm(side, axis=1, keepdims=True)
+    x[:, 0] *= 2.0**-40  # a component whose product with a small number of a row must not lose digits
+    errors = head_errors(svref.sv_am_softmax(s=64.0), x.astype(dtype), (length * w).astype(dtype), labels)
+    assert max(errors.values()) <= 4
 
 
 def test_near_parallel_float32_rows_are_finite_and_right() -> None:

@@ -14,6 +14,8 @@ from svref.margins import Angle
 # Squared lengths in this range are accurate: no square overflowed, and one that underflowed is too small to count.
 SQUARES = {"float32": (2.0**-80, 2.0**80), "float64": (2.0**-800, 2.0**800)}
 
+MODERATE = (2.0**-20, 2.0**20)  # squared lengths of weights that need not be made unit vectors
+
 _SPLITTER = 2.0**27 + 1
 
 
@@ -70,12 +72,45 @@ def directions(rows: FloatArray, out: FloatArray | None = None) -> Directions:
     return Directions(np.divide(rows, length[:, None], out=out), length, exponent)
 
 
-def pair_cosines(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+class Classes(NamedTuple):
+    """Class weights as they enter the matrix products: ŵ_k = vectors_k · scale_k, and |w_k| = length_k · 2^exponent_k.
+
+    Either the vectors are the weights, and `scale`, in their dtype, is 1/|w_k|; then `length` is 1, since whoever
+    multiplies by the scale has divided by the length. Or they are unit vectors, and `scale` is None.
+    """
+
+    vectors: FloatArray
+    scale: FloatArray | None
+    length: FloatArray
+    exponent: IntArray
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row has a direction: none is zero, none holds a NaN or an infinity."""
+        return bool(np.isfinite(self.length).all())
+
+
+def classes(weights: FloatArray, embeddings: int) -> Classes:
+    """Return the rows of `weights` for products with so many embeddings.
+
+    Scaling the (B, K) products costs less than scaling the (K, D) weights if B <= D. Weights of extreme lengths are
+    made unit vectors first.
+    """
+    if embeddings <= weights.shape[1]:
+        square = row_dot(weights, weights)
+        if square.min() >= MODERATE[0] and square.max() <= MODERATE[1]:
+            ones, zeros = np.ones(len(weights)), np.zeros(len(weights), dtype=np.intp)
+            return Classes(weights, 1 / np.sqrt(square), ones, zeros)
+    unit = directions(weights, threads.scratch("unit", weights.shape, weights.dtype))
+    return Classes(unit.unit, None, unit.length, unit.exponent)
+
+
+def pair_cosines(x: FloatArray, w: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
     """Return the cosine and the sine of each row of x with the same row of w, float64.
 
-    The rows must be `scaled`; otherwise `difference_of_products` may overflow.
+    The rows must be `scaled`; otherwise `difference_of_products` may overflow. `dtype` is that of `tangent`.
     """
-    return _cosines(x, w, tangent(x, w)[1])
+    return _cosines(x, w, tangent(x, w, dtype)[1])
 
 
 def measure_pairs(embeddings: FloatArray, weights: FloatArray) -> Pairs:
@@ -83,8 +118,8 @@ def measure_pairs(embeddings: FloatArray, weights: FloatArray) -> Pairs:
     if not len(embeddings):
         return Pairs(Angle(*np.empty((2, 0))), *np.empty((2, *embeddings.shape)))
     x, w = scaled(embeddings.astype(np.float64))[0], scaled(weights.astype(np.float64))[0]
-    at_x, sine = tangent(x, w)
-    at_w, _ = tangent(w, x)
+    at_x, sine = tangent(x, w, embeddings.dtype)
+    at_w, _ = tangent(w, x, embeddings.dtype)
     return Pairs(Angle(*_cosines(x, w, sine)), at_x, at_w)
 
 
@@ -99,11 +134,11 @@ def _cosines(x: FloatArray, w: FloatArray, sine: FloatArray) -> tuple[FloatArray
     return np.where(sine < np.sqrt(0.5), from_sine, cosine), sine
 
 
-def tangent(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+def tangent(x: FloatArray, w: FloatArray, dtype: DTypeLike) -> tuple[FloatArray, FloatArray]:
     """Return the unit tangent at each row of x towards the same row of w, and the sine of their angle.
 
     The tangent is 0 where the two are parallel or opposite. The rows must be `scaled`; otherwise the products may
-    overflow.
+    overflow. `dtype` is the one that the numbers had before they became float64.
 
     The tangent has the direction of the part of w orthogonal to x. Subtracting from w its part along x would cancel
     most digits if the two are nearly parallel. So the code forms w x_j - x w_j, with j the component of x that is
@@ -111,9 +146,10 @@ def tangent(x: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray]:
     1 + √D times as long as that part, so its own orthogonal part keeps its digits at any angle (equation 39).
     """
     rows = np.arange(len(x))
+    cross = difference_of_exact_products if dtype == np.float32 else difference_of_products
     j = np.argmax(np.abs(x), axis=1)
     x_j, w_j = x[rows, j][:, None], w[rows, j][:, None]
-    difference, exponent = scaled(difference_of_products(w, x_j, x, w_j))
+    difference, exponent = scaled(cross(w, x_j, x, w_j))
     along = row_dot(x, difference) / row_dot(x, x)
     orthogonal = (difference - along[:, None] * x) * np.sign(x_j)
     length = np.sqrt(row_dot(orthogonal, orthogonal))
@@ -135,25 +171,31 @@ def scaled(rows: FloatArray) -> tuple[FloatArray, IntArray]:
     return np.ldexp(rows, -exponent[:, None]), exponent
 
 
-def remove_radial(by_unit: FloatArray, rows: Directions) -> FloatArray:
-    """Subtract from each row of a gradient, in place, its component along that row's direction (equation 37).
+def remove_radial(by_unit: FloatArray, vectors: FloatArray, scale: FloatArray | None = None) -> FloatArray:
+    """Subtract from each row of a gradient, in place, its component along the direction of that row (equation 37).
+
+    The directions are vectors · scale, or the vectors where there is no scale.
 
     That component would change the length of the row, which the cosine does not depend on. Return the changed
     gradient, `by_unit` itself.
     """
+    along = row_dot(by_unit, vectors)
+    if scale is not None:
+        along *= scale * scale
     radial = threads.scratch("radial", by_unit.shape, by_unit.dtype)
-    by_unit -= np.multiply(row_dot(by_unit, rows.unit)[:, None], rows.unit, out=radial)
+    by_unit -= np.multiply(along[:, None], vectors, out=radial)
     return by_unit
 
 
-def divide_by_length(tangential: FloatArray, rows: Directions, out: FloatArray | None = None) -> FloatArray:
+def divide_by_length(tangential: FloatArray, rows: Directions | Classes, out: FloatArray | None = None) -> FloatArray:
     """Return the gradient by the rows from that by their directions: divided by the lengths, without a negative zero.
 
     The result is written to `out`, or to `tangential` if there is no `out`. `tangential` is overwritten in any case.
     The first row is written last, so that a caller who marked it with NaN can tell whether all others were written.
     """
     out = tangential if out is None else out
-    tangential /= rows.length[:, None]
+    if (rows.length != 1).any():
+        tangential /= rows.length[:, None]
     if rows.exponent.any():
         np.ldexp(tangential, -rows.exponent[:, None], out=tangential)
     np.add(tangential[1:], 0, out=out[1:])
@@ -186,6 +228,11 @@ def difference_of_products(a: FloatArray, b: FloatArray, c: FloatArray, d: Float
     middle, last = two_sum(carry, low)
     total, error = two_sum(high, middle)
     return total + (error + (last + rest))
+
+
+def difference_of_exact_products(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray) -> FloatArray:
+    """Return ab - cd, rounded once, of numbers that float32 holds: their products are exact in float64."""
+    return a * b - c * d
 
 
 def _split(a: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -25,8 +25,10 @@ from svref import checks
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.engine import kernels, threads, tiles
 from svref.head.geometry import (
+    Classes,
     Directions,
     Pairs,
+    classes,
     directions,
     divide_by_length,
     measure_pairs,
@@ -40,7 +42,7 @@ from svref.reference import Step, forward, sigmoid, times_df
 
 # Exponents of the largest s t |g|: between them probabilities, lengths and the sum over a batch have room in the dtype.
 ROOM = {"float32": (-40, 100), "float64": (-400, 900)}
-
+FOLDED = (2.0**-80, 2.0**80)  # numbers of rows that may multiply the embeddings in place of the exponentials
 
 Kept = kernels.Negatives
 
@@ -106,7 +108,7 @@ class Shard:
     @np.errstate(under="ignore")
     def cosines(self, targets: FloatArray) -> FloatArray:
         """Return the cosines (B, K), within [-1, 1]; `targets` is the sum of what all shards returned."""
-        return self._cosines(targets, self._classes()).copy()
+        return self._cosines(targets, self._classes())[0].copy()
 
     @np.errstate(under="ignore", over="ignore")
     def negatives(self, targets: FloatArray, out: FloatArray | None = None) -> Kept:
@@ -150,16 +152,34 @@ class Shard:
         kept = kept or self._negatives(targets, classes, threads.scratch("exponentials", shape, self.weights.dtype))
         power = self._common_power(g)
         pull = self.loss.s * sigmoid(kernels.log_odds_against(mass)) * np.ldexp(g, -power)
-        by_cosines = kept.exponentials
-        tiles.multiply(kept, pull, mass)
-        by_x = by_cosines @ classes.unit
-        by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
-        remove_radial(np.matmul(by_cosines.T, self.rows.unit, out=by_w), classes)
+        by_x, by_w = self._products(kept, pull, mass, classes)
+        remove_radial(by_w, classes.vectors, classes.scale)
         if self._here.size:
-            self._add_targets(by_x, by_w, -pull, Angle(*targets), (g == 0) | (mass.total == 0))
+            self._add_targets(by_x, by_w, classes, -pull, Angle(*targets), (g == 0) | (mass.total == 0))
         classes = classes._replace(exponent=classes.exponent - power)
         by_w = divide_by_length(by_w, classes, np.empty_like(by_w) if out is None else out)
-        return np.ldexp(by_x.astype(np.float64), power), by_w
+        return np.ldexp(by_x, power), by_w
+
+    def _products(
+        self, kept: Kept, pull: FloatArray, mass: kernels.Mass, classes: Classes
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return Σ_k G_bk ŵ_k (B, D), float64, and Σ_b G_bk x̂_b (K, D), times the scale if the classes have one.
+
+        G_bk = number_b slope_k e^{r_k - P}. The number multiplies (B, D) arrays, which are smaller than those of the
+        exponentials, unless it is an extreme one.
+        """
+        number, by_cosines, low = pull * kernels.share_factor(kept.mass, mass), kept.exponentials, kept.low
+        if classes.scale is not None:
+            power, low = _room(low, classes.scale)
+            by_cosines *= np.ldexp(classes.scale, -power)
+            number = np.ldexp(number, power)
+        if not (((number == 0) | (np.abs(number) > FOLDED[0])) & (np.abs(number) < FOLDED[1])).all():
+            kernels.multiply_rows(by_cosines, number, low)
+            number = np.ones(len(number))
+        by_x = (by_cosines @ classes.vectors).astype(np.float64) * number[:, None]
+        by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
+        weighted = (self.rows.unit * number[:, None]).astype(self.weights.dtype)
+        return by_x, np.matmul(by_cosines.T, weighted, out=by_w)
 
     @cached_property
     def _here(self) -> IntArray:
@@ -180,25 +200,31 @@ class Shard:
         low, high = ROOM[self.weights.dtype.name]
         return exponent - min(max(exponent, low), high) if largest > 0 else 0
 
-    def _classes(self) -> Directions:
-        return directions(self.weights, threads.scratch("unit", self.weights.shape, self.weights.dtype))
+    def _classes(self) -> Classes:
+        return classes(self.weights, len(self.embeddings))
 
-    def _negatives(self, targets: FloatArray, classes: Directions, out: FloatArray) -> Kept:
-        c = self._cosines(targets, classes)
-        target = kernels.target(self.loss, Angle(*targets), c.dtype, (float(c.min()), float(c.max())))
+    def _negatives(self, targets: FloatArray, classes: Classes, out: FloatArray) -> Kept:
+        c, extremes = self._cosines(targets, classes)
+        target = kernels.target(self.loss, Angle(*targets), c.dtype, extremes)
         return tiles.negatives(self.loss, c, target, self._own, out)
 
-    def _cosines(self, targets: FloatArray, classes: Directions) -> FloatArray:
+    def _cosines(self, targets: FloatArray, classes: Classes) -> tuple[FloatArray, tuple[float, float]]:
+        """Return the cosines (B, K), and numbers that none is below and none above."""
         shape = len(self.labels), len(self.weights)
-        c = np.matmul(self.rows.unit, classes.unit.T, out=threads.scratch("cosines", shape, self.weights.dtype))
-        np.clip(c, -1, 1, out=c)
+        c = np.matmul(self.rows.unit, classes.vectors.T, out=threads.scratch("cosines", shape, self.weights.dtype))
+        if classes.scale is not None:
+            c *= classes.scale
+        low, high = float(c.min()), float(c.max())
+        if low < -1 or high > 1:
+            np.clip(c, -1, 1, out=c)
         target = targets[0].astype(c.dtype)
         c[self._own] = target[self._here]
-        self._measure_ties(c, target, targets)
-        return c
+        width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
+        self._measure_ties(c, target, targets, width)
+        return c, (low - width, high + width)
 
-    def _measure_ties(self, c: FloatArray, target: FloatArray, targets: FloatArray) -> None:
-        """Measure the cosines that may tie with a target as the targets are measured.
+    def _measure_ties(self, c: FloatArray, target: FloatArray, targets: FloatArray, width: float) -> None:
+        """Measure the cosines within `width` of a target, which may tie with it, as the targets are measured.
 
         A class with the weights of the target must tie with it exactly. That takes one way of computing both cosines,
         and only where the boundary is the target's cosine itself, so that a tie decides the mask.
@@ -206,21 +232,40 @@ class Shard:
         loss = self.loss
         boundary = kernels.rounded_down((loss.emphasis.boundary or loss.margin).value(Angle(*targets)), c.dtype)
         level = np.flatnonzero(boundary == target)
-        width = 4 * float(np.finfo(c.dtype).eps) * np.sqrt(self.embeddings.shape[1])
         near, k = np.nonzero(np.abs(c[level] - target[level, None]) <= width)
         for part in threads.even(len(k), 4096):
             b = level[near[part]]
             x, w = (scaled(v.astype(np.float64))[0] for v in (self.embeddings[b], self.weights[k[part]]))
-            c[b, k[part]] = pair_cosines(x, w)[0]
+            c[b, k[part]] = pair_cosines(x, w, c.dtype)[0]
 
-    def _add_targets(self, by_x: FloatArray, by_w: FloatArray, pull: FloatArray, angle: Angle, dead: BoolArray) -> None:
-        """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to gradients by directions."""
+    def _add_targets(
+        self,
+        by_x: FloatArray,
+        by_w: FloatArray,
+        classes: Classes,
+        pull: FloatArray,
+        angle: Angle,
+        dead: BoolArray,
+    ) -> None:
+        """Add the targets' own terms, -dL/dθ times the unit tangents (equation 38), to what `_products` returned."""
         by_angle = times_df(pull, self.loss.margin.by_angle(angle), dead)[self._here, None]
         by_x[self._here] -= by_angle * self.pairs.at_embedding
-        classes, which = np.unique(self.labels[self._here], return_inverse=True)
-        towards = np.zeros((len(classes), by_w.shape[1]))
+        labels, which = np.unique(self.labels[self._here], return_inverse=True)
+        towards = np.zeros((len(labels), by_w.shape[1]))
         np.add.at(towards, which, by_angle * self.pairs.at_weight)
-        by_w[classes] -= towards
+        by_w[labels] -= towards if classes.scale is None else towards * classes.scale[labels, None]
+
+
+def _room(low: FloatArray, scale: FloatArray) -> tuple[int, FloatArray]:
+    """Return the power of two that exponentials times a scale are divided by, and a low below their logarithms.
+
+    They stay normal numbers, and what multiplies them comes nearer to 1: the number of a row is small where its
+    exponentials are large. No exponential but 0 is below e^low.
+    """
+    tiny = kernels.TINY[scale.dtype]
+    least = np.maximum(low, kernels.LOWEST[scale.dtype]) + math.log(float(scale.min())) - 1e-3
+    power = min(math.floor((float(least.min()) - math.log(tiny)) / math.log(2)), 64)
+    return power, least - power * math.log(2)
 
 
 def positions(labels: ArrayLike, classes: Sequence[int] | IntArray) -> IntArray:
@@ -268,4 +313,4 @@ def by_embeddings(embeddings: FloatArray, by_unit: FloatArray) -> FloatArray:
     """Return dL/dx (B, D), in the dtype of the embeddings, from the sum of all shards' parts of dL/dx̂."""
     rows, (by_unit, power) = directions(embeddings), scaled(by_unit)  # dL/dx may have room where dL/dx̂ has none
     rows = rows._replace(exponent=rows.exponent - power)
-    return divide_by_length(remove_radial(by_unit.astype(embeddings.dtype), rows), rows)
+    return divide_by_length(remove_radial(by_unit.astype(embeddings.dtype), rows.unit), rows)
