@@ -70,13 +70,13 @@ WRONG = {
 
 @pytest.mark.parametrize("candidate", WRONG.values(), ids=WRONG)
 def test_what_is_lost_or_wrong_elsewhere_is_not_named_so(candidate: object, heads: str) -> None:
-    report = check(candidate, "arc-softmax", pack=heads)
+    report = check(candidate, "arc-softmax", pack=heads, dtype="float64")
     assert report.failures
     assert NAME not in report.verdict
 
 
 def test_a_loss_without_an_angle_is_not_named_so(heads: str) -> None:
-    report = check(losing("am-softmax", first_parallel), "am-softmax", pack=heads)
+    report = check(losing("am-softmax", first_parallel), "am-softmax", pack=heads, dtype="float64")
     assert report.failures
     assert NAME not in report.verdict
 

@@ -278,8 +278,7 @@ def test_a_normalisation_that_is_left_out_or_wrong_is_named(
     assert check(head, "sv-am-softmax", dtype=dtype).verdict == f"FAIL-AS({deviation})"
 
 
-@pytest.mark.parametrize("eps", [1e-5, 1e-8, 1e-12])
-@pytest.mark.parametrize("under_root", [False, True])
+@pytest.mark.parametrize(("under_root", "eps"), [(True, 1e-5), (False, 1e-8), (True, 1e-12)])
 def test_an_epsilon_beside_a_length_is_named_with_its_size_and_not_as_a_number_format(
     under_root: bool, eps: float
 ) -> None:
@@ -433,16 +432,15 @@ def test_a_boundary_that_an_epsilon_shifts_is_found_in_float64(epsilon: float) -
             assert not check(wrong, variant).ok
 
 
-@pytest.mark.parametrize("variant", ["sv-am-softmax", "sv-arc-softmax"])
-def test_a_small_error_in_one_row_is_not_called_a_known_mistake(variant: str) -> None:
+@pytest.mark.parametrize(("variant", "dtype"), [("sv-am-softmax", "float64"), ("sv-arc-softmax", "float32")])
+def test_a_small_error_in_one_row_is_not_called_a_known_mistake(variant: str, dtype: str) -> None:
     margin = {"margin": arc} if "arc" in variant else {}
 
     def bent(losses: np.ndarray, gradient: np.ndarray, own: Pair, mask: np.ndarray) -> Pair:
         gradient[1:2] *= gradient.dtype.type(1 + 1e-4)
         return losses, gradient
 
-    for dtype in DTYPES:
-        assert check(textbook(result=bent, **margin), variant, dtype=dtype).verdict == "FAIL"
+    assert check(textbook(result=bent, **margin), variant, dtype=dtype).verdict == "FAIL"
 
 
 @pytest.mark.parametrize("spoil", [lambda losses, g: (losses + 1e-9, g), lambda losses, g: (np.round(losses, 6), g)])

