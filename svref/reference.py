@@ -14,7 +14,7 @@ r"""The loss and its gradients, line by line as on paper: the heart of svref, fo
 derivatives are multiplied by its g. The table shows the adaptive form of h, and f as the boundary of the mask. The
 margins and their derivatives stand in `svref.margins`; I, log h, slope and dlog h/dt in `svref.emphasis`. The equations
 are those of docs/explanation/derivation.md: sections 1 to 9, and section 11 for the head at the end, which leads from
-vectors to cosines and back. 14 and what rounding asks for stand in docs/explanation/rounding.md.
+vectors to cosines and back. Equation 14, and why sums are taken as they are, stand in docs/explanation/rounding.md.
 
 Everything is relative to the target: r_k is a negative's logit s c_k + log h_k less the target's logit s f. So no
 leading digits are lost to cancellation, and a loss of 1e-36 is still right to about 14 digits. Arrays are whole and
