@@ -49,8 +49,8 @@ class SVXSoftmax:
 
     References
     ----------
-        Wang et al., Support Vector Guided Softmax Loss for Face Recognition, arXiv:1812.11317. The form used
-        here is derived in docs/explanation/derivation.md, equations 1 to 21.
+        Wang et al., Support Vector Guided Softmax Loss for Face Recognition, arXiv:1812.11317. It is equation 9 of
+        docs/explanation/derivation.md, and all of equations 1 to 21 together.
 
     Examples
     --------

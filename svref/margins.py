@@ -3,7 +3,7 @@ r"""f(m, θ_y), the target's cosine after the margin, and its derivatives: one c
 Each margin is four short methods side by side, its value f and df/dc, df/dθ, df/dm, and a flag, whether it needs an
 angle. The margins of the papers come first: none, additive cosine (AM), additive angle (Arc), multiplicative angle (A),
 combined. Two wrappers around a margin follow: the easy margin and the straight-through gradient of public code.
-Equations 22 to 35 of docs/explanation/derivation.md.
+Equations 4 and 22 to 35 of docs/explanation/derivation.md.
 
 A margin works on B targets at once and returns float64 arrays (B,). It knows both df/dc and df/dθ. df/dc is what the
 gradient by the cosines needs, but it may be infinite at c = ±1. df/dθ = -σ df/dc is finite everywhere, which the head
@@ -53,7 +53,7 @@ class Angle:
 
     @classmethod
     def from_cosine(cls, cosine: ArrayLike, reach: FloatArray | None = None) -> Angle:
-        """Return the angles of cosines, in float64; (1 - c)(1 + c) keeps the digits that 1 - c*c cancels."""
+        """Return the angles of cosines, float64 (equation 4); (1 - c)(1 + c) keeps the digits that 1 - c*c cancels."""
         c = np.asarray(cosine, dtype=np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
             return cls(c, np.sqrt((1 - c) * (1 + c)), reach)
@@ -128,7 +128,7 @@ class NoMargin(Margin):
     angular = False  # any finite cosine has a value
 
     def value(self, angle: Angle) -> FloatArray:
-        """Return f = c."""
+        """Return f = c (equation 22)."""
         return angle.cosine
 
     def by_cosine(self, angle: Angle) -> FloatArray:
@@ -180,7 +180,7 @@ class AdditiveCosine(Margin):
     angular = False  # any finite cosine has a value
 
     def value(self, angle: Angle) -> FloatArray:
-        """Return f = c - m."""
+        """Return f = c - m (equation 23)."""
         return angle.cosine - self.m
 
     def by_cosine(self, angle: Angle) -> FloatArray:
@@ -246,13 +246,13 @@ class AdditiveAngle(Margin):
         return self._with_tail(angle, f, linear=c - m * np.sin(m), plain=c, reflect=-2 - f)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc = cos m + c sin m/σ = sin(θ + m)/σ; where θ + m > π, linear, plain: 1, reflect: its opposite."""
+        """Return df/dc = cos m + c sin m/σ (equation 26); where θ + m > π, linear, plain: 1, reflect: its opposite."""
         with np.errstate(divide="ignore"):  # at σ = 0 the signed infinity, which is the limit
             steep = np.cos(self.m) + angle.cosine * np.sin(self.m) / angle.sine if self.m else np.ones_like(angle.sine)
         return self._with_tail(angle, steep, linear=1.0, plain=1.0, reflect=-steep)
 
     def by_angle(self, angle: Angle) -> FloatArray:
-        """Return df/dθ = -sin(θ + m); where θ + m > π, linear, plain: -σ, reflect: sin(θ + m)."""
+        """Return df/dθ = -sin(θ + m) (equation 25); where θ + m > π, linear, plain: -σ, reflect: sin(θ + m)."""
         sine = angle.sin_plus(self.m)
         return self._with_tail(angle, -sine, linear=-angle.sine, plain=-angle.sine, reflect=sine)
 
@@ -262,7 +262,7 @@ class AdditiveAngle(Margin):
         return {"m": self._with_tail(angle, -sine, linear=-(np.sin(m) + m * np.cos(m)), plain=0.0, reflect=sine)}
 
     def _with_tail(self, angle: Angle, paper: FloatArray, **beyond: FloatArray | float) -> FloatArray:
-        """Return the paper's formula where θ + m <= π, and the one named by `tail` beyond."""
+        """Return the paper's formula where θ + m <= π, and the one named by `tail` beyond (equation 27)."""
         if self.tail == "raw":
             return paper
         # sin(θ + m) < 0 is θ + m > π. Unlike c < -cos m, it is right for a small m next to θ = π.
@@ -317,13 +317,13 @@ class MultiplicativeAngle(Margin):
     def value(self, angle: Angle) -> FloatArray:
         """Return f = (λ c + ψ)/(1 + λ), ψ = (-1)^k T_m(c) - 2k."""
         sign, k = self._piece(angle)
-        psi = sign * chebyshev(angle.cosine, self.m)[0] - 2 * k
-        return (self.annealing * angle.cosine + psi) / (1 + self.annealing)
+        psi = sign * chebyshev(angle.cosine, self.m)[0] - 2 * k  # (28)
+        return (self.annealing * angle.cosine + psi) / (1 + self.annealing)  # (31)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
         """Return df/dc = (λ + ψ')/(1 + λ), ψ' = (-1)^k m U_{m-1}(c)."""
         sign, _ = self._piece(angle)
-        slope = sign * self.m * chebyshev(angle.cosine, self.m)[1]
+        slope = sign * self.m * chebyshev(angle.cosine, self.m)[1]  # (30)
         return (self.annealing + slope) / (1 + self.annealing)
 
     def by_angle(self, angle: Angle) -> FloatArray:
@@ -411,7 +411,7 @@ class Combined(Margin):
         return self.cos_phi(angle) - self.m3
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return df/dc = m1 sin φ / σ, its limit where σ = 0; 1 at m1 = 1, m2 = 0."""
+        """Return df/dc = m1 sin φ / σ (equation 32), its limit where σ = 0; 1 at m1 = 1, m2 = 0."""
         if not self.angular:
             return np.ones_like(angle.cosine)
         at_end = angle.sine == 0
@@ -493,7 +493,7 @@ class EasyMargin(Margin):
         return self.margin.angular
 
     def value(self, angle: Angle) -> FloatArray:
-        """Return f where the margin applies, else c."""
+        """Return f where the margin applies, else c (equation 34)."""
         return np.where(self.applies(angle), self.margin.value(angle), angle.cosine)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
@@ -558,7 +558,7 @@ class StraightThrough(Margin):
         return self.margin.value(angle)
 
     def by_cosine(self, angle: Angle) -> FloatArray:
-        """Return 1 in place of df/dc."""
+        """Return 1 in place of df/dc (equation 35)."""
         return np.ones_like(angle.cosine)
 
     def by_angle(self, angle: Angle) -> FloatArray:

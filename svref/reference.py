@@ -13,8 +13,8 @@ r"""The loss and its gradients, line by line as on paper: the heart of svref, fo
 `forward` is the left column down to a, `Step.loss` its last line, and `backward` the right column; there each row's
 derivatives are multiplied by its g. The table shows the adaptive form of h, and f as the boundary of the mask. The
 margins and their derivatives stand in `svref.margins`; I, log h, slope and dlog h/dt in `svref.emphasis`. The equations
-are those of docs/explanation/derivation.md: sections 1 to 3, and section 5 for the head at the end, which leads from
-vectors to cosines and back.
+are those of docs/explanation/derivation.md: sections 1 to 9, and section 11 for the head at the end, which leads from
+vectors to cosines and back. Equation 14, and why sums are taken as they are, stand in docs/explanation/rounding.md.
 
 Everything is relative to the target: r_k is a negative's logit s c_k + log h_k less the target's logit s f. So no
 leading digits are lost to cancellation, and a loss of 1e-36 is still right to about 14 digits. Arrays are whole and
@@ -127,7 +127,7 @@ class Step:
 
     @property
     def loss(self) -> FloatArray:
-        """The losses, L = log(1 + exp a), shape (B,); 0 in ignored rows."""
+        """The losses, L = log(1 + exp a) (equation 13), shape (B,); 0 in ignored rows."""
         losses = softplus(self.a)
         return self.in_dtype(losses if self.counted is None else np.where(self.counted, losses, 0.0))
 
@@ -193,13 +193,13 @@ def forward(
     """
     c, own = cosines.astype(np.float64), (np.arange(len(labels)), labels)
     angle = angle or Angle.from_cosine(c[own])
-    f = loss.margin.value(angle)
+    f = loss.margin.value(angle)  # (3)
     boundary = f if loss.emphasis.boundary is None else loss.emphasis.boundary.value(angle)
-    mask = loss.emphasis.mask(c, boundary)
+    mask = loss.emphasis.mask(c, boundary)  # (5)
     mask ^= False if flipped is None else flipped
     mask[own] = False
-    log_h = loss.emphasis.log_h(c, mask, loss.s)
-    r = loss.s * (c - f[:, None]) + log_h
+    log_h = loss.emphasis.log_h(c, mask, loss.s)  # (6)
+    r = loss.s * (c - f[:, None]) + log_h  # (10)
     r[own] = -np.inf
     return Step(
         margin=loss.margin, emphasis=loss.emphasis, s=loss.s, cosines=cosines, labels=labels, counted=counted,
@@ -253,7 +253,7 @@ def times_df(factor: FloatArray, df: FloatArray, dead: BoolArray) -> FloatArray:
 
 @np.errstate(under="ignore")
 def shares(step: Step) -> FloatArray:
-    """Return e^{r_k - a} = p_k / q, (B, C): each negative's share of the error; 0 in the label's column."""
+    """Return e^{r_k - a} = p_k / q, (B, C) (equation 16): each negative's share of the error; 0 at the label."""
     return np.exp(step.r - finite_or_zero(step.a)[:, None])
 
 
@@ -295,7 +295,7 @@ def unit_rows(rows: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def through_unit_rows(by_unit: FloatArray, unit: FloatArray, length: FloatArray) -> FloatArray:
-    """Return dL/dv = (d - <d, v̂> v̂)/|v| from d = dL/dv̂, by the quotient rule; the result is orthogonal to v."""
+    """Return dL/dv = (d - <d, v̂> v̂)/|v| from d = dL/dv̂, by the quotient rule (equation 36): orthogonal to v."""
     return (by_unit - np.sum(by_unit * unit, axis=1, keepdims=True) * unit) / length
 
 

@@ -106,7 +106,7 @@ def _documentation(variant: Variant) -> str:
 
 @_variant(_PLAIN, "c_y", "Bridle, Neurocomputing, 1990")
 def softmax(s: Scale = 1.0) -> SVXSoftmax:
-    """Softmax cross entropy of scaled cosines (or of logits, at the default s = 1)."""
+    """Softmax cross entropy of scaled cosines, or of logits at the default s = 1 (equation 1 of the derivation)."""
     return SVXSoftmax(NoMargin(), s=s)
 
 

@@ -21,7 +21,7 @@ A slice is a run of columns of the cosines, (B, K). What is fast here and theref
 
 Functions with `out` write there, and allocate where it is None. Others use the scratch memory of their thread, which
 the next slice overwrites. The equations are those of
-docs/explanation/derivation.md.
+docs/explanation/derivation.md; sections 2 to 4 of docs/explanation/rounding.md say why they are computed so.
 """
 
 from __future__ import annotations

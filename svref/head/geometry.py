@@ -143,7 +143,8 @@ def tangent(x: FloatArray, w: FloatArray, dtype: DTypeLike) -> tuple[FloatArray,
     The tangent has the direction of the part of w orthogonal to x. Subtracting from w its part along x would cancel
     most digits if the two are nearly parallel. So the code forms w x_j - x w_j, with j the component of x that is
     largest in magnitude. This is x_j times w - (w_j/x_j) x, a vector with the same orthogonal part. It is at most
-    1 + √D times as long as that part, so its own orthogonal part keeps its digits at any angle (equation 39).
+    1 + √D times as long as that part, so its own orthogonal part keeps its digits at any angle (equation 39
+    of docs/explanation/rounding.md).
     """
     rows = np.arange(len(x))
     cross = difference_of_exact_products if dtype == np.float32 else difference_of_products

@@ -6,7 +6,7 @@ A candidate is right in an element if
 
 with u the unit roundoff and tiny the smallest normal number of the dtype it computes in. K is the first-order
 error, in units of u, of the formulations people write: rounded logits, a shifted softmax, the sine taken from the
-cosine, p_y - 1 (equations 40 to 44). There is no rtol and no atol to choose.
+cosine, p_y - 1 (equations 40 to 44 of docs/explanation/rounding.md). There is no rtol and no atol to choose.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def head_scales(
     at = scales(step, dtype)
     reach = float(np.sqrt(rows.unit.shape[1]))
     gradient, second = _cosine_sensitivities(step, dtype, reach)
-    loss = at.loss + reach * gradient.sum(axis=1)
-    per_entry = np.abs(g)[:, None] * (at.cosines + reach * (second + gradient))
+    loss = at.loss + reach * gradient.sum(axis=1)  # (43)
+    per_entry = np.abs(g)[:, None] * (at.cosines + reach * (second + gradient))  # (44)
     return loss, HeadGradients(_carried(per_entry, rows, classes), _carried(per_entry.T, classes, rows))
 
 
@@ -143,7 +143,7 @@ def _by_logits(step: Step, lost: BoolArray) -> FloatArray:
 
 
 def _cosine_sensitivities(step: Step, dtype: DTypeLike, reach: float) -> tuple[FloatArray, FloatArray]:
-    """Return |dL/dc|, and to first order how far it moves if every cosine of the row moves by 1.
+    """Return |dL/dc|, and to first order how far it moves if every cosine of the row moves by 1 (equation 43).
 
     With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
     q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. `steepness` caps the slopes at a pole. A straight-through margin

@@ -3,7 +3,7 @@
 Three questions are asked of a margin. `figures`: how large are the errors of f and of its derivatives, in units of
 the unit roundoff u, in the formulations people write? `branch_gap`: how far is the cosine from a switch at which f may
 jump? `is_exact`: does every formulation get f without any rounding? The answers describe other people's code, not
-svref's own, so they stand here and not in the margins. Section 6.2 of docs/explanation/derivation.md derives them. As
+svref's own, so they stand here and not in the margins. Section 7.3 of docs/explanation/rounding.md derives them. As
 there, f_s is the error of f, F' that of df/dc, F_m that of df/dm, and 1/σ is `inverse_sine`.
 
 A margin of your own needs ``figures.register``. If f has a switch, or is exact for numbers of few digits, it needs
@@ -36,7 +36,7 @@ from svref.margins import (
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """How far rounding may carry a margin, in units of the unit roundoff u (section 6.2 of the derivation).
+    """How far rounding may carry a margin, in units of the unit roundoff u (docs/explanation/rounding.md, 7.3).
 
     Parameters
     ----------
