@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from formulations import candidate
+from pairing import in_turn
 
 import svref
 from svref import golden
@@ -114,13 +115,11 @@ def test_every_named_mutant_is_rejected(mutant: str, dtype: str) -> None:
     assert report.failures[0].error > 2
 
 
-PARAMETERS = [(name, parameter) for name, entry in svref.VARIANTS.items() for parameter in entry.parameters]
-
-
 @pytest.mark.parametrize(
-    ("name", "parameter", "dtype"), [(*each, ("float64", "float32")[i % 2]) for i, each in enumerate(PARAMETERS)]
+    ("of", "dtype"), in_turn([(name, each) for name, entry in svref.VARIANTS.items() for each in entry.parameters])
 )
-def test_a_candidate_that_ignores_a_parameter_is_rejected(name: str, parameter: str, dtype: str) -> None:
+def test_a_candidate_that_ignores_a_parameter_is_rejected(of: tuple[str, str], dtype: str) -> None:
+    name, parameter = of
     entry = svref.VARIANTS[name]
 
     def deaf(cosines: np.ndarray, labels: np.ndarray, **p: float) -> tuple:
@@ -157,9 +156,9 @@ MASKS = {
 
 
 @pytest.mark.usefixtures("undiagnosed")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("name", [n for n in svref.VARIANTS if n.startswith(("sv-", "mv-"))])
+@pytest.mark.parametrize(
+    ("name", "mask", "dtype"), in_turn([n for n in svref.VARIANTS if n.startswith(("sv-", "mv-"))], MASKS)
+)
 def test_a_wrong_mask_is_rejected(name: str, mask: str, dtype: str) -> None:
     pack = "paper" if mask == "in half precision" else "core"  # numbers of eight bits are exact in half precision
     assert check(masked_otherwise(name, MASKS[mask]), name, dtype=dtype, pack=pack).verdict.startswith("FAIL")
@@ -527,9 +526,10 @@ def test_a_torch_candidate_may_write_into_its_cosines(torch) -> None:
 TORCH_LOSSES = ["cross_entropy", "log_softmax", "logsumexp", "logaddexp"]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("form", TORCH_LOSSES)
-@pytest.mark.parametrize("name", ["softmax", "sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "mv-am-softmax"])
+@pytest.mark.parametrize(
+    ("name", "form", "dtype"),
+    in_turn(["softmax", "sv-am-softmax", "sv-arc-softmax", "sv-a-softmax", "mv-am-softmax"], TORCH_LOSSES),
+)
 def test_no_right_torch_formulation_is_rejected(torch, name: str, form: str, dtype: str) -> None:
     def loss(cosines, labels, **p):
         t, own = p.get("t", 1.0), labels[:, None]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from pairing import in_turn
 from test_conformance import named
 
 import svref
@@ -134,8 +135,9 @@ def test_public_code_that_computes_it_is_told() -> None:
 PORTS = [(d, v) for d in DIALECTS for v in DIALECTS[d].losses]
 
 
-@pytest.mark.parametrize(("name", "variant"), PORTS)
-def test_a_port_of_public_code_is_right_by_its_dialect(name: str, variant: str) -> None:
+@pytest.mark.parametrize(("of", "dtype"), in_turn(PORTS))
+def test_a_port_of_public_code_is_right_by_its_dialect(of: tuple[str, str], dtype: str) -> None:
+    name, variant = of
     dialect = DIALECTS[name]
 
     def port(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **told: float) -> tuple:
@@ -143,7 +145,7 @@ def test_a_port_of_public_code_is_right_by_its_dialect(name: str, variant: str) 
         step = loss.forward(cosines, labels)
         return step.loss, loss.backward(step, cotangent).cosines
 
-    check(port, variant, dialect=name, framework="numpy").raise_if_wrong()
+    check(port, variant, dialect=name, framework="numpy", dtype=dtype).raise_if_wrong()
 
 
 def as_the_paper_counts(dialect: Dialect, variant: str, told: dict[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from pairing import in_turn
 
 import svref
 from svref import golden
@@ -190,16 +191,16 @@ def test_the_values_of_a_case_at_its_own_parameters_are_those_of_the_pack() -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "inside"),
-    [
+    ("of", "dtype"),
+    in_turn([
         ("softmax", {"s": 20.0}), ("am-softmax", {"s": 32.0}), ("am-softmax", {"s": 32.0, "m": 0.35}),
         ("arc-softmax", {"s": 63.5, "m": 0.45}), ("a-softmax", {"s": 25.0, "m": 2}),
         ("sv-am-softmax", {"s": 28.0, "m": 0.3, "t": 1.15}), ("sv-arc-softmax", {"t": 1.3}),
         ("mv-am-softmax", {"m": 0.28, "t": 1.4}),
-    ],
+    ]),
 )  # fmt: skip
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_values_inside_are_found(name: str, inside: dict[str, float], dtype: str) -> None:
+def test_values_inside_are_found(of: tuple[str, dict[str, float]], dtype: str) -> None:
+    name, inside = of
     report = check(deaf(name, **inside), name, dtype=dtype, variations=0)
     found = next(f for f in report.findings if f.values)
     assert found.values == inside

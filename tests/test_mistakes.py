@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from formulations import HEADS, log_sum_exp
+from pairing import in_turn
 
 from svref.conformance import check
 
@@ -198,8 +199,7 @@ def test_the_textbook_without_a_mistake_is_right(name: str, margin: Callable[...
     check(textbook(margin=margin), name, dtype=dtype).raise_if_wrong()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize(("name", "dtype"), in_turn(MISTAKES))
 def test_a_mistake_as_people_write_it_is_found_by_its_name(name: str, dtype: str) -> None:
     variant, wrong = MISTAKES[name]
     wrong = wrong if "arc" not in variant else {"margin": arc, **wrong}

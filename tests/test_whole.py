@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from pairing import in_turn
 from unusual import SHAPES, unusual
 
 import svref
@@ -365,12 +366,14 @@ def test_a_bias_is_read_through_a_head() -> None:
 # ---- what is right, and the screen of a check ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("name", "s"), [("sv-arc-softmax", 100.0), ("sv-a-softmax", 4.0), ("mv-am-softmax", 64.0)])
-def test_right_code_of_unusual_shape_is_the_paper_s(name: str, s: float, shape: str) -> None:
-    for dtype in ("float64", "float32"):
-        found = svref.diagnose(unusual(name, shape), name, dtype=dtype, framework="numpy", parameters={"s": s})
-        assert found.ok, str(found)
+@pytest.mark.parametrize(
+    ("of", "shape", "dtype"),
+    in_turn([("sv-arc-softmax", 100.0), ("sv-a-softmax", 4.0), ("mv-am-softmax", 64.0)], SHAPES),
+)
+def test_right_code_of_unusual_shape_is_the_paper_s(of: tuple[str, float], shape: str, dtype: str) -> None:
+    name, s = of
+    found = svref.diagnose(unusual(name, shape), name, dtype=dtype, framework="numpy", parameters={"s": s})
+    assert found.ok, str(found)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
