@@ -1,11 +1,11 @@
 // The page: controls and handles change the state, and the state draws everything.
 import { check } from "./vectors.js";
-import { byAngles, computed, PARAMETERS, PRESETS, stateOf, USUAL_M, wrapped } from "./model.js";
+import { byAngles, computed, PARAMETERS, PRESETS, row, stateOf, USUAL_M, wrapped } from "./model.js";
 import { faultOf } from "./checks.js";
 import { commandOf, explained, general } from "./numbers.js";
 import { fragmentOf, stateOfFragment } from "./link.js";
 import { addHandles, background, placeHandle } from "./scene.js";
-import { plotOf } from "./plot.js";
+import { HEIGHT, plotOf } from "./plot.js";
 import { probabilities, textbookLoss } from "./loss.js";
 
 const $ = (id) => document.getElementById(id);
@@ -18,6 +18,8 @@ function change(changes, preset = "") {
   page.preset = preset;
   requestAnimationFrame(draw);
 }
+
+const angleNow = (which) => (which === "x" ? page.state.x : page.state.w[which]);
 
 function move(which, degrees) {
   if (which === "x") return change({ x: wrapped(degrees) });
@@ -87,15 +89,15 @@ function showTable(state, { step, gradients }) {
   $("classes").innerHTML = step.c.map((c, k) => {
     const isTarget = k === step.y, role = isTarget ? "target" : step.mask[k] ? "support" : "negative";
     const words = { target: "target", support: "support vector", negative: "negative" }[role];
-    const theta = general(Math.abs(wrapped(state.w[k] - state.x)), 4), show = (v, digits = 5) => general(v, digits).replace("-", "−");
+    const theta = general(Math.abs(wrapped(state.w[k] - state.x)), 4), show = (v) => general(v + 0, 5).replaceAll("-", "−").replace("inf", "∞");
     const own = isTarget ? ["", "", ""] : [step.mask[k] ? "1" : "0", show(Math.exp(step.logH[k])), show(step.r[k])];
-    const cells = [`${theta}°`, show(c), ...own, show(p[k]), show(gradients.cosines[k]), show(along[k] + 0)];
+    const cells = [`${theta}°`, show(c), ...own, show(p[k]), show(gradients.cosines[k]), show(along[k])];
     return `<tr class="${role}"><th scope="row">w${k} <span>${words}</span></th>${cells.map((v) => `<td>${v}</td>`).join("")}</tr>`;
   }).join("");
 }
 
 function showLoss({ step }) {
-  const show = (v, digits) => general(v, digits).replace("-", "−").replace("inf", "∞");
+  const show = (v, digits) => general(v + 0, digits).replaceAll("-", "−").replace("inf", "∞");
   const values = { f: step.f, a: step.a, L: step.loss, q: step.q, textbook: textbookLoss(step), slope: step.margin.byCosine(step.angle), "slope-angle": step.margin.byAngle(step.angle) };
   for (const [name, value] of Object.entries(values)) $(`number-${name}`).textContent = show(value, 6);
 }
@@ -151,7 +153,7 @@ function draw() {
   const { state, selected, preset } = page, now = computed(state);
   $("behind").innerHTML = background(state, now);
   for (const handle of handles) placeHandle(handle, state, now, handle.id === `handle-${selected}`);
-  $("plot").setAttribute("viewBox", `0 0 ${$("plot").clientWidth} 290`);
+  $("plot").setAttribute("viewBox", `0 0 ${$("plot").clientWidth} ${HEIGHT}`);
   $("plot").innerHTML = plotOf(state, selected, $("plot").clientWidth);
   $("plot-title").textContent = `The loss along the angle of ${selected === "x" ? "the embedding" : `class ${selected}`}`;
   $("explained").textContent = explained(state);
@@ -171,9 +173,9 @@ function draw() {
 document.documentElement.classList.add("live");
 $("scene").setAttribute("role", "group"); // the picture was an image until now
 $("handles").replaceChildren();
-handles = addHandles($("handles"), { move, select });
+handles = addHandles($("handles"), { angle: angleNow, move, select });
 wireControls();
 window.addEventListener("hashchange", () => change(stateOfFragment(location.hash)));
 new ResizeObserver(() => requestAnimationFrame(draw)).observe($("plot"));
-window.svref = { check };
+window.svref = { check, general, row: (changes, cosines, label) => row(stateOf(changes), cosines, label) }; // for tests
 draw();

@@ -61,7 +61,12 @@ export function lossOf(state) {
 }
 
 export function computed(state) {
-  const cosines = state.w.map((w) => cosineOf(w - state.x)), step = forward(lossOf(state), cosines, state.label);
+  return row(state, state.w.map((w) => cosineOf(w - state.x)), state.label);
+}
+
+// One row of any cosines under the loss of a state.
+export function row(state, cosines, label) {
+  const step = forward(lossOf(state), cosines, label);
   return { cosines, step, gradients: backward(step) };
 }
 

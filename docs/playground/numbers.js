@@ -74,7 +74,7 @@ export function commandOf(state) {
   const name = variantName(state), { cosines } = computed(state);
   if (name) {
     const given = Object.entries(parametersOf(state)).map(([key, value]) => `--with ${key}=${value}`).join(" ");
-    return `svref explain --cosines="${cosines.join(" ")}" --label ${state.label} --loss ${name} ${given}`;
+    return `svref explain --cosines="${cosines.join(" ")}" \\\n  --label ${state.label} --loss ${name} ${given}`;
   }
   const given = Object.entries(parametersOf(state)).map(([key, value]) => `"${key}": ${value}`).join(", ");
   return [

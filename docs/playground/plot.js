@@ -3,7 +3,8 @@ import { cosineOf, lossOf } from "./model.js";
 import { forward } from "./loss.js";
 import { general } from "./numbers.js";
 
-const SPACE = { left: 46, right: 16, top: 26, bottom: 44 }, HEIGHT = 290;
+export const HEIGHT = 330;
+const SPACE = { left: 46, right: 16, top: 26, bottom: 44 };
 
 // ---- the curve ------------------------------------------------------------------------------------------------------
 
@@ -42,10 +43,11 @@ function switchBetween(value, from, to) {
   return [before, after];
 }
 
+// The jumps that can be seen.
 export function jumpsOf(pieces) {
   const pairs = pieces.slice(1).map((piece, i) => [pieces[i].at(-1), piece[0]]);
-  const floor = 1e-6 * Math.max(...pieces.flat().map(({ loss }) => loss));
-  return pairs.filter(([before, after]) => Math.abs(after.loss - before.loss) > floor);
+  const seen = 2e-3 * Math.max(...pieces.flat().map(({ loss }) => loss));
+  return pairs.filter(([before, after]) => Math.abs(after.loss - before.loss) > seen);
 }
 
 // ---- the drawing ----------------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ function nearest(jumps, angle) {
 
 function jumpLabel(pair, x, y, width) {
   if (!pair) return "";
-  const [before, after] = pair, isRight = x(after.angle) > width / 2, top = Math.max(before.loss, after.loss);
+  const [before, after] = pair, isRight = x(after.angle) + 165 < width, top = Math.max(before.loss, after.loss);
   const size = general(Math.abs(after.loss - before.loss), 3);
-  return `<text class="jump-label" text-anchor="${isRight ? "start" : "end"}" x="${(x(after.angle) + (isRight ? 8 : -8)).toFixed(1)}" y="${(y(top) - 8).toFixed(1)}">jump ${size} at ${general(after.angle, 4)}°</text>`;
+  return `<text class="jump-label" text-anchor="${isRight ? "start" : "end"}" x="${(x(after.angle) + (isRight ? 8 : -8)).toFixed(1)}" y="${(y(top) - 8).toFixed(1)}">jump ${size} at ${Number(after.angle.toFixed(2)) + 0}°</text>`;
 }

@@ -3,7 +3,8 @@
 import { byAngles, wrapped } from "./model.js";
 import { general } from "./numbers.js";
 
-const R = 100, LABEL = 121, STEP = 1; // units of the picture; degrees of a step of the keyboard
+const R = 100, OF_X = 66; // units of the picture: the circle, and where the handle of x is, apart from the others'
+const STEP = 1; // degrees, of a key
 
 const radians = (degrees) => (degrees * Math.PI) / 180;
 const at = (degrees, radius) => [radius * Math.cos(radians(degrees)), -radius * Math.sin(radians(degrees))];
@@ -17,7 +18,8 @@ export function background(state, now) {
   const { step } = now, { x, w } = state;
   const spokes = w.map((angle, k) => `<path class="spoke ${roleOf(step, k)}" d="M0 0L${xy(at(angle, R))}"/>`);
   return [
-    region(x, step.f), `<circle class="circle" r="${R}"/>`, ...spokes, marginArcs(state, step), embedding(x),
+    region(x, step.f), `<circle class="circle" r="${R}"/>`, ...spokes, marginArcs(state, step),
+    embedding(x, sumOf(byAngles(state, now))),
     ...arrows(state, now), ...w.map((angle, k) => classLabel(step, angle, k)),
   ].join("");
 }
@@ -39,10 +41,6 @@ function marginArcs({ x, w, label }, { f, angle }) {
   if (Math.abs(turn) >= 24) parts.push(`<text class="small target" x="${middle[0].toFixed(1)}" y="${middle[1].toFixed(1)}">θ</text>`);
   const end = (Math.acos(Math.max(-1, Math.min(1, f))) * 180) / Math.PI;
   if (f < angle.c - 1e-12) parts.push(arc(x + turn, x + side * end, 54, "margin"));
-  if (f < angle.c && end - Math.abs(turn) >= 12) {
-    const [a, b] = at(x + side * (Math.abs(turn) + end) / 2, 70);
-    parts.push(`<text class="small target" x="${a.toFixed(1)}" y="${b.toFixed(1)}">margin</text>`);
-  }
   return parts.join("");
 }
 
@@ -52,14 +50,17 @@ function arc(from, to, radius, kind) {
   return `<path class="${kind}" d="M${xy(at(from, radius))}A${radius} ${radius} 0 ${large} ${sweep} ${xy(at(to, radius))}"/>`;
 }
 
-function embedding(x) {
-  const [a, b] = at(x, R + 20);
-  return `<path class="embedding" d="M0 0L${xy(at(x, R))}"/>` + label(a, b, [["x", "name"]]);
+// Its name stands on the side that it does not move to.
+function embedding(x, along) {
+  const tip = at(x, R), [a, b] = at(x, 85), [sx, sy] = at(along < 0 ? x + 90 : x - 90, 13);
+  const wings = [at(x + 5, R - 11), at(x - 5, R - 11)].map(xy);
+  return `<path class="embedding" d="M0 0L${xy(at(x, R - 9))}"/><path class="embedding-head" d="M${xy(tip)}L${wings.join("L")}Z"/>` +
+    `<text class="name" text-anchor="middle" x="${(a + sx).toFixed(1)}" y="${(b + sy + 4).toFixed(1)}">x</text>`;
 }
 
 function classLabel(step, angle, k) {
-  const [a, b] = at(angle, LABEL), role = roleOf(step, k);
-  return label(a, b, [[`w${"₀₁₂₃"[k]} ${role === "target" ? "target" : ""}`, `name ${role}`], [`c = ${general(step.c[k], 3)}`, "small"]]);
+  const [a, b] = at(angle, 122 + 10 * Math.abs(Math.sin(radians(angle)))), role = roleOf(step, k);
+  return label(a, b, [[`w${"₀₁₂₃"[k]}${role === "target" ? '<tspan class="word"> target</tspan>' : ""}`, `name ${role}`], [`c = ${general(step.c[k], 3)}`, "small"]]);
 }
 
 function label(a, b, lines) {
@@ -68,17 +69,18 @@ function label(a, b, lines) {
   return texts.join("");
 }
 
+const sumOf = (values) => values.reduce((total, v) => total + v, 0);
+
 // Where a step of gradient descent moves each vector: along the circle, |dL/dα| / s long, with α in radians.
 function arrows(state, now) {
-  const by = byAngles(state, now), all = by.reduce((total, d) => total + d, 0);
-  const moved = [...by.map((d, k) => [state.w[k], -d]), [state.x, all]];
-  return moved.map(([angle, along]) => descentArrow(angle, along / state.s));
+  const by = byAngles(state, now), moved = [...by.map((d, k) => [state.w[k], -d, R]), [state.x, sumOf(by), OF_X]];
+  return moved.map(([angle, along, radius]) => descentArrow(angle, along / state.s, radius));
 }
 
-function descentArrow(angle, along) {
+function descentArrow(angle, along, radius) {
   const length = Math.min(Math.abs(along) * 62, 78);
   if (length < 1.5) return "";
-  const sign = Math.sign(along), [px, py] = at(angle, R), [tx, ty] = at(angle + 90 * sign, 1);
+  const sign = Math.sign(along), [px, py] = at(angle, radius), [tx, ty] = at(angle + 90 * sign, 1);
   const start = 10, head = Math.min(9, length), tip = [px + tx * (start + length), py + ty * (start + length)];
   const base = [tip[0] - tx * head, tip[1] - ty * head], wing = [-ty * head * 0.5, tx * head * 0.5];
   const corners = [tip, [base[0] + wing[0], base[1] + wing[1]], [base[0] - wing[0], base[1] - wing[1]]];
@@ -94,21 +96,22 @@ const SHAPES = {
   embedding: '<path class="mark embedding-mark" d="M0 -11L11 0L0 11L-11 0Z"/>',
 };
 
-// Handles of w0 to w3 and x in a group; `move(which, degrees)` is called where one is dragged or turned by keys.
-export function addHandles(group, { move, select }) {
+// Handles of w0 to w3 and x in a group; `move(which, degrees)` is called where one is dragged or turned by keys from the
+// angle that `angle(which)` says. Keys may come faster than the page is drawn.
+export function addHandles(group, { angle, move, select }) {
   return ["0", "1", "2", "3", "x"].map((which) => {
     const handle = document.createElementNS("http://www.w3.org/2000/svg", "g");
     Object.entries({ class: "handle", id: `handle-${which}`, tabindex: 0, role: "slider", "aria-valuemin": -180, "aria-valuemax": 180 })
       .forEach(([name, value]) => handle.setAttribute(name, value));
     handle.addEventListener("focus", () => select(which));
-    handle.addEventListener("keydown", (event) => onKey(event, handle, (degrees) => move(which, degrees)));
+    handle.addEventListener("keydown", (event) => onKey(event, angle(which), (degrees) => move(which, degrees)));
     onDrag(handle, (degrees) => move(which, degrees));
     return group.appendChild(handle);
   });
 }
 
-function onKey(event, handle, move) {
-  const now = Number(handle.getAttribute("aria-valuenow")), step = event.shiftKey ? 10 * STEP : STEP;
+function onKey(event, now, move) {
+  const step = event.shiftKey ? 10 * STEP : STEP;
   const to = {
     ArrowRight: now + step, ArrowUp: now + step, ArrowLeft: now - step, ArrowDown: now - step,
     PageUp: now + 10 * STEP, PageDown: now - 10 * STEP, Home: 0, End: 180,
@@ -118,7 +121,10 @@ function onKey(event, handle, move) {
   move(to);
 }
 
+// A touch that begins on a handle drags it; everywhere else it scrolls the page. With CSS's
+// touch-action alone Chromium took the drag over after one step.
 function onDrag(handle, move) {
+  handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   handle.addEventListener("pointerdown", (event) => {
     event.preventDefault();
     handle.focus({ preventScroll: true });
@@ -135,7 +141,7 @@ export function placeHandle(handle, state, { step }, isSelected) {
   const which = handle.id.slice(-1), isX = which === "x", angle = isX ? state.x : state.w[which];
   const role = isX ? "embedding" : roleOf(step, Number(which));
   const words = isX ? `${angle} degrees` : `${angle} degrees, cosine ${general(step.c[which], 3)}, ${ROLES[role]}`;
-  handle.setAttribute("transform", `translate(${xy(at(angle, R))})`);
+  handle.setAttribute("transform", `translate(${xy(at(angle, isX ? OF_X : R))})`);
   handle.setAttribute("aria-label", isX ? "embedding x, its angle" : `class centre w${which}, its angle`);
   handle.setAttribute("aria-valuenow", angle);
   handle.setAttribute("aria-valuetext", words);
