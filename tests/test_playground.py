@@ -193,6 +193,16 @@ def test_the_figures_of_its_error_on_the_page_are_those_measured_here(judge: Tab
     assert said == now
 
 
+def test_a_reader_judges_the_page_by_files_of_a_pack_and_learns_of_a_file_that_is_none(page: Tab) -> None:
+    files = [CORE / "groups" / "sv-arc-softmax" / "pole.json", CORE / "manifest.json"]
+    page.page.set_input_files("#groups", [str(file) for file in files])
+    page.page.wait_for_function("document.getElementById('verdict-own').textContent.includes('\\n')")
+    first, second = page.text("#verdict-own").splitlines()
+    assert first.startswith("sv-arc-softmax pole: ")
+    assert " 0 failed, " in first
+    assert second.startswith("manifest.json is no group file of a pack: ")
+
+
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_of_the_loss_fails(browser: Browser, tmp_path: Path, mutant: str) -> None:
     said, says = MUTANTS[mutant]
@@ -314,7 +324,7 @@ def test_a_class_that_is_dragged_over_the_boundary_becomes_a_support_vector(page
     page.page.locator("#scene").scroll_into_view_if_needed()
     drag = page.drag if by == "mouse" else page.touch_drag
     drag(point_at(page, -80), point_at(page, -30))
-    settled(page, "Class 3 at -30°: cosine 0.866, a support vector. f = 0.416, 2 of 3 negatives above it")
+    settled(page, "Class 3 at −30°: cosine 0.866, a support vector. f = 0.416, 2 of 3 negatives above it")
     assert angle_of(page, "3") == -30
     assert (cell(page, 3, 2), cell(page, 3, 3)) == ("0.86603", "1")
     step = svref.sv_am_softmax(s=4.0, m=0.35, t=1.2).forward(np.cos(np.deg2rad([[40, 60, 150, -30]])), [0])
@@ -334,7 +344,7 @@ def test_keys_turn_the_class_that_has_the_focus(page: Tab) -> None:
     page.press("Shift+ArrowRight", "PageUp", "PageDown")
     settled(page, "Class 1 at 71°: cosine 0.326, no support vector")
     page.press("End", "ArrowRight")
-    settled(page, "Class 1 at -179°")
+    settled(page, "Class 1 at −179°")
     assert page.page.get_attribute("#handle-1", "aria-valuetext") == "-179 degrees, cosine -1, negative"
 
 

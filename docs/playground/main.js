@@ -9,7 +9,7 @@ import { HEIGHT, plotOf } from "./plot.js";
 import { probabilities, textbookLoss } from "./loss.js";
 
 const $ = (id) => document.getElementById(id);
-const page = { state: stateOfFragment(location.hash), selected: "1", preset: "" };
+const page = { state: stateOfFragment(location.hash), selected: "1", preset: location.hash ? "" : "example" };
 
 // ---- the state changes ----------------------------------------------------------------------------------------------
 
@@ -106,7 +106,8 @@ function summaryOf(state, { step }) {
   const k = Number(page.selected), support = step.mask.filter(Boolean).length;
   const what = page.selected === "x" ? `Embedding at ${state.x}°` :
     `Class ${k} at ${state.w[k]}°: cosine ${general(step.c[k], 3)}, ${k === step.y ? "the target" : step.mask[k] ? "a support vector" : "no support vector"}`;
-  return `${what}. f = ${general(step.f, 3)}, ${support} of 3 negatives above it, loss ${general(step.loss, 4)}.`;
+  const words = `${what}. f = ${general(step.f, 3)}, ${support} of 3 negatives above it, loss ${general(step.loss, 4)}.`;
+  return words.replaceAll("-", "−");
 }
 
 // ---- the link -------------------------------------------------------------------------------------------------------

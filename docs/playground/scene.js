@@ -38,7 +38,7 @@ function region(x, f) {
 function marginArcs({ x, w, label }, { f, angle }) {
   const turn = wrapped(w[label] - x), side = turn < 0 ? -1 : 1, parts = [arc(x, x + turn, 30, "angle")];
   const middle = at(x + turn / 2, 41);
-  if (Math.abs(turn) >= 24) parts.push(`<text class="small target" x="${middle[0].toFixed(1)}" y="${middle[1].toFixed(1)}">θ</text>`);
+  if (Math.abs(turn) >= 24) parts.push(`<text x="${middle[0].toFixed(1)}" y="${middle[1].toFixed(1)}">θ</text>`);
   const end = (Math.acos(Math.max(-1, Math.min(1, f))) * 180) / Math.PI;
   if (f < angle.c - 1e-12) parts.push(arc(x + turn, x + side * end, 54, "margin"));
   return parts.join("");
@@ -60,7 +60,7 @@ function embedding(x, along) {
 
 function classLabel(step, angle, k) {
   const [a, b] = at(angle, 122 + 10 * Math.abs(Math.sin(radians(angle)))), role = roleOf(step, k);
-  return label(a, b, [[`w${"₀₁₂₃"[k]}${role === "target" ? '<tspan class="word"> target</tspan>' : ""}`, `name ${role}`], [`c = ${general(step.c[k], 3)}`, "small"]]);
+  return label(a, b, [[`w${"₀₁₂₃"[k]}${role === "target" ? '<tspan class="word"> target</tspan>' : ""}`, `name ${role}`], [`c = ${general(step.c[k], 3).replace("-", "−")}`, "small"]]);
 }
 
 function label(a, b, lines) {
