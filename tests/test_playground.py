@@ -11,6 +11,7 @@ import json
 import math
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -398,7 +399,7 @@ def test_the_link_restores_the_state_and_reset_forgets_it(browser: Browser, page
     page.page.check("#label-3")
     settled(page, "Class 2 at 160°")
     link = page.page.input_value("#link")
-    assert link.endswith("#margin=arc&tail=linear&s=12.5&label=3&w=40,60,160,-80")
+    assert link.endswith("#margin=arc&tail=linear&s=12.5&label=3&w=40,60,160,-80&moved=2")
     again = browser.open(link)
     assert again.text("#explained") == page.text("#explained")
     assert again.page.input_value("#tail") == "linear"
@@ -422,9 +423,9 @@ def test_a_broken_link_opens_the_running_example(judge: Tab, fragment: str) -> N
 
 def write() -> None:
     """Measure the verdict and draw the picture."""
-    path = Path(sys.argv[2] if len(sys.argv) > 2 else "/tmp") / "playground.html"  # noqa: S108
-    assemble.main([str(path)])
-    with started() as chromium:
+    with tempfile.TemporaryDirectory() as folder, started() as chromium:
+        path = Path(folder) / "playground.html"
+        assemble.main([str(path)])
         tab = chromium.open(path)
         assemble.VERDICT.write_text(json.dumps(measured(tab), indent=1) + "\n", encoding="utf-8")
         assemble.PICTURE.parent.mkdir(exist_ok=True)

@@ -25,6 +25,7 @@ export function stateOfFragment(fragment) {
     if (key in given && faultOf(margin, key, numberOf(given[key])) === "") state[key] = numberOf(given[key]);
   }
   if (["0", "1", "2", "3"].includes(given.label)) state.label = Number(given.label);
+  if (["0", "1", "2", "3", "x"].includes(given.moved)) state.moved = given.moved;
   if (Number.isFinite(numberOf(given.x))) state.x = wrapped(numberOf(given.x));
   const w = (given.w ?? "").split(",").map(numberOf);
   if (w.length === DEFAULT.w.length && w.every(Number.isFinite)) state.w = w.map(wrapped);

@@ -9,7 +9,7 @@ import { HEIGHT, plotOf } from "./plot.js";
 import { probabilities, textbookLoss } from "./loss.js";
 
 const $ = (id) => document.getElementById(id);
-const page = { state: stateOfFragment(location.hash), selected: "1", preset: location.hash ? "" : "example" };
+const page = { state: stateOfFragment(location.hash), preset: location.hash ? "" : "example" };
 
 // ---- the state changes ----------------------------------------------------------------------------------------------
 
@@ -27,12 +27,10 @@ function move(which, degrees) {
 }
 
 function select(which) {
-  page.selected = which;
-  requestAnimationFrame(draw);
+  if (which !== page.state.moved) change({ moved: which }, page.preset);
 }
 
 function choosePreset(name) {
-  page.selected = { example: "1", tie: "1", converged: "1" }[name] ?? "0";
   change(stateOf(PRESETS[name].state), name);
 }
 
@@ -103,8 +101,8 @@ function showLoss({ step }) {
 }
 
 function summaryOf(state, { step }) {
-  const k = Number(page.selected), support = step.mask.filter(Boolean).length;
-  const what = page.selected === "x" ? `Embedding at ${state.x}°` :
+  const k = Number(state.moved), support = step.mask.filter(Boolean).length;
+  const what = state.moved === "x" ? `Embedding at ${state.x}°` :
     `Class ${k} at ${state.w[k]}°: cosine ${general(step.c[k], 3)}, ${k === step.y ? "the target" : step.mask[k] ? "a support vector" : "no support vector"}`;
   const words = `${what}. f = ${general(step.f, 3)}, ${support} of 3 negatives above it, loss ${general(step.loss, 4)}.`;
   return words.replaceAll("-", "−");
@@ -151,12 +149,12 @@ async function judgeFiles(event) {
 let [said, handles] = [0, []];
 
 function draw() {
-  const { state, selected, preset } = page, now = computed(state);
+  const { state, preset } = page, now = computed(state);
   $("behind").innerHTML = background(state, now);
-  for (const handle of handles) placeHandle(handle, state, now, handle.id === `handle-${selected}`);
+  for (const handle of handles) placeHandle(handle, state, now, handle.id === `handle-${state.moved}`);
   $("plot").setAttribute("viewBox", `0 0 ${$("plot").clientWidth} ${HEIGHT}`);
-  $("plot").innerHTML = plotOf(state, selected, $("plot").clientWidth);
-  $("plot-title").textContent = `The loss along the angle of ${selected === "x" ? "the embedding" : `class ${selected}`}`;
+  $("plot").innerHTML = plotOf(state, state.moved, $("plot").clientWidth);
+  $("plot-title").textContent = `The loss along the angle of ${state.moved === "x" ? "the embedding" : `class ${state.moved}`}`;
   $("explained").textContent = explained(state);
   $("command").textContent = commandOf(state);
   $("preset-words").textContent = preset ? PRESETS[preset].words : "";

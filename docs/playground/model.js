@@ -2,10 +2,11 @@
 import { backward, easyMargin, forward, straightThrough } from "./loss.js";
 import { MARGINS } from "./vectors.js";
 
-// The running example of the documentation, and a fourth class. Angles are degrees on the circle; x is the embedding.
+// The running example of the documentation, and a fourth class. Angles are degrees on the circle; x is the
+// embedding; `moved` is the vector moved last.
 export const DEFAULT = {
   margin: "am", form: "adaptive", tail: "raw", easy: false, straight: false,
-  s: 4, t: 1.2, m: 0.35, m1: 1, m2: 0.3, m3: 0.2, label: 0, x: 0, w: [40, 60, 150, -80],
+  s: 4, t: 1.2, m: 0.35, m1: 1, m2: 0.3, m3: 0.2, label: 0, x: 0, w: [40, 60, 150, -80], moved: "1",
 };
 
 export const USUAL_M = { am: 0.35, arc: 0.5, a: 4 };
@@ -26,17 +27,17 @@ export const PRESETS = {
   pole: {
     title: "Pole, c = 1",
     words: "The target lies on the embedding. By the cosine the slope of this margin is infinite, by the angle it is not.",
-    state: { margin: "arc", m: 0.5, w: [0, 60, 150, -80] },
+    state: { margin: "arc", m: 0.5, w: [0, 60, 150, -80], moved: "0" },
   },
   opposite: {
     title: "Pole, c = −1",
     words: "The target lies opposite the embedding. The slope by the cosine is infinite there too, with the other sign.",
-    state: { margin: "arc", m: 0.5, w: [180, 60, 150, -80] },
+    state: { margin: "arc", m: 0.5, w: [180, 60, 150, -80], moved: "0" },
   },
   beyond: {
     title: "Beyond θ + m = π",
     words: "The target is so far away that f rises again: a worse target gets a larger logit. Try the other tails.",
-    state: { margin: "arc", m: 0.5, w: [165, 60, 120, -80] },
+    state: { margin: "arc", m: 0.5, w: [165, 60, 120, -80], moved: "0" },
   },
 };
 
