@@ -25,7 +25,7 @@ PICTURE = SOURCES.parent / "figures" / "playground.svg"
 VERDICT = SOURCES / "verdict.json"
 SCRIPTS = ("loss", "checks", "vectors", "model", "numbers", "link", "scene", "plot", "main")
 STYLES = ("scene", "style")
-COUNTS = ("passed", "failed", "vacuous", "policy")  # of numbers, by variant, in verdict.json
+COUNTS = ("passed", "failed", "vacuous", "policy")  # of results, by variant, in verdict.json
 
 EMPTY = (
     '<svg id="scene" viewBox="-178 -146 356 292" role="img" aria-label="{0}">'
@@ -102,7 +102,8 @@ def verdict() -> str:
     worst = max(row["worst"] for row in rows.values())
     return (
         f"<p>Its JavaScript was judged in Chromium by svref's golden vectors, the pack core {measured['version']}: "
-        f"<strong>{total['passed']:,} numbers passed, {total['failed']} failed</strong>. The worst error is {worst} of "
+        f"<strong>{total['passed']:,} results passed, {total['failed']} failed</strong>: losses, gradients, "
+        f"mask decisions, and inputs that must be refused. The worst error is {worst} of "
         f"the tolerance, which is the one for any right program in float64. Of {total['vacuous']:,} more the tolerance "
         f"reaches the value, so that a pass says nothing. {total['policy']} stand at poles, where several answers are "
         f"right.</p>\n<details><summary>By variant</summary>{table_of(rows)}</details>"
