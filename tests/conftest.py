@@ -26,6 +26,7 @@ SKIPS = {
     "only root may make devices": "run as root",
     "no g++ with nlohmann/json is installed": "apt-get install g++ nlohmann-json3-dev",
     "Node is not installed": "install Node.js",
+    "Playwright or Chromium is not installed": "pip install playwright, apt-get install chromium",
 }
 
 
