@@ -125,6 +125,6 @@ def test_the_vector_that_is_projected_is_short_and_has_the_same_orthogonal_part(
         assert max(abs(w_off - v_off)) < mpf(10) ** -50
         assert lengths[0] <= (1 + mp.sqrt(5)) * lengths[1]
         sine, towards = float(lengths[1] / lengths[2]), [float(c / lengths[1]) for c in w_off]
-    tau, sigma = tangent(x[None], w[None])
+    tau, sigma = tangent(x[None], w[None], np.float64)
     np.testing.assert_allclose(sigma[0], sine, rtol=4e-15, atol=0)
     np.testing.assert_allclose(tau[0], towards, rtol=0, atol=4e-15)
