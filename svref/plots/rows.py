@@ -1,0 +1,186 @@
+"""Rows of a step, quantity by quantity, as bars: what `svref explain --plot` draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from svref.arrays import FloatArray, IntArray
+from svref.plots.style import INK, NEGATIVE, PALE, SHADE, SUPPORT, TARGET, panels, styled
+from svref.reference import Step, backward
+
+MOST = 10  # classes in one figure
+KINDS = {TARGET: "target", SUPPORT: "support vector", NEGATIVE: "negative"}
+
+
+@styled
+def row(step: Step, row: int = 0) -> Figure:
+    """Draw one row of a step: its cosines with f, log h, the relative logits, the probabilities and the gradient.
+
+    Parameters
+    ----------
+    step : Step
+        What `SVXSoftmax.forward` returned.
+    row : int, default 0
+        Which row of the batch.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Five panels of bars, and the loss. Of more than ten classes, the target and the negatives with the largest
+        p_k are drawn.
+
+    Raises
+    ------
+    ValueError
+        If the step has no such row.
+    """
+    if not 0 <= row < len(step.labels):
+        raise ValueError(f"row must be from 0 to {len(step.labels) - 1}; got {row}.")
+    shown = shown_classes(step, row)
+    gradient = backward(step, np.ones(len(step.labels))).cosines[row]
+    figure, axes = panels(3, 2, 3 * (1.0 + 0.3 * len(shown)))
+    drawn = (
+        ("$c_k$ (cosine)", step.cosines[row]),
+        ("log $h_k$ (log-odds)", step.log_h[row]),
+        ("$r_k$ (log-odds)", step.relative_logits[row]),
+        ("$p_k$ (probability)", step.probabilities[row]),
+        ("∂L/∂$c_k$ (nats per cosine)", gradient),
+    )
+    for at, (name, values) in zip(axes, drawn, strict=False):
+        _bars(at, step, row, shown, values.astype(np.float64))
+        at.set_xlabel(name)
+    _mark_f(axes[0], float(step.boundary[row]))
+    _summary(axes[5], step, row, len(shown))
+    return figure
+
+
+@styled
+def rows(step: Step) -> Figure:
+    """Draw every row of a step: the logits relative to the target's, split into cosine and emphasis, and p.
+
+    Parameters
+    ----------
+    step : Step
+        What `SVXSoftmax.forward` returned; a few rows.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels for each row. The hatched part of a bar is log h, which only support vectors have.
+    """
+    number, classes = step.cosines.shape
+    figure, axes = panels(number, 2, number * (1.15 + 0.24 * classes))
+    for b in range(number):
+        shown = shown_classes(step, b)
+        left, right = axes[2 * b : 2 * b + 2]
+        plain = (step.s * (step.cosines[b] - step.f[b])).astype(np.float64)
+        _bars(left, step, b, shown, plain + step.log_h[b])
+        _hatched(left, shown, plain, step.log_h[b].astype(np.float64))
+        _bars(right, step, b, shown, step.probabilities[b].astype(np.float64))
+        left.set_title(f"row {b}: L = {step.loss[b]:.4f} nats")
+        right.set(xlim=(0, 1.3), xticks=(0, 0.5, 1))
+    axes[-2].set_xlabel("$s(c_k - f)$ + log $h_k$ (log-odds)")
+    axes[-1].set_xlabel("$p_k$ (probability)")
+    return figure
+
+
+def shown_classes(step: Step, row: int, most: int = MOST) -> IntArray:
+    """Return the classes to show: all, or the target and the negatives with the largest p, in the order of classes."""
+    p = step.probabilities[row].astype(np.float64)
+    p[step.labels[row]] = 2.0
+    return np.sort(np.argsort(-p, kind="stable")[:most])
+
+
+def kind_of(step: Step, row: int, k: int) -> str:
+    """Return the colour of a class: the target's, a support vector's or another negative's."""
+    if k == step.labels[row]:
+        return TARGET
+    return SUPPORT if step.mask[row, k] else NEGATIVE
+
+
+def _bars(axes: Axes, step: Step, row: int, shown: IntArray, values: FloatArray) -> None:
+    """Draw a bar for each class with its number beside it; what is not finite has a number and no bar."""
+    places = np.arange(len(shown))
+    colors = [kind_of(step, row, int(k)) for k in shown]
+    finite = np.where(np.isfinite(values[shown]), values[shown], 0.0)
+    axes.barh(places, finite, color=colors, height=0.62, label="bars")
+    axes.axvline(0, color=INK, linewidth=1)
+    low, high = min(finite.min(), 0.0), max(finite.max(), 0.0)
+    span = high - low or 1.0
+    axes.set_xlim(low - 0.62 * span * (low < 0), high + 0.5 * span * (high > 0 or low == 0))
+    axes.set(ylim=(len(shown) - 0.45, -0.55), yticks=[])
+    axes.locator_params(axis="x", nbins=4)
+    axes.spines["left"].set_visible(False)
+    for place, k, length, color in zip(places, shown, finite, colors, strict=True):
+        is_none = values[k] == -np.inf and k == step.labels[row]
+        _write(axes, place, float(length), "none" if is_none else _number(values[k], 4))
+        _name(axes, place, f"{k} {KINDS[color]}", color)
+
+
+def _write(axes: Axes, place: int, length: float, text: str) -> None:
+    """Write a number beside the end of its bar."""
+    shift, align = (-4, "right") if length < 0 else (4, "left")
+    axes.annotate(
+        text, (length, place), (shift, 0), textcoords="offset points", ha=align, va="center", fontsize=11
+    )  # fmt: skip
+
+
+def _name(axes: Axes, place: int, text: str, color: str) -> None:
+    """Write the name of a class to the left of its bar, in the first column of panels."""
+    grid = axes.get_subplotspec()
+    if grid is not None and grid.is_first_col():
+        left: Any = {
+            "textcoords": "offset points",
+            "xycoords": ("axes fraction", "data"),
+            "ha": "right",
+            "va": "center",
+        }
+        axes.annotate(text, (0, place), (-6, 0), color=color, **left)
+
+
+def _number(value: float, digits: int = 6) -> str:
+    """Return a number with a true minus sign."""
+    return f"{value:.{digits}g}".replace("-", "−").replace("inf", "∞")
+
+
+def _mark_f(axes: Axes, f: float) -> None:
+    """Draw what a negative's cosine must exceed."""
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, f), max(high, f))
+    axes.axvline(f, color=SUPPORT, linestyle=(0, (4, 2)), linewidth=1.6, label="f")
+    axes.axvspan(f, axes.get_xlim()[1], color=SHADE, linewidth=0, zorder=-1)
+    axes.annotate(f"f = {f:.4g}", (f, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
+                  color=SUPPORT, ha="center", va="bottom", fontsize=11)  # fmt: skip
+
+
+def _summary(axes: Axes, step: Step, row: int, shown: int) -> None:
+    """Write the numbers of the row that belong to no class."""
+    axes.axis("off")
+    classes = step.cosines.shape[1]
+    lines = [
+        f"s = {step.s:g}, t = {step.emphasis.t:g}",
+        f"a = {_number(step.log_odds_against[row])} log-odds",
+        f"L = {_number(step.loss[row])} nats",
+        *([f"{shown} of {classes} classes are shown"] if shown < classes else []),
+    ]
+    axes.text(0.08, 0.9, "\n".join(lines), transform=axes.transAxes, va="top", linespacing=1.5)
+
+
+def _hatched(axes: Axes, shown: IntArray, plain: FloatArray, log_h: FloatArray) -> None:
+    """Hatch the part of each bar that is log h."""
+    for place, k in enumerate(shown):
+        if log_h[k] > 0:
+            axes.barh(
+                place,
+                log_h[k],
+                left=plain[k],
+                height=0.62,
+                facecolor=PALE,
+                edgecolor=SUPPORT,
+                hatch="////",
+                label="log h",
+            )
