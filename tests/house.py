@@ -50,6 +50,7 @@ FOLDERS: dict[str, Layers] = {
         ("listing",),
         ("commands",),
     ),
+    "explain": (("text", "formulas"), ("lines",), ("page",)),
     "plots": (("style", "labels", "forms"), ("curves", "planes", "circle", "rows", "accuracy"), ("overview", "code")),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }

@@ -23,10 +23,11 @@ from svref.plots.code import dialects
 from svref.plots.curves import emphasis, margins, pieces, shares, tails
 from svref.plots.overview import overview
 from svref.plots.planes import boundaries, gradient_plane, loss_plane
-from svref.plots.rows import row, rows
-from svref.plots.style import save
+from svref.plots.rows import alt, row, rows
+from svref.plots.style import save, svg
 
 __all__ = [
+    "alt",
     "boundaries",
     "circle",
     "converged",
@@ -42,5 +43,6 @@ __all__ = [
     "rows",
     "save",
     "shares",
+    "svg",
     "tails",
 ]

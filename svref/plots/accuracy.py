@@ -156,25 +156,11 @@ def _formats(axes: Axes, loss: SVXSoftmax, row: FloatArray, label: int, true: fl
     for place, name in enumerate(ROUNDINGS):
         for form, shift, color, mark in (("textbook", 0.2, SUPPORT, "X"), ("relative", -0.2, TARGET, "o")):
             value = float(part(FORMS[form](loss, row, [label], name))) + 0.0
-            axes.plot(
-                [max(value, left)],
-                [place + shift],
-                mark,
-                color=color,
-                markersize=9,
-                clip_on=False,
-                label=f"{form}, {name}",
-            )
-            text = f"{form}: {value:.3g}" + (f", off by {_percent(value / true - 1)}" if value > 0 else "")
-            axes.annotate(
-                text,
-                (max(value, left), place + shift),
-                (9, 0),
-                textcoords="offset points",
-                color=color,
-                va="center",
-                fontsize=11,
-            )
+            at, text = (max(value, left), place + shift), f"{form}: {value:.3g}"
+            axes.plot(*at, mark, color=color, markersize=9, clip_on=False, label=f"{form}, {name}")
+            text += f", off by {_percent(value / true - 1)}" if value > 0 else ""
+            beside: Any = {"textcoords": "offset points", "va": "center", "fontsize": 11}
+            axes.annotate(text, at, (9, 0), color=color, **beside)
     axes.set(xscale="log", xlim=(left, 40 * true), ylim=(2.6, -0.6), yticks=range(3))
     axes.set_yticklabels(list(ROUNDINGS))
     axes.tick_params(axis="y", length=0)

@@ -226,7 +226,7 @@ def shares(loss: SVXSoftmax, cosines: ArrayLike, label: int, t: Sequence[float] 
         axes.text(
             -0.015,
             y / 100,
-            f"$c_{{{k}}}$ = {row[k]:.2f}",
+            f"$c_{{{k}}}$ = {row[k]:.2f}".replace("-", "−"),
             color=color,
             ha="right",
             va="center",

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from svref.arrays import FloatArray, IntArray
+from svref.explain.lines import kind_of, number, shown_classes
 from svref.plots.style import INK, NEGATIVE, PALE, SHADE, SUPPORT, TARGET, panels, styled
 from svref.reference import Step, backward
 
-MOST = 10  # classes in one figure
-KINDS = {TARGET: "target", SUPPORT: "support vector", NEGATIVE: "negative"}
+COLORS = {"target": TARGET, "support vector": SUPPORT, "negative": NEGATIVE}
 
 
 @styled
@@ -58,6 +58,18 @@ def row(step: Step, row: int = 0) -> Figure:
     return figure
 
 
+def alt(step: Step, row: int = 0) -> str:
+    """Return what one sees in `row`, for people who do not see it."""
+    hard = [int(k) for k in np.flatnonzero(step.mask[row])]
+    named = ", ".join(map(str, hard[:5])) + (f" and {len(hard) - 5} more" if len(hard) > 5 else "")
+    which = f"{'class' if len(hard) == 1 else 'classes'} {named}" if hard else "none"
+    return (
+        "Bars of the cosines, log h, the relative logits, the probabilities and the gradient of one row, class by "
+        f"class. The target is class {step.labels[row]} with cosine {step.target_cosine[row]:.4g}; "
+        f"f is {step.boundary[row]:.4g}; support vectors: {which}; the loss is {step.loss[row]:.6g} nats."
+    )
+
+
 @styled
 def rows(step: Step) -> Figure:
     """Draw every row of a step: the logits relative to the target's, split into cosine and emphasis, and p.
@@ -72,9 +84,9 @@ def rows(step: Step) -> Figure:
     matplotlib.figure.Figure
         Two panels for each row. The hatched part of a bar is log h, which only support vectors have.
     """
-    number, classes = step.cosines.shape
-    figure, axes = panels(number, 2, number * (1.15 + 0.24 * classes))
-    for b in range(number):
+    many, classes = step.cosines.shape
+    figure, axes = panels(many, 2, many * (1.15 + 0.24 * classes))
+    for b in range(many):
         shown = shown_classes(step, b)
         left, right = axes[2 * b : 2 * b + 2]
         plain = (step.s * (step.cosines[b] - step.f[b])).astype(np.float64)
@@ -88,26 +100,12 @@ def rows(step: Step) -> Figure:
     return figure
 
 
-def shown_classes(step: Step, row: int, most: int = MOST) -> IntArray:
-    """Return the classes to show: all, or the target and the negatives with the largest p, in the order of classes."""
-    p = step.probabilities[row].astype(np.float64)
-    p[step.labels[row]] = 2.0
-    return np.sort(np.argsort(-p, kind="stable")[:most])
-
-
-def kind_of(step: Step, row: int, k: int) -> str:
-    """Return the colour of a class: the target's, a support vector's or another negative's."""
-    if k == step.labels[row]:
-        return TARGET
-    return SUPPORT if step.mask[row, k] else NEGATIVE
-
-
 def _bars(axes: Axes, step: Step, row: int, shown: IntArray, values: FloatArray) -> None:
     """Draw a bar for each class with its number beside it; what is not finite has a number and no bar."""
     places = np.arange(len(shown))
-    colors = [kind_of(step, row, int(k)) for k in shown]
+    kinds = [kind_of(step, row, int(k)) for k in shown]
     finite = np.where(np.isfinite(values[shown]), values[shown], 0.0)
-    axes.barh(places, finite, color=colors, height=0.62, label="bars")
+    axes.barh(places, finite, color=[COLORS[kind] for kind in kinds], height=0.62, label="bars")
     axes.axvline(0, color=INK, linewidth=1)
     low, high = min(finite.min(), 0.0), max(finite.max(), 0.0)
     span = high - low or 1.0
@@ -115,10 +113,10 @@ def _bars(axes: Axes, step: Step, row: int, shown: IntArray, values: FloatArray)
     axes.set(ylim=(len(shown) - 0.45, -0.55), yticks=[])
     axes.locator_params(axis="x", nbins=4)
     axes.spines["left"].set_visible(False)
-    for place, k, length, color in zip(places, shown, finite, colors, strict=True):
+    for place, k, length, kind in zip(places, shown, finite, kinds, strict=True):
         is_none = values[k] == -np.inf and k == step.labels[row]
-        _write(axes, place, float(length), "none" if is_none else _number(values[k], 4))
-        _name(axes, place, f"{k} {KINDS[color]}", color)
+        _write(axes, int(place), float(length), "none" if is_none else number(values[k], 4))
+        _name(axes, int(place), f"{k} {kind}", COLORS[kind])
 
 
 def _write(axes: Axes, place: int, length: float, text: str) -> None:
@@ -142,11 +140,6 @@ def _name(axes: Axes, place: int, text: str, color: str) -> None:
         axes.annotate(text, (0, place), (-6, 0), color=color, **left)
 
 
-def _number(value: float, digits: int = 6) -> str:
-    """Return a number with a true minus sign."""
-    return f"{value:.{digits}g}".replace("-", "−").replace("inf", "∞")
-
-
 def _mark_f(axes: Axes, f: float) -> None:
     """Draw what a negative's cosine must exceed."""
     low, high = axes.get_xlim()
@@ -163,8 +156,8 @@ def _summary(axes: Axes, step: Step, row: int, shown: int) -> None:
     classes = step.cosines.shape[1]
     lines = [
         f"s = {step.s:g}, t = {step.emphasis.t:g}",
-        f"a = {_number(step.log_odds_against[row])} log-odds",
-        f"L = {_number(step.loss[row])} nats",
+        f"a = {number(step.log_odds_against[row])} log-odds",
+        f"L = {number(step.loss[row])} nats",
         *([f"{shown} of {classes} classes are shown"] if shown < classes else []),
     ]
     axes.text(0.08, 0.9, "\n".join(lines), transform=axes.transAxes, va="top", linespacing=1.5)

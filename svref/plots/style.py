@@ -142,6 +142,23 @@ def saved(figure: Figure, suffix: str, description: str | None = None) -> bytes:
     return stream.getvalue()
 
 
+def svg(figure: Figure) -> str:
+    """Return a figure as the text of an SVG, for a page that shows it without another file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What a function of `svref.plots` returned.
+
+    Examples
+    --------
+    >>> import svref.plots
+    >>> svref.plots.svg(svref.plots.emphasis(svref.sv_am_softmax(s=4.0))).splitlines()[-1]
+    '</svg>'
+    """
+    return saved(figure, ".svg").decode("utf-8")
+
+
 def save(figure: Figure, path: str | os.PathLike[str], description: str | None = None) -> None:
     """Write a figure to a file, whole or not at all.
 
