@@ -63,7 +63,7 @@ def _over_paper(axes: Axes, variant: str, name: str, parameters: Mapping[str, fl
     for (label, margin), look in zip(margins.items(), (Look("#B5B5B5", "-"), *LOOKS[1:], LOOKS[0]), strict=False):
         angles, values = over_angle(margin, panel.method)
         values[np.isinf(values)] = np.nan
-        wide = 7.0 if margin == paper else 2.2
-        axes.plot(np.degrees(angles), values, color=look.color, linestyle=look.linestyle, linewidth=wide, label=label)
+        wide, order = (7.0, 1.0) if margin == paper else (2.2, look.zorder)
+        axes.plot(np.degrees(angles), values, linewidth=wide, label=label, zorder=order, **look._asdict())
     axes.set(ylabel=panel.axis, title=f"{name} of {variant}")
     axes.legend(loc="lower left", frameon=False, fontsize=11, handlelength=2.4, labelspacing=0.25, borderaxespad=0.1)

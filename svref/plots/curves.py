@@ -309,7 +309,7 @@ def _over_target(
         angles, values = over_angle(loss.margin, panel.method)
         is_pole = np.isinf(values)
         shown = np.where(is_pole, np.nan, values)
-        lines += axes.plot(np.degrees(angles), shown, color=look.color, linestyle=look.linestyle, label=name)
+        lines += axes.plot(np.degrees(angles), shown, label=name, zorder=look.zorder, **look._asdict())
         for angle, value in zip(angles[is_pole], values[is_pole], strict=True):
             _pole(axes, math.degrees(angle), float(value), look.color)
     axes.set_ylabel(panel.axis)

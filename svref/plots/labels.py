@@ -41,7 +41,7 @@ def label_curves(axes: Axes, lines: Sequence[Line2D], on_curve: bool = True) -> 
     placed: list[Place] = []
     homeless: list[tuple[str, str, float]] = []
     for group in _coinciding(curves):
-        text, color = ", ".join(str(lines[i].get_label()) for i in group), str(lines[group[0]].get_color())
+        text, color = ", ".join(str(lines[i].get_label()) for i in group), str(lines[group[-1]].get_color())
         curve, others = curves[group[0]], [curve for i, curve in enumerate(curves) if i not in group]
         half = len(text) * LETTER / width / 2
         candidates = _places(curve, others, placed, half, HEIGHT / height, on_curve)

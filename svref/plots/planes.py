@@ -149,6 +149,7 @@ def sides(loss: SVXSoftmax, quantity: Quantity, targets: FloatArray = TARGETS) -
     found = []
     for low, high in ((-np.ones_like(f), f), (f + ABOVE, np.ones_like(f))):
         negative = low + (high - low) * TO_EDGE
+        negative[:, -1:] = high  # no rounding carries the edge across the boundary
         target = np.broadcast_to(targets[:, None], negative.shape)
         rows = np.column_stack([target.ravel(), negative.ravel()])
         found.append(Side(target, negative, quantity(loss, rows).reshape(negative.shape)))
@@ -181,7 +182,7 @@ def _plane(axes: Axes, loss: SVXSoftmax, quantity: Quantity, levels: Sequence[fl
     c_y = math.cos(math.radians(target))
     axes.axvline(c_y, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), label="the cut")
     axes.text(-0.95, 0.9, "support vector", va="center", bbox=BOX, fontsize=11)
-    axes.text(-0.2, -0.56, "$c_k$ = f", color=SUPPORT, va="center", ha="left", bbox=BOX)
+    axes.text(0.2, -0.24, "$c_k$ = f", color=SUPPORT, va="center", ha="left", bbox=BOX)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), xlabel="$c_y$, the target's cosine", ylabel="$c_k$, the negative's cosine")
     axes.set(xticks=(-1, -0.5, 0, 0.5, 1), yticks=(-1, -0.5, 0, 0.5, 1))
 

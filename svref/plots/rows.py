@@ -46,7 +46,7 @@ def row(step: Step, row: int = 0) -> Figure:
     drawn = (
         ("$c_k$ (cosine)", step.cosines[row]),
         ("log $h_k$ (log-odds)", step.log_h[row]),
-        ("$r_k$ (log-odds)", step.relative_logits[row]),
+        ("$r_k$ (log-odds)", np.where(np.isinf(step.r[row]), np.nan, step.relative_logits[row])),
         ("$p_k$ (probability)", step.probabilities[row]),
         ("∂L/∂$c_k$ (nats per cosine)", gradient),
     )
@@ -101,7 +101,7 @@ def rows(step: Step) -> Figure:
 
 
 def _bars(axes: Axes, step: Step, row: int, shown: IntArray, values: FloatArray) -> None:
-    """Draw a bar for each class with its number beside it; what is not finite has a number and no bar."""
+    """Draw a bar for each class with its number beside it; an infinity has no bar, and NaN is written as none."""
     places = np.arange(len(shown))
     kinds = [kind_of(step, row, int(k)) for k in shown]
     finite = np.where(np.isfinite(values[shown]), values[shown], 0.0)
@@ -114,8 +114,7 @@ def _bars(axes: Axes, step: Step, row: int, shown: IntArray, values: FloatArray)
     axes.locator_params(axis="x", nbins=4)
     axes.spines["left"].set_visible(False)
     for place, k, length, kind in zip(places, shown, finite, kinds, strict=True):
-        is_none = values[k] == -np.inf and k == step.labels[row]
-        _write(axes, int(place), float(length), "none" if is_none else number(values[k], 4))
+        _write(axes, int(place), float(length), "none" if np.isnan(values[k]) else number(values[k], 4))
         _name(axes, int(place), f"{k} {kind}", COLORS[kind])
 
 

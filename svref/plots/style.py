@@ -63,6 +63,11 @@ class Look(NamedTuple):
     color: str
     linestyle: Any
 
+    @property
+    def zorder(self) -> float:
+        """A broken line lies above an unbroken one, so that both are seen where they coincide."""
+        return 2.2 if self.linestyle == "-" else 2.6
+
 
 LOOKS = (
     Look(INK, "-"),
