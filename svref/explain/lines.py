@@ -93,7 +93,9 @@ def negative_lines(step: Step, b: int) -> Iterator[Line]:
     log_h = number(step.log_h[b, k])
     yield Line(formula, f"{step.s:g} · ({t:g} − 1){grows} · {is_hard}", log_h, "6")
     logit = number(step.relative_logits[b, k])
-    yield Line(f"r_{{{k}}} = s (c_{{{k}}} - f) + log h_{{{k}}}", f"{step.s:g} · ({c} − {f}) + {log_h}", logit, "10")
+    yield Line(
+        f"r_{{{k}}} = s (c_{{{k}}} - f) + log h_{{{k}}}", f"{step.s:g} · ({c} − {_factor(f)}) + {log_h}", logit, "10"
+    )
 
 
 def largest(step: Step, b: int) -> int:

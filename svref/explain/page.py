@@ -23,7 +23,7 @@ from svref.reference import Gradients, Step, backward
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --soft: #595959; --line: #d9d9d9; --card: #f5f5f5;
-  --target: #005f96; --support: #a34200; --negative: #595959; }
+  --target: #00588a; --support: #8f3a00; --negative: #595959; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ececec; --paper: #161616; --soft: #b4b4b4; --line: #444;
   --card: #222; --target: #7cc4f0; --support: #ffa466; --negative: #b4b4b4; } }
 * { box-sizing: border-box; }
@@ -48,7 +48,7 @@ th:first-child { text-align: left; }
 figure { margin: 1rem 0; padding: .6rem; background: #fff; border-radius: 6px; break-inside: avoid; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 @media (max-width: 36rem) { li { grid-template-columns: minmax(0, 1fr) 2.6rem; } li .numbers { grid-row: 2; } }
-@media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --target: #005f96; --support: #a34200;
+@media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --target: #00588a; --support: #8f3a00;
   --negative: #444; } body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; } }
 """
 SECTIONS = {
@@ -152,10 +152,10 @@ def _list(lines: Iterable[Line]) -> str:
     items = []
     for line in lines:
         is_words = line.numbers.startswith(("with", "of", "number"))
-        numbers = f'<span class="soft">{escape(line.numbers)}</span> ' if is_words else ""
+        numbers = f'<span class="soft">{escape(line.numbers)}:</span>' if is_words else ""
         if line.numbers and not is_words:
             numbers = f"= {_raised(line.numbers)} "
-        result = f'<span class="numbers">{numbers}{":" if is_words else "="} <b>{escape(line.result)}</b></span>'
+        result = f'<span class="numbers">{numbers}{"" if is_words else "="} <b>{escape(line.result)}</b></span>'
         equation = f'<span class="equation">{f"({line.equation})" if line.equation else ""}</span>'
         items.append(f"<li><span>{mathml(line.formula)}</span>{result}{equation}</li>")
     return "<ol>" + "\n".join(items) + "</ol>"

@@ -145,7 +145,7 @@ def _mark_f(axes: Axes, f: float) -> None:
     axes.set_xlim(min(low, f), max(high, f))
     axes.axvline(f, color=SUPPORT, linestyle=(0, (4, 2)), linewidth=1.6, label="f")
     axes.axvspan(f, axes.get_xlim()[1], color=SHADE, linewidth=0, zorder=-1)
-    axes.annotate(f"f = {f:.4g}", (f, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
+    axes.annotate(f"f = {number(f, 4)}", (f, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
                   color=SUPPORT, ha="center", va="bottom", fontsize=11)  # fmt: skip
 
 
