@@ -131,7 +131,7 @@ def gradient_lines(step: Step, b: int, gradients: Gradients, by_t: bool) -> Iter
     )
     yield Line("frac{∂L}{∂s} = Σ_{k≠y} p_k r_k / s", "", number(gradients.s[b]), "19")
     if by_t:
-        yield Line("frac{∂L}{∂t} = Σ_{k≠y} p_k frac{∂log h_k}{∂t}", "", number(gradients.t[b]), "20")
+        yield Line("frac{∂L}{∂t} = Σ_{k≠y} p_k frac{∂ log h_k}{∂t}", "", number(gradients.t[b]), "20")
     for name, value in gradients.margin.items():
         df = number(float(step.margin.by_parameter(step.angle)[name][b]))
         letter = name if len(name) == 1 else f"{name[0]}_{name[1:]}"

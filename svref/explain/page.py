@@ -47,7 +47,8 @@ th:first-child { text-align: left; }
 .target { color: var(--target); } .support { color: var(--support); } .negative { color: var(--negative); }
 figure { margin: 1rem 0; padding: .6rem; background: #fff; border-radius: 6px; break-inside: avoid; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-@media (max-width: 36rem) { li { grid-template-columns: minmax(0, 1fr) 2.6rem; } li .numbers { grid-row: 2; } }
+@media (max-width: 36rem) { li { grid-template-columns: minmax(0, 1fr) 2.6rem; } li .numbers { grid-area: 2 / 1 / 3 / 3; }
+  figure { padding: .2rem; } }
 @media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --target: #00588a; --support: #8f3a00;
   --negative: #444; } body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; } }
 """
@@ -167,14 +168,14 @@ def _raised(text: str) -> str:
 
 
 def _lowered(text: str) -> str:
-    """Return a sentence with its subscripts lowered."""
-    return re.sub(r"\b(\w)_(\w)\b", r"<var>\1<sub>\2</sub></var>", escape(text))
+    """Return words with their subscripts lowered."""
+    return re.sub(r"\b(\w+)_(\w)\b", r"<var>\1<sub>\2</sub></var>", escape(text))
 
 
 def _negatives(step: Step, b: int) -> str:
     """Return the table of the classes up to their relative logits."""
     f = step.margin_cosine[b]
-    heads = ("c_k", "c_k - f", "I_k", "h_k", "r_k")
+    heads = ("c_k", "c_k − f", "I_k", "h_k", "r_k")
 
     def cells(k: int) -> list[str]:
         if k == step.labels[b]:
@@ -196,7 +197,7 @@ def _gradient(step: Step, b: int, gradients: Gradients) -> str:
         steep = number(slope[k]) if k != step.labels[b] else f"{number(slope[k])} (f')"
         return [number(step.probabilities[b, k]), steep, number(gradients.cosines[b, k])]
 
-    heads = ("p_k", "slope_k", "frac{∂L}{∂c_k}")
+    heads = ("p_k", "slope_k", "∂L/∂c_k")
     return _table(step, b, "The gradient of the row", heads, cells)
 
 
@@ -206,7 +207,7 @@ def _table(step: Step, b: int, caption: str, heads: Sequence[str], cells: Callab
     left_out = step.cosines.shape[1] - len(shown)
     if left_out:
         caption += f"; {left_out} with a smaller probability are left out"
-    head = "".join(f'<th scope="col">{mathml(text)}</th>' for text in heads)
+    head = "".join(f'<th scope="col">{_lowered(text)}</th>' for text in heads)
     body = []
     for k in map(int, shown):
         kind = kind_of(step, b, k)
