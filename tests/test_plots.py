@@ -312,6 +312,17 @@ def test_no_line_of_a_cut_leads_across_the_jump_but_the_dotted_one(drawn: Mappin
             assert is_jump or not (x.min() < f - 1e-9 and x.max() > f + 1e-9), (name, line.get_label())
 
 
+def test_a_full_circle_stands_at_the_value_that_holds_at_a_tie_and_an_empty_one_at_the_other(
+    drawn: Mapping[str, Figure],
+) -> None:
+    at_tie = LOSS.value([[ROW[0], ROW[0] - 0.35]], [0])
+    for name in ("hero", "loss-plane"):
+        circles = [line for line in drawn[name].axes[1].get_lines() if line.get_marker() == "o"]
+        found = {line.get_markerfacecolor() == "white": line.get_ydata()[0] for line in circles}
+        np.testing.assert_allclose(found[False], at_tie, rtol=1e-12)
+        assert found[True] > at_tie + 0.7
+
+
 def test_without_emphasis_there_is_no_jump() -> None:
     low, high = sides(replace(LOSS, emphasis=svref.SupportVectors(1.0)), _loss)
     np.testing.assert_allclose(high.values[:, 0], low.values[:, -1], rtol=1e-9)

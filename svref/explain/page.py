@@ -47,8 +47,8 @@ th:first-child { text-align: left; }
 .target { color: var(--target); } .support { color: var(--support); } .negative { color: var(--negative); }
 figure { margin: 1rem 0; padding: .6rem; background: #fff; border-radius: 6px; break-inside: avoid; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-@media (max-width: 36rem) { li { grid-template-columns: minmax(0, 1fr) 2.6rem; } li .numbers { grid-area: 2 / 1 / 3 / 3; }
-  figure { padding: .2rem; } }
+@media (max-width: 36rem) { li { grid-template-columns: minmax(0, 1fr) 2.6rem; }
+  li .numbers { grid-area: 2 / 1 / 3 / 3; } figure { padding: .2rem; } }
 @media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --target: #00588a; --support: #8f3a00;
   --negative: #444; } body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; } }
 """

@@ -59,7 +59,20 @@ def row(step: Step, row: int = 0) -> Figure:
 
 
 def alt(step: Step, row: int = 0) -> str:
-    """Return what one sees in `row`, for people who do not see it."""
+    """Return what one sees in `row`, for people who do not see it.
+
+    Parameters
+    ----------
+    step : Step
+        What `SVXSoftmax.forward` returned.
+    row : int, default 0
+        Which row of the batch.
+
+    Returns
+    -------
+    str
+        Two sentences, with the target, f, the support vectors and the loss.
+    """
     hard = [int(k) for k in np.flatnonzero(step.mask[row])]
     named = ", ".join(map(str, hard[:5])) + (f" and {len(hard) - 5} more" if len(hard) > 5 else "")
     which = f"{'class' if len(hard) == 1 else 'classes'} {named}" if hard else "none"
