@@ -45,7 +45,7 @@ from svref.variants import (
 )
 
 if TYPE_CHECKING:
-    from svref import deviations, exact, golden
+    from svref import deviations, exact, golden, plots
     from svref.conformance import check, check_values, diagnose
     from svref.deviations import dialects
 
@@ -77,6 +77,7 @@ __all__ = [
     "head",
     "mv_am_softmax",
     "mv_arc_softmax",
+    "plots",
     "shards",
     "softmax",
     "sv_a_softmax",
@@ -88,7 +89,7 @@ __all__ = [
 
 _HEAVY = {
     **dict.fromkeys(("check", "check_values", "diagnose"), "svref.conformance"),
-    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden")},
+    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden", "plots")},
 }
 
 

@@ -33,7 +33,7 @@ HOUSE: Layers = (
     ("variants", "head", "exact"),
     ("deviations", "judging"),
     ("golden",),
-    ("conformance",),
+    ("conformance", "plots"),
     ("cli",),
 )
 FOLDERS: dict[str, Layers] = {
@@ -50,6 +50,8 @@ FOLDERS: dict[str, Layers] = {
         ("listing",),
         ("commands",),
     ),
+    "explain": (("text", "formulas"), ("lines",), ("page",)),
+    "plots": (("style", "labels", "forms"), ("curves", "planes", "circle", "rows", "accuracy"), ("overview", "code")),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }
 

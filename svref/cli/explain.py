@@ -9,8 +9,8 @@ import numpy as np
 import typer
 
 from svref.cli import own_rows
+from svref.cli.chosen import Chosen, check_files
 from svref.cli.tools import errors, name_and_value, say
-from svref.explain import explain
 from svref.golden import Vector
 from svref.head.shards import Shard
 from svref.reference import Step
@@ -35,6 +35,8 @@ def explain_command(
     parameter: Annotated[
         list[str] | None, typer.Option("--with", help="name=value, in place of the usual parameters; repeat for more.")
     ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the row into this file: .png, .svg or .pdf.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the derivation of the row into this file: a page.")] = None,
 ) -> None:
     """Print one row step by step, each formula beside its numbers.
 
@@ -43,19 +45,23 @@ def explain_command(
     """
     with errors():
         given = dict(map(name_and_value, parameter or []))
+        check_files(plot, html)
         rows = _own_rows(case, cosines, label)
         if rows is None:
             _refuse({"--loss": loss, "--with": parameter}, "belongs to rows of your own: give --cosines or a .npz file")
             from svref.golden import find
 
-            say(explain_case(find(case or NOTEBOOK, pack), row))
-            return
-        _refuse({"--pack": pack}, "names a pack of golden vectors, and these rows are your own")
-        from svref.conformance.candidates.loading import variant_of
+            chosen = chosen_row(find(case or NOTEBOOK, pack), row)
+        else:
+            _refuse({"--pack": pack}, "names a pack of golden vectors, and these rows are your own")
+            from svref.conformance.candidates.loading import variant_of
 
-        if loss is None:
-            raise ValueError(f"rows of your own need --loss, one of {', '.join(VARIANTS)}.")
-        say(rows.explained(variant_of(loss), given, row))
+            if loss is None:
+                raise ValueError(f"rows of your own need --loss, one of {', '.join(VARIANTS)}.")
+            chosen = rows.chosen(variant_of(loss), given, row)
+        chosen.write(plot, html)
+        written = [f"written to {file}\n" for file in (plot, html) if file is not None]
+        say("".join([chosen.text(), "\n" * bool(written), *written]))
 
 
 def _own_rows(case: str | None, cosines: str | None, label: int | None) -> own_rows.OwnRows | None:
@@ -78,7 +84,12 @@ def _refuse(options: dict[str, object], why: str) -> None:
 
 
 def explain_case(case: Vector, row: int | None = None) -> str:
-    """Return `explain` of one row of a golden vector; None is the row with the largest loss.
+    """Return one row of a golden vector step by step; parameters, errors: as `chosen_row`."""
+    return chosen_row(case, row).text()
+
+
+def chosen_row(case: Vector, row: int | None = None) -> Chosen:
+    """Return one row of a golden vector to explain; None is the row with the largest loss.
 
     Of embeddings and weights, the row of their cosines is explained. A ValueError is raised if the case has no such
     row, or if its inputs must raise.
@@ -87,7 +98,7 @@ def explain_case(case: Vector, row: int | None = None) -> str:
         raise ValueError(f"{case.id} must raise: {case.purpose} There is nothing to explain.")
     b = int(np.argmax(case.expected["loss"])) if row is None else row
     title = [f"{case.id}, row {b} of 0..{len(case.labels) - 1}", case.purpose]
-    return explain(_step(case), b, title=title, parameters=case.parameters)
+    return Chosen(_step(case), b, title, case.parameters)
 
 
 def _step(case: Vector) -> Step:

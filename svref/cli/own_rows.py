@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from svref.arrays import FloatArray
 from svref.checks import class_indices
-from svref.explain import explain
+from svref.cli.chosen import Chosen
 from svref.head.shards import Shard
 from svref.reference import Step
 from svref.variants import Variant
@@ -38,8 +38,8 @@ class OwnRows:
     arrays: tuple[FloatArray, ...]
     labels: ArrayLike
 
-    def explained(self, entry: Variant, given: Mapping[str, float], row: int | None = None) -> str:
-        """Return one row step by step; None is the row with the largest loss.
+    def chosen(self, entry: Variant, given: Mapping[str, float], row: int | None = None) -> Chosen:
+        """Return one row to explain; None is the row with the largest loss.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class OwnRows:
         step = self._step(entry, parameters)
         b = int(np.argmax(step.loss)) if row is None else row
         title = [f"{entry.name}, {self.name}, row {b} of 0..{len(step.labels) - 1}"]
-        return explain(step, b, title=title, parameters=parameters)
+        return Chosen(step, b, title, parameters)
 
     def _step(self, entry: Variant, parameters: Mapping[str, float]) -> Step:
         """Return the forward pass of all rows; every fault of an input is a ValueError."""

@@ -1,4 +1,4 @@
-"""One row of a step, number by number, as text: the formulas of the derivation beside the numbers."""
+"""One row of a step as forty lines of text."""
 
 from __future__ import annotations
 
