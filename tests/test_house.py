@@ -165,7 +165,7 @@ def test_every_margin_is_listed_explained_measured_and_derived(cls: type[Margin]
     assert f"`{name}`" in derivation.split("\n## 10. ")[1].split("\n## 11. ")[0], f"derive {name} in section 10"
     assert f"`{name}`" in rounding.split("### 7.3 ")[1].split("### 7.4 ")[0], f"derive the figures of {name}"
     if cls not in (svref.EasyMargin, svref.StraightThrough):
-        assert name in FORMULAS, f"write the formula of {name} in svref/explain.py"
+        assert name in FORMULAS, f"write the formula of {name} in svref/explain/text.py"
         assert any(isinstance(m, cls) for m in {**ROWS_MARGINS, **MORE_MARGINS}.values()), (
             f"add {name} to tests/rows.py"
         )
