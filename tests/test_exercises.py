@@ -1,15 +1,20 @@
-"""The exercises of the tutorial are graded stage by stage; so is any candidate that offers its stages."""
+"""The exercises of the tutorial are graded stage by stage; so is any candidate that offers its stages.
+
+python tests/test_exercises.py    writes the screens into the pages of the tutorial
+"""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_pages import output, screens, without_version
 
 from svref.conformance import Report, check
 from svref.conformance.mistakes.slips import SLIPS as SLIP_TABLE
@@ -37,14 +42,19 @@ def answers_of(text: str) -> dict[str, str]:
 RIGHT = answers_of(SOLUTIONS)
 
 
-def graded(folder: Path, **answers: str) -> Report:
-    """Return the report on the exercises with some answers filled in, judged as a file by its path."""
+def filled(**answers: str) -> str:
+    """Return the text of the exercises with some answers filled in."""
     text = EXERCISES
     for name, answer in answers.items():
         text, number = re.subn(RETURN.format(name=name), lambda m, a=answer: m[1] + a, text, count=1, flags=re.DOTALL)
         assert number == 1, name
+    return text
+
+
+def graded(folder: Path, **answers: str) -> Report:
+    """Return the report on the exercises with some answers filled in, judged as a file by its path."""
     file = folder / "mine.py"
-    file.write_text(text, encoding="utf-8")
+    file.write_text(filled(**answers), encoding="utf-8")
     return check(f"{file}:loss", "sv-am-softmax", dtype="float64", variations=0)
 
 
@@ -238,3 +248,59 @@ def test_every_slip_is_named(slip: Slip) -> None:
     candidate = offering(variant, grad_cosines=..., **{slip.stage: wrong})
     report = check(candidate, variant, dtype="float64", variations=0, invalid=False)
     assert (report.first_wrong.name, report.first_wrong.mistake) == (slip.stage, slip.name)
+
+
+# ---- the screens on the pages -----------------------------------------------------------------------------------
+
+BACKPROP, SOLUTIONS_PAGE = TUTORIAL / "backprop.md", TUTORIAL / "solutions.md"
+COMMAND = "svref check docs/tutorial/exercises.py:loss --loss sv-am-softmax"
+OF_ANSWERS = re.compile(rf"<!-- answers: ?(.*?) ?-->\n\n```sh\n{COMMAND}\n```\n\n```text\n(.*?)```", re.DOTALL)
+
+
+def printed_for(folder: Path, answers: str) -> str:
+    """Return what the command prints for "mask; log_h = 0": a name is filled in rightly, or with what stands there."""
+    given = [answer.partition(" = ") for answer in answers.split("; ") if answer]
+    text = filled(**{name: answer or RIGHT[name] for name, _, answer in given})
+    (folder / "docs" / "tutorial").mkdir(parents=True, exist_ok=True)
+    (folder / "docs" / "tutorial" / "exercises.py").write_text(text, encoding="utf-8")
+    return output(COMMAND, folder)
+
+
+@pytest.mark.parametrize(("answers", "shown"), OF_ANSWERS.findall(BACKPROP.read_text(encoding="utf-8")))
+def test_a_screen_of_the_exercises_is_what_the_command_prints(tmp_path: Path, answers: str, shown: str) -> None:
+    assert without_version(shown) == without_version(printed_for(tmp_path, answers))
+
+
+def test_every_screen_of_the_exercises_says_what_is_filled_in() -> None:
+    assert len(screens(BACKPROP)) == len(OF_ANSWERS.findall(BACKPROP.read_text(encoding="utf-8"))) == 3
+
+
+def test_the_screen_of_the_solutions_is_what_the_command_prints() -> None:
+    ((command, shown),) = screens(SOLUTIONS_PAGE)
+    assert without_version(shown) == without_version(output(command))
+
+
+def test_the_page_of_solutions_has_the_solutions() -> None:
+    blocks = re.findall(r"```text\n(.*?)\n```", SOLUTIONS_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks[:-1] == list(RIGHT.values())
+
+
+def main() -> None:
+    """Write the screens into the pages."""
+    for page in (BACKPROP, SOLUTIONS_PAGE):
+        text = page.read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            for answers, shown in OF_ANSWERS.findall(text):
+                new = printed_for(Path(folder), answers)
+                text = text.replace(
+                    f"<!-- answers: {answers} -->\n\n```sh\n{COMMAND}\n```\n\n```text\n{shown}",
+                    f"<!-- answers: {answers} -->\n\n```sh\n{COMMAND}\n```\n\n```text\n{new}",
+                )
+        page.write_text(text, encoding="utf-8")
+    for command, shown in screens(SOLUTIONS_PAGE):
+        text = SOLUTIONS_PAGE.read_text(encoding="utf-8")
+        SOLUTIONS_PAGE.write_text(text.replace(shown, output(command)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
