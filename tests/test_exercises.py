@@ -163,10 +163,18 @@ def test_a_wrong_stage_that_no_output_shows_fails_the_check(tmp_path: Path) -> N
     assert odd.first_wrong.mistake == ""
 
 
-def test_a_function_without_a_return_is_told(tmp_path: Path) -> None:
-    report = graded(tmp_path, margin_cosine="None")
+@pytest.mark.parametrize(
+    ("name", "answer", "message"),
+    [
+        ("margin_cosine", "None", "the function of margin_cosine returns nothing: is there a return?"),
+        ("log_h", "0.0", "the function of log_h must return an array like c; got 0.0."),
+        ("log_odds_against", "r", "the function of log_odds_against must return one number; got array(["),
+    ],
+)
+def test_an_answer_of_another_shape_is_told(tmp_path: Path, name: str, answer: str, message: str) -> None:
+    report = graded(tmp_path, **up_to(name), **{name: answer})
     assert report.verdict == "ERROR"
-    assert "the function margin_cosine returns nothing: is there a return?" in report.mishaps[0].message
+    assert message in report.mishaps[0].message
 
 
 # ---- any candidate may offer its stages -------------------------------------------------------------------------

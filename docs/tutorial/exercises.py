@@ -163,14 +163,22 @@ def loss(cosines, labels, *, s, m, t):
         for name, value in one_row(cosines[b, others], cosines[b, y], s, m, t):
             if value is ...:
                 break
-            if value is None:
-                raise ValueError(f"the function {name} returns nothing: is there a return?")
-            shape = cosines.shape if name in OF_CLASSES else labels.shape
-            where = (b, others) if name in OF_CLASSES else b
-            stages.setdefault(name, np.zeros(shape, cosines.dtype))[where] = value
+            many = name in OF_CLASSES
+            check(name, value, (others.sum(),) if many else ())
+            stage = stages.setdefault(name, np.zeros(cosines.shape if many else labels.shape, cosines.dtype))
+            stage[(b, others) if many else b] = value
     if "grad_target" in stages:
         stages["grad_cosines"] = gradient(stages["grad_negatives"], stages["grad_target"], labels)
     return dict.fromkeys(STAGES, ...) | stages
+
+
+def check(name, value, shape):
+    """Raise a ValueError unless a function has returned one number, or one for each of the other classes."""
+    if value is None:
+        raise ValueError(f"the function of {name} returns nothing: is there a return?")
+    if np.shape(value) != shape:
+        wanted = "an array like c" if shape else "one number"
+        raise ValueError(f"the function of {name} must return {wanted}; got {value!r:.60}.")
 
 
 def gradient(by_negatives, by_target, labels):
