@@ -74,7 +74,7 @@ def _stages(outcome: Outcome) -> Iterator[str]:
     if outcome.stages:
         yield "  stages of the loss"
     for row in outcome.stages:
-        counts = f"{row.right:6,d} right  {row.wrong:6,d} wrong" if row.state != "blank" else " blank"
+        counts = f"{row.right:6,d} right  {row.wrong:6,d} wrong" if row.state != "blank" else f"{'blank':>12}"
         yield f"    {row.name:<18}{counts}{says[row.state]}"
 
 
