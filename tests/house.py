@@ -51,7 +51,11 @@ FOLDERS: dict[str, Layers] = {
         ("commands",),
     ),
     "explain": (("text", "formulas"), ("lines",), ("page",)),
-    "plots": (("style", "labels", "forms"), ("curves", "planes", "circle", "rows", "accuracy"), ("overview", "code")),
+    "plots": (
+        ("style", "labels", "forms"),
+        ("curves", "planes", "circle", "rows", "accuracy"),
+        ("overview", "code", "training"),
+    ),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }
 

@@ -165,11 +165,12 @@ def table_of(text: str, name: str) -> str:
     return found[1] if found else ""
 
 
-def output(command: str) -> str:
-    """Return what a command of svref prints."""
+def output(command: str, folder: Path = ROOT) -> str:
+    """Return what a command of svref prints in a folder."""
     run = subprocess.run(
         [sys.executable, "-c", "from svref.cli import main; main()", *shlex.split(command)[1:]],
-        capture_output=True, encoding="utf-8", check=False, cwd=ROOT, env={"PATH": "", "COLUMNS": "200"},
+        capture_output=True, encoding="utf-8", check=False, cwd=folder,
+        env={"PATH": "", "COLUMNS": "200", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     return run.stdout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -103,11 +103,7 @@ class Trial:
 
     def step(self, loss: SVXSoftmax | None = None) -> Step:
         """Return the steps of the right loss, or of another, on the inputs."""
-        loss = loss or self.loss
-        if self.level == "cosine":
-            return loss.forward(self.arrays[0], self.labels)
-        embeddings, weights = self.arrays
-        return Shard.of(loss, embeddings, weights, self.labels).step()
+        return step_on(loss or self.loss, self.arrays, self.labels)
 
     def judged_with(self, outputs: Outputs) -> Judgement:
         """Return the judgement on other outputs in place of the candidate's."""
@@ -157,6 +153,12 @@ class Trial:
         """Return whether all tolerances of an output are far wider than the right ones."""
         pairs = zip(other.ways[0], self.expected.ways[0], strict=True)
         return any(bool((wide.tolerance > FEWER_DIGITS * right.tolerance).all()) for wide, right in pairs)
+
+
+def step_on(loss: SVXSoftmax, arrays: Sequence[FloatArray], labels: IntArray) -> Step:
+    """Return the steps of a loss on cosines, or on embeddings and weights, in float64."""
+    first, *weights = (a.astype(np.float64) for a in arrays)
+    return Shard.of(loss, first, weights[0], labels).step() if weights else loss.forward(first, labels)
 
 
 def _widened(expected: Expected, room: Mapping[str, float]) -> Expected:

@@ -10,6 +10,7 @@ rows       rows of a step as bars
 forms      the textbook's form and the relative form in a narrower format
 accuracy   how many digits both forms keep
 code       what public code computes, over the papers' curves
+training   a training as it went
 """
 
 try:
@@ -25,6 +26,7 @@ from svref.plots.overview import overview
 from svref.plots.planes import boundaries, gradient_plane, loss_plane
 from svref.plots.rows import alt, row, rows
 from svref.plots.style import save, svg
+from svref.plots.training import training
 
 __all__ = [
     "alt",
@@ -45,4 +47,5 @@ __all__ = [
     "shares",
     "svg",
     "tails",
+    "training",
 ]

@@ -11,7 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import FloatArray
-from svref.conformance.candidates.call import GRADIENTS, STAGES, Answer, Call, CandidateError, Function, Level, names
+from svref.conformance.candidates.call import (
+    BLANK,
+    GRADIENTS,
+    STAGES,
+    Answer,
+    Call,
+    CandidateError,
+    Function,
+    Level,
+    UnfinishedError,
+    names,
+)
 from svref.conformance.candidates.layouts import OF_NUMPY
 
 
@@ -88,9 +99,18 @@ def parts_of(result: Any, level: Level) -> tuple[Any, tuple[Any, ...], dict[str,
 
 def losses_and_stages(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the losses and the steps of the loss, arrays of any framework, of a candidate that returns a dict."""
+    check_finished(result)
     if "loss" not in result:
         raise CandidateError(f'a candidate that returns a dict must have "loss" in it; got {", ".join(result)}.')
     return result["loss"], {name: result[name] for name in STAGES if name in result}
+
+
+def check_finished(result: Mapping[str, Any]) -> None:
+    """Raise an UnfinishedError if a candidate that returns a dict has left something in it blank."""
+    blank = [name for name, values in result.items() if values is BLANK]
+    if blank:
+        filled = {name: result[name] for name in (*STAGES, "loss") if result.get(name, BLANK) is not BLANK}
+        raise UnfinishedError(blank, {name: to_numpy(values) for name, values in filled.items()})
 
 
 def to_numpy(values: Any) -> NDArray[Any]:

@@ -8,7 +8,7 @@ functions here say whether an answer holds numbers of the right shapes, before a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -26,7 +26,15 @@ GRADIENTS: Mapping[Level, tuple[str, ...]] = {
     "cosine": ("grad_cosines",),
     "head": ("grad_embeddings", "grad_weights"),
 }
-STAGES = ("cosines", "margin_cosine", "mask", "relative_logits")  # the steps of the loss, in the order of computation
+# The stages of a loss that a candidate may return by name, in the order of computation.
+FORWARD = ("cosines", "margin_cosine", "mask", "log_h", "relative_logits", "log_odds_against")
+BACKWARD = (
+    "q", "probabilities", "margin_slope", "grad_negatives", "grad_target", "grad_s", "grad_t",
+    "grad_m", "grad_m1", "grad_m2", "grad_m3",
+)  # fmt: skip
+STAGES = (*FORWARD, *BACKWARD)
+OF_CLASSES = ("cosines", "mask", "log_h", "relative_logits", "probabilities", "grad_negatives")  # of shape (B, C)
+BLANK = ...  # what a candidate returns in place of a stage, or of an output, that is not written yet
 
 
 class CandidateError(Exception):
@@ -39,6 +47,15 @@ class ForeignError(CandidateError):
 
 class UnsupportedError(Exception):
     """The candidate says that it cannot compute this case. Such a case is counted, and is not a pass."""
+
+
+class UnfinishedError(UnsupportedError):
+    """The candidate has left stages or outputs blank; the `stages` are those that it has, the losses among them."""
+
+    def __init__(self, blank: Sequence[str], stages: Outputs) -> None:
+        more = f" and {len(blank) - 1} more" if len(blank) > 1 else ""
+        super().__init__(f"unfinished: {blank[0]}{more} left blank")
+        self.blank, self.stages = tuple(blank), stages
 
 
 class RefusedError(Exception):
@@ -187,7 +204,7 @@ def check_stages(stages: Outputs, call: Call) -> None:
     """Raise a CandidateError unless the steps that a candidate returned by name are numbers of the right shapes."""
     rows, classes = len(call.labels), call.arrays[-1].shape[1 if call.level == "cosine" else 0]
     for name, values in stages.items():
-        wanted = (rows,) if name == "margin_cosine" else (rows, classes)
+        wanted = (rows, classes) if name in OF_CLASSES else (rows,)
         if values.shape != wanted or values.dtype.kind not in "fiub":
             raise CandidateError(f"{name} must be numbers of shape {wanted}; got {values.dtype} of {values.shape}.")
 

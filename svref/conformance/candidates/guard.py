@@ -21,12 +21,14 @@ from svref.conformance.candidates.call import (
     Call,
     CandidateError,
     RefusedError,
+    UnfinishedError,
     UnsupportedError,
     check_dtypes,
     check_outputs,
     outputs_of,
 )
 from svref.conformance.candidates.process import Counter, quietly
+from svref.judging.judge import Outputs
 
 PACKAGE = Path(__file__).parents[2]
 LIBRARIES = (
@@ -72,6 +74,22 @@ class Mishap:
         return f"{self.case}: {self.message}" + "".join(f"\n    {frame}" for frame in self.trace)
 
 
+@dataclass(frozen=True)
+class Unfinished(Mishap):
+    """A case in which the candidate has left stages of the loss blank.
+
+    Parameters
+    ----------
+    blank : tuple of str
+        What it has left blank.
+    stages : mapping of str to array
+        The stages that it has; also its losses, if they are there.
+    """
+
+    blank: tuple[str, ...] = ()
+    stages: Outputs = field(default_factory=dict, repr=False)
+
+
 @dataclass
 class Guard:
     """Calls a candidate so that nothing it does ends the run.
@@ -112,6 +130,8 @@ class Guard:
         match error:
             case HungError():
                 return Mishap(call.id, "hung", message)
+            case UnfinishedError():
+                return Unfinished(call.id, "unsupported", message, (), error.blank, error.stages)
             case UnsupportedError() | NotImplementedError():
                 return Mishap(call.id, "unsupported", message or name)
             case RefusedError():

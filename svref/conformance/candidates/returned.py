@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from svref.conformance.candidates.arrays import check_finished
 from svref.conformance.candidates.call import STAGES, Call, CandidateError, ForeignError, hint_of
 
 LOSSES, LOGITS = "losses", "logits"
@@ -66,6 +67,7 @@ def _chosen(result: Any, tensor: type[Any], call: Call) -> tuple[Any, dict[str, 
     """Return the result that is judged, the steps of the loss beside it, and a remark if there were others."""
     named = _named(result)
     if named is not None:
+        check_finished(named)
         name = next((n for n in NAMES if isinstance(named.get(n), tensor)), None)
         if name is None:
             raise CandidateError(

@@ -15,6 +15,8 @@ variations   batches unlike the cases: larger, laid out otherwise, with other dt
 probing      batches that a wrong candidate is asked, so that its mistake can be told from its neighbours
 evidence     which known mistakes the cases would have shown
 poles        gradients that are NaN or infinite where cos θ_y = ±1
+stages       the stages that a candidate offers, one by one: right, first wrong, blank
+notes        what a candidate's own file says about its stages: where they stand, and hints
 outcome      what was found, as data, and the verdict
 reproduce    the command, or the call in Python, that shows a failure again
 report       the outcome made from a run, and its JSON

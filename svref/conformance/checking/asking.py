@@ -20,7 +20,7 @@ from svref.conformance.candidates.call import (
     is_real,
     outputs_of,
 )
-from svref.conformance.candidates.guard import Guard, Mishap
+from svref.conformance.candidates.guard import Guard, Mishap, Unfinished
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import Dialect
 from svref.golden.expected import expect_vector
@@ -142,10 +142,12 @@ def asked(plan: Plan, question: Question, reduction: str) -> Trial | Mishap:
     """Ask a question, and return the judged answer, or why there is none."""
     call = question.call
     answer = plan.guard(call)
-    if isinstance(answer, Mishap):
-        return answer
     factor = FACTORS[reduction](len(call.labels))
     try:
+        if isinstance(answer, Unfinished):
+            check_stages(answer.stages, call)
+        if isinstance(answer, Mishap):
+            return answer
         check_outputs(outputs_of(answer, call), call, factor)
         check_stages(answer.stages, call)
         outputs = _outputs(plan, call, answer, factor)

@@ -55,7 +55,8 @@ def check(
         and the gradients by embeddings and weights. They are the gradients of Σ cotangent_b L_b if its signature names
         ``cotangent=``, else of the sum. It may also return a sum or mean of the losses, and the gradients of that.
         With autograd (PyTorch, JAX, TensorFlow) it returns the losses (B,), or their sum or mean. Either may return a
-        dict with "loss" and steps of the loss: cosines, margin_cosine, mask, relative_logits.
+        dict with "loss" and stages of the loss, such as "mask", which are then judged one by one; what is not written
+        yet is ``...``.
     loss : str
         The variant's name, a key of `VARIANTS`, in any case of letters, with hyphens or underscores.
     pack : str, default "core"

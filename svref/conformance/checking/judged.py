@@ -23,6 +23,7 @@ from svref.conformance.checking.fixed import is_slip_of_value
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
+from svref.conformance.checking.stages import with_stages
 from svref.conformance.checking.subject import Subject
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.diagnosing.reading import reading_of
@@ -201,6 +202,7 @@ class Check:
             options.partial, options.finite, only_single,
         )  # fmt: skip
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
+        report = with_stages(report, result.stages, result.mishaps, self.subject.notes)
         report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
         return self._with_reading(_with_fixed_values(report, result, command), plan)
 

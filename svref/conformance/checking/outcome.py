@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.controls import STATE, CallFinding
@@ -80,6 +80,35 @@ class Count:
     vacuous: int
     undefined: Mapping[str, int]
     worst: float
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """What was found of one stage that a candidate offers, over all cases.
+
+    Parameters
+    ----------
+    name : str
+        The stage, such as "mask".
+    state : {"right", "wrong", "after", "blank"}
+        Right in all cases; the first wrong one; wrong too, but after the first; left blank, or not reached.
+    right, wrong : int
+        How many elements are right and say something, and how many are wrong.
+    mistake, formula : str
+        Of the first wrong stage: what is written there by mistake, if it is known.
+    place, title, hint : str
+        What the function of that name in the candidate's file says: its line, its title, its hint.
+    """
+
+    name: str
+    state: Literal["right", "wrong", "after", "blank"]
+    right: int
+    wrong: int
+    mistake: str = ""
+    formula: str = ""
+    place: str = ""
+    title: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,6 +232,8 @@ class Outcome:
         By dtype: what was found in the other dtypes that were judged in the same run. None of them is worse.
     not_judged : mapping of str to str
         By dtype: why it was not judged, though it was asked for.
+    stages : tuple of StageRow
+        The stages that the candidate offers, in the order of computation; empty if it offers none.
     reading : Reading or None
         What `diagnose` finds first in a candidate whose failures no known mistake explains; None where it is not asked.
     """
@@ -233,6 +264,7 @@ class Outcome:
     reproduce: str = ""
     also: Mapping[str, Outcome] = field(default_factory=dict)
     not_judged: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[StageRow, ...] = ()
     reading: Reading | None = None
 
     @property
@@ -253,6 +285,16 @@ class Outcome:
         if self.blind:
             return "ERROR"
         return "PASS-BRANCH" if self.branches else "PASS"
+
+    @property
+    def first_wrong(self) -> StageRow | None:
+        """The first stage that is wrong; None if none is, or none is offered."""
+        return next((row for row in self.stages if row.state == "wrong"), None)
+
+    @property
+    def next_blank(self) -> StageRow | None:
+        """The first stage that is left blank; None if none is."""
+        return next((row for row in self.stages if row.state == "blank"), None)
 
     @property
     def judged(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from svref.conformance.candidates.call import GRADIENTS
+from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking import poles
 from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
@@ -142,7 +143,7 @@ def report_of(
         diagnosis=tuple(explanation.diagnosis for explanation in explained),
         departure=first_departure(run.trials, explained),
         findings=findings,
-        mishaps=tuple(run.mishaps),
+        mishaps=tuple(Mishap(m.case, m.kind, m.message, m.trace) for m in run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
         missing=missing,

@@ -15,8 +15,10 @@ from svref.conformance.checking.controls import STATE, CallFinding, ask_again, a
 from svref.conformance.checking.fixed import finding_on_fixed
 from svref.conformance.checking.outcome import Variations
 from svref.conformance.checking.probing import probed
+from svref.conformance.checking.stages import stages_in
 from svref.conformance.checking.state import lenient
 from svref.conformance.checking.variations.trying import Asker, one_variation, try_variations
+from svref.conformance.mistakes.stages import Compared
 from svref.conformance.trial import Trial
 from svref.golden.vectors import Vector
 
@@ -53,6 +55,8 @@ class Run:
         The trials judged with room for what hidden state does; empty if there is none, or no case fails.
     reduction : {"none", "sum", "mean"}
         What the candidate returns.
+    stages : list of Compared
+        The stages that it offers, case by case.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -69,6 +73,7 @@ class Run:
     fixed: CallFinding | None = None
     lenient: list[Trial] = field(default_factory=list)
     reduction: str = "none"
+    stages: list[Compared] = field(default_factory=list)
 
     @property
     def has_fixed_values(self) -> bool:
@@ -175,7 +180,10 @@ def _add(surprises: Sequence[CallFinding | Mishap], result: Run) -> None:
 
 def _try(plan: Plan, vector: Vector, reduction: str, result: Run) -> None:
     """Ask and judge one case, and add the trial or the mishap to the result."""
-    _enter(asked(plan, plan.question(vector), reduction), result)
+    question = plan.question(vector)
+    found = asked(plan, question, reduction)
+    result.stages += stages_in(plan, question, found)
+    _enter(found, result)
 
 
 def _unjudged(plan: Plan, vectors: Sequence[Vector], trials: Sequence[Trial]) -> int:

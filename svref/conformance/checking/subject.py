@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from svref.conformance.candidates.loading import (
     load,
 )
 from svref.conformance.candidates.reading import fixed_in
+from svref.conformance.checking.notes import Note, notes_of
 from svref.judging.formats import FORMATS, format_of
 from svref.variants import Variant
 
@@ -49,6 +50,8 @@ class Subject:
         The dtypes it is to be judged in.
     candidate : callable or str
         As it was given: the function, or where to find it.
+    notes : mapping of str to Note
+        What its file says about the stages of the loss, by their names.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Subject:
     lacks: tuple[str, ...]
     kinds: tuple[np.dtype[Any], ...]
     candidate: Callable[..., Any] | str
+    notes: Mapping[str, Note] = field(default_factory=dict)
 
     @property
     def adapter(self) -> Adapter:
@@ -101,7 +105,8 @@ def subject_of(
     if isinstance(guard.adapter, AnswersAdapter) and len(kinds) > 1:
         kinds = tuple(kind for kind in kinds if kind.name == guard.adapter.dtype) or kinds[:1]
     lacks = lacking(getattr(guard.adapter, "function", None), entry.parameters)
-    return Subject(name, guard, level, ignores, fixed, lacks, kinds, candidate)
+    notes = {} if from_files else notes_of(candidate, loaded)
+    return Subject(name, guard, level, ignores, fixed, lacks, kinds, candidate, notes)
 
 
 def _read(

@@ -14,6 +14,7 @@ from svref.conformance.checking.outcome import (
     LEAST_SHARE,
     Count,
     Outcome,
+    StageRow,
     Unshown,
     bracketed,
     but_should_be,
@@ -35,6 +36,7 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
         yield f"taken  {outcome.header['taken']}"
     yield ""
     yield from map(_count_line, outcome.counts)
+    yield from _stages(outcome)
     yield from _share(outcome)
     yield from _variations(outcome)
     yield from _remarks(outcome)
@@ -64,6 +66,16 @@ def _count_line(count: Count) -> str:
         f"  {count.quantity:<16}{count.passed:6,d} passed {count.failed:6,d} failed {count.vacuous:6,d} vacuous"
         f"     worst {in_tolerances(count.worst)} the tolerance"
     )
+
+
+def _stages(outcome: Outcome) -> Iterator[str]:
+    """Yield a line for each stage that the candidate offers."""
+    says = {"right": "", "wrong": "    the first wrong stage", "after": "    after it", "blank": ""}
+    if outcome.stages:
+        yield "  stages of the loss"
+    for row in outcome.stages:
+        counts = f"{row.right:6,d} right  {row.wrong:6,d} wrong" if row.state != "blank" else f"{'blank':>12}"
+        yield f"    {row.name:<18}{counts}{says[row.state]}"
 
 
 def _share(outcome: Outcome) -> Iterator[str]:
@@ -210,6 +222,8 @@ def _evidence(outcome: Outcome) -> Iterator[str]:
 
 def _unsupported(outcome: Outcome) -> str:
     """Return why too little was judged for a verdict."""
+    if outcome.next_blank:
+        return f"the candidate is unfinished: {outcome.next_blank.name} is next"
     if not outcome.counts:
         return "no case was answered"
     if outcome.missing:
@@ -225,14 +239,18 @@ def _failing(outcome: Outcome) -> Iterator[str]:
         yield f"FAIL  is  {outcome.explanation}        {_failing_number(outcome, cases)}"
         yield from (f"      {line}" for f in outcome.explaining_findings[:1] for line in _said(f))
         return
+    first = outcome.first_wrong
+    if not complete and first and first.mistake:
+        yield f"FAIL  in {cases} of {outcome.header['cases']} cases; the stage {first.name} is  {first.mistake}"
+        return
     if not complete:
         yield f"FAIL  in {cases} of {outcome.header['cases']} cases; no known deviation explains them all"
         yield from map(_closest, outcome.diagnosis)
         yield from _reading(outcome.reading)
         return
-    first = complete[0]
-    yield f"FAIL  is  {outcome.explanation}        explains {first.matched} of {first.failing} failing cases"
-    yield from _explanation(first)
+    best = complete[0]
+    yield f"FAIL  is  {outcome.explanation}        explains {best.matched} of {best.failing} failing cases"
+    yield from _explanation(best)
     yield from (f"      or  {d.name}: {d.formula}" for d in complete[1:4])
     if len(complete) > 1:
         yield "      Each of these gives all the answers, so that nothing asked tells them apart."
@@ -245,6 +263,8 @@ def _said(finding: CallFinding) -> list[str]:
 
 def _failing_number(outcome: Outcome, cases: int) -> str:
     """Return how many cases fail; if none does, how many variations, or how many cases show a finding."""
+    if not cases and outcome.first_wrong:
+        return f"in the stage {outcome.first_wrong.name}"
     if not cases and outcome.variations and outcome.variations.failed:
         return f"{outcome.variations.failed} of {outcome.variations.asked} variations fail"
     if not cases:
@@ -282,20 +302,44 @@ def _explanation(diagnosis: Diagnosis) -> Iterator[str]:
 def _details(outcome: Outcome) -> Iterator[str]:
     """Yield the first mishaps and findings, the first departure, and the worst element of each output."""
     broken = [m for m in outcome.mishaps if m.kind != "unsupported"]
-    if broken or outcome.findings or outcome.failures:
+    if broken or outcome.findings or outcome.failures or outcome.next_blank:
         yield ""
     yield from (f"no answer         {_mishap(m)}" for m in broken[:MOST_SHOWN])
     if len(broken) > MOST_SHOWN:
         yield f"                  and {len(broken) - MOST_SHOWN} more"
-    shown = [f for f in outcome.findings if not f.values][:MOST_SHOWN]
+    shown = [f for f in outcome.findings if not f.values and not _is_departure(f, outcome)][:MOST_SHOWN]
     yield from (f"{f.name:<17} {f.case}: {f.text}" for f in shown)
     if outcome.departure is not None:
         yield from _departure(outcome.departure)
+    if outcome.first_wrong is not None:
+        yield from _of_stage(outcome.first_wrong)
+    elif outcome.next_blank is not None:
+        yield f"next              {outcome.next_blank.name}   {_place(outcome.next_blank)}".rstrip()
     worst = {f.quantity: f for f in reversed(outcome.failures)}
     for count in outcome.counts:
         if count.quantity in worst:
             failure = worst[count.quantity]
             yield f"worst             {failure.case}\n  {failure}"
+
+
+def _is_departure(finding: CallFinding, outcome: Outcome) -> bool:
+    """Return whether a finding is that of the first wrong stage, which the first departure shows."""
+    first, departure = outcome.first_wrong, outcome.departure
+    return first is not None and departure is not None and finding.text.startswith(f"{departure.stage}[")
+
+
+def _of_stage(row: StageRow) -> Iterator[str]:
+    """Yield what is known of the first wrong stage: the mistake, its place in the candidate's file, the hint."""
+    is_known = f"is    {row.mistake}: {row.formula}" if row.mistake else ""
+    at = f"at    {_place(row)}" if row.place else ""
+    hint = f"hint  {row.hint}" if row.hint else ""
+    for line in filter(None, (is_known, at, hint)):
+        yield from textwrap.wrap(line, 118, initial_indent="  ", subsequent_indent=" " * 8)
+
+
+def _place(row: StageRow) -> str:
+    """Return the place of a stage in the candidate's file, and the title that it has there."""
+    return "   ".join(part for part in (row.place, row.title) if part)
 
 
 def _mishap(mishap: Mishap) -> str:

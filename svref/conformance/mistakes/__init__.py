@@ -8,5 +8,7 @@ fitting        the size of a mistake, solved for in one case, and the law that i
 beyond_one     cosines that round beyond 1, and an angle that is NaN there
 guesses        every hypothesis in the order in which it is tried
 explanations   those that explain all failures and contradict no pass
+stages         the stages of a loss by name, beside those that a candidate returns
+slips          what people write by mistake for a single stage
 departure      the first step of the loss that is wrong
 """
