@@ -44,7 +44,7 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say what goes in and out, in words
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
@@ -55,6 +55,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_domain_indices = False  # its buttons need JavaScript, and the pages "Python: ..." list the modules
 html_copy_source = html_show_sourcelink = False
 html_show_sphinx = False
 html_theme_options = {

@@ -80,17 +80,20 @@ def own_names(room: ModuleType) -> list[str]:
 
 def check(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn of every public name that is on no page, and of every one without a docstring."""
-    on_a_page = set(env.domains["py"].data["objects"])
-    known = {id(thing) for thing in map(found_or_none, on_a_page) if not isinstance(thing, str | None)}
-    count = 0
+    for line in wrong(set(env.domains["py"].data["objects"])):
+        logger.warning(line)
+    logger.info("%d public names are documented", len(list(public_names())))
+
+
+def wrong(on_pages: set[str]) -> Iterator[str]:
+    """Yield what is wrong with the public names, where these names are on the pages."""
+    known = {id(thing) for thing in map(found_or_none, on_pages) if not isinstance(thing, str | None)}
     for name, thing in public_names():
-        count += 1
-        if name not in on_a_page and id(thing) not in known:
-            logger.warning("the public name %s is on no page: add it to a page docs/reference/api*.md", name)
+        if name not in on_pages and id(thing) not in known:
+            yield f"the public name {name} is on no page: add it to a page docs/reference/api*.md"
         for part, what in parts(name, thing):
             if len(documentation(part, what)) < 10:
-                logger.warning("the public name %s has no documentation", part)
-    logger.info("%d public names are documented", count)
+                yield f"the public name {part} has no documentation"
 
 
 def found_or_none(name: str) -> Any:
