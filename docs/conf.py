@@ -10,7 +10,7 @@ sys.path[:0] = [str(DOCS), str(DOCS.parent)]  # `_ext`, and the svref of this ch
 
 from svref import __version__  # noqa: E402
 
-project, author, copyright, release = "svref", "The svref authors", "the svref authors", __version__  # noqa: A001
+project, author, copyright, release = "svref", "The svref authors", "the svref authors", __version__
 html_title = f"svref {release}"
 language = "en"
 root_doc = "index"

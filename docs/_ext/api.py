@@ -21,9 +21,9 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util import logging
 
 PUBLIC = (
-    "svref", "svref.head", "svref.head.shards", "svref.head.distributed", "svref.exact", "svref.golden",
-    "svref.conformance", "svref.deviations", "svref.deviations.dialects", "svref.dialects", "svref.shards", "svref.explain", "svref.reference",
-    "svref.plots", "svref.testing",
+    "svref", "svref.head", "svref.head.shards", "svref.head.distributed", "svref.shards", "svref.exact",
+    "svref.golden", "svref.conformance", "svref.deviations", "svref.deviations.dialects", "svref.dialects",
+    "svref.explain", "svref.reference", "svref.plots", "svref.testing",
 )  # fmt: skip
 NOT_FOR_USERS = {"as_in_the_paper", "t_less_one", "angle_in_degrees"}  # parts of the table of dialects
 COMMENT = re.compile(r"^<!-- api ([\w.\s]+?) -->$", re.MULTILINE)
@@ -124,7 +124,8 @@ def documentation(name: str, thing: Any) -> str:
 
 def home(module: str, name: str) -> str:
     """Return the module that defines a name: the one it is imported from, or the module itself."""
-    imports = [node for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(module)))) if isinstance(node, ast.ImportFrom)]
+    tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     return next((node.module or module for node in imports if name in {alias.name for alias in node.names}), module)
 
 

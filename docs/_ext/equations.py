@@ -1,4 +1,4 @@
-r""""equation 17" in a text, a docstring's too, is a link to the formula with `\tag{17}` in the derivation."""
+r"""The number in "equation 17", on a page or in a docstring, is a link to the formula with `\tag{17}`."""
 
 from __future__ import annotations
 

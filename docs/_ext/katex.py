@@ -19,7 +19,10 @@ from sphinx.util import logging
 from _ext.npm import package, program
 
 VERSION = "0.19.1"
-SHA512 = "8c6f2e2a7b63484726d84a503a1d17b6eae93eeb82f6bdd2ab91cb1ddb05756653dbb13aef6485d7d4048bea1fd3f61e3b2d7994381184abebe7ad78b91ac47c"
+SHA512 = (
+    "8c6f2e2a7b63484726d84a503a1d17b6eae93eeb82f6bdd2ab91cb1ddb057566"
+    "53dbb13aef6485d7d4048bea1fd3f61e3b2d7994381184abebe7ad78b91ac47c"
+)
 TAG = re.compile(r"\\tag\{(\w+)\}")
 logger = logging.getLogger(__name__)
 

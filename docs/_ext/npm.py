@@ -12,7 +12,9 @@ from pathlib import Path
 
 from sphinx.errors import ExtensionError
 
-NEEDS_NODE = "{what} needs Node.js, and {command} is not on the PATH: apt-get install nodejs npm, or https://nodejs.org."
+NEEDS_NODE = (
+    "{what} needs Node.js, and {command} is not on the PATH: apt-get install nodejs npm, or https://nodejs.org."
+)
 
 
 def program(command: str, what: str) -> str:

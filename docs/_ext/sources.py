@@ -1,8 +1,8 @@
 """Links to files of the repository lead to highlighted pages inside the site, at the line.
 
-`[reference.py](../../svref/reference.py#L210)` works on GitHub as it is. Here it becomes `source:svref/reference.py#L210`
-before Markdown is parsed, and a link to the page once the builder knows where pages are. Only files that are linked
-get a page. The entries of the API link their source in the same way.
+`[reference.py](../../svref/reference.py#L210)` works on GitHub as it is. Here the address becomes
+`source:svref/reference.py#L210` before Markdown is parsed, and a link to the page once the builder knows where pages
+are. Only files that are linked get a page. The entries of the API link their source in the same way.
 """
 
 from __future__ import annotations
