@@ -1,7 +1,8 @@
 """The pages of the public names, made from their docstrings; a public name without documentation is an error.
 
 In docs/reference/api*.md a comment such as `<!-- api svref.head.value_and_grad svref.head.HeadGradients -->` is
-replaced by the documentation of these names. `PUBLIC` says which names must be on a page.
+replaced by the documentation of these names, and `<!-- api svref.plots.* -->` by that of all names of a module. `PUBLIC`
+says which names must be on a page.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PUBLIC = (
     "svref.explain", "svref.reference", "svref.plots", "svref.testing",
 )  # fmt: skip
 NOT_FOR_USERS = {"as_in_the_paper", "t_less_one", "angle_in_degrees"}  # parts of the table of dialects
-COMMENT = re.compile(r"^<!-- api ([\w.\s]+?) -->$", re.MULTILINE)
+COMMENT = re.compile(r"^<!-- api ([\w.*\s]+?) -->$", re.MULTILINE)
 BARS = re.compile(r"(``.*?``|`[^`]*`)")  # code, which a bar in it leaves alone
 ALIGNED = re.compile(r"^\w+ {2,}\S")  # a file or a name, and what it is
 logger = logging.getLogger(__name__)
@@ -35,7 +36,17 @@ logger = logging.getLogger(__name__)
 def expand(app: Sphinx, docname: str, source: list[str]) -> None:
     """Replace the comments of an API page by directives of autodoc."""
     if docname.startswith("reference/api"):
-        source[0] = COMMENT.sub(lambda comment: "\n\n".join(map(directive, comment[1].split())), source[0])
+        source[0] = COMMENT.sub(lambda comment: "\n\n".join(map(directive, names(comment[1]))), source[0])
+
+
+def names(text: str) -> Iterator[str]:
+    """Yield the names of a comment, with those of a module in place of its star."""
+    for name in text.split():
+        module = name.removesuffix(".*")
+        if name != module:
+            yield from names_of(module)
+        elif name not in PUBLIC or importlib.util.find_spec(name):
+            yield name
 
 
 def directive(name: str) -> str:
@@ -53,23 +64,28 @@ def directive(name: str) -> str:
 
 
 def found(name: str) -> Any:
-    """Return what a dotted name stands for."""
+    """Return what a dotted name stands for; where a module has a function and a file of one name, the function."""
+    parent, _, last = name.rpartition(".")
     try:
+        return getattr(importlib.import_module(parent), last) if parent else importlib.import_module(last)
+    except (AttributeError, ModuleNotFoundError):
         return importlib.import_module(name)
-    except ModuleNotFoundError:
-        module, _, last = name.rpartition(".")
-        return getattr(importlib.import_module(module), last)
 
 
 def public_names() -> Iterator[tuple[str, Any]]:
     """Yield every public name with its module, and what it stands for."""
     for module in PUBLIC:
-        if importlib.util.find_spec(module) is None:
-            continue
-        room = importlib.import_module(module)
-        for name in getattr(room, "__all__", None) or own_names(room):
-            if name not in NOT_FOR_USERS:
-                yield f"{module}.{name}", getattr(room, name)
+        for name in names_of(module):
+            yield name, found(name)
+
+
+def names_of(module: str) -> list[str]:
+    """Return the public names of a module, dotted; none where this svref does not have it."""
+    if importlib.util.find_spec(module) is None:
+        return []
+    room = importlib.import_module(module)
+    public = getattr(room, "__all__", None) or own_names(room)
+    return [f"{module}.{name}" for name in public if name not in NOT_FOR_USERS]
 
 
 def own_names(room: ModuleType) -> list[str]:
