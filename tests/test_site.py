@@ -265,16 +265,16 @@ def axe(site: Path) -> str:
 
 
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-# What is drawn of a formula is hidden from screen readers, which read its MathML. Of a long table, of a source and of
-# the words of one colour, the first few are as good as all: axe takes a second for two thousand elements.
+# What is drawn of a formula is hidden from screen readers, which read its MathML. Of a kind of words, links, lines or
+# rows the first six are as good as all: axe takes a second for two thousand elements.
 PRUNE = """() => {
-  document.querySelectorAll('.katex-html, tbody tr:nth-child(n + 7), .source .line:nth-child(n + 41)').forEach(
-    e => e.remove());
+  document.querySelectorAll('.katex-html, tbody tr:nth-child(n + 7), .line:nth-child(n + 41)').forEach(e => e.remove());
   document.querySelectorAll('math').forEach(e => { e.textContent = e.textContent; });
   const seen = {};
-  document.querySelectorAll('pre span:not(.line), code, em, strong').forEach(e => {
-    seen[e.className] = (seen[e.className] ?? 0) + 1;
-    if (seen[e.className] > 12) e.replaceWith(...e.childNodes); });
+  document.querySelectorAll('article :is(p, li, a, code, span, em, strong, math):not([id])').forEach(e => {
+    const kind = [e, e.parentElement].map(one => one && `${one.tagName}.${one.className}`).join();
+    seen[kind] = (seen[kind] ?? 0) + 1;
+    if (seen[kind] > 6) e.remove(); });
 }"""
 ASK = """rules => axe.run({resultTypes: ['violations'], preload: false, ...(rules && {runOnly: rules})}).then(r => r.violations.map(
              v => `${v.id}: ${v.nodes.length} x ${v.nodes[0].html.slice(0, 200)}`))"""

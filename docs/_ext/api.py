@@ -1,8 +1,8 @@
 """The pages of the public names, made from their docstrings; a public name without documentation is an error.
 
 In docs/reference/api*.md a comment such as `<!-- api svref.head.value_and_grad svref.head.HeadGradients -->` is
-replaced by the documentation of these names, and `<!-- api svref.plots.* -->` by that of all names of a module. `PUBLIC`
-says which names must be on a page.
+replaced by the documentation of these names, and `<!-- api svref.plots.* -->` by that of all names of a module.
+`PUBLIC` says which names must be on a page.
 """
 
 from __future__ import annotations
