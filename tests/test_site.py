@@ -285,18 +285,17 @@ def test_axe_finds_nothing_in_light_and_dark_and_nothing_is_wider_than_a_phone(
     site: Path, browser: Browser, axe: str
 ) -> None:
     tab = browser.open(site / "index.html")
-    found = [
-        (str(one.path.relative_to(site)), line) for one in different(site) for line in problems(tab, one.path, axe)
-    ]
+    found = [(path.relative_to(site), line) for path in different(site) for line in problems(tab, path, axe)]
     assert found == []
     assert tab.requests == []
     assert tab.errors == []
 
 
-def different(site: Path) -> list[Page]:
-    """Return all pages but those of sources, which are all made alike, and one source of each language."""
-    sources = {one.path.suffixes[-2]: one for one in pages(site) if site / "source" in one.path.parents}
-    return [one for one in pages(site) if site / "source" not in one.path.parents] + list(sources.values())
+def different(site: Path) -> list[Path]:
+    """Return all pages but those of sources, which are all made alike; and one source of each language."""
+    paths = sorted(site.rglob("*.html"))
+    sources = {path.suffixes[-2]: path for path in paths if site / "source" in path.parents}
+    return [path for path in paths if site / "source" not in path.parents] + list(sources.values())
 
 
 def problems(tab: Tab, path: Path, axe: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ ASSEMBLE = Path(__file__).parents[1] / "playground" / "assemble.py"
 
 def write(app: Sphinx, exception: Exception | None) -> None:
     """Write OUT/playground.html."""
-    if exception is not None or app.builder.format != "html" or not ASSEMBLE.is_file():
+    if exception is not None or app.builder.format != "html":
         return
     spec = importlib.util.spec_from_file_location("assemble", ASSEMBLE)
     module = importlib.util.module_from_spec(spec)
