@@ -271,7 +271,7 @@ PRUNE = """() => {
   document.querySelectorAll('.katex-html, tbody tr:nth-child(n + 7), .line:nth-child(n + 41)').forEach(e => e.remove());
   document.querySelectorAll('math').forEach(e => { e.textContent = e.textContent; });
   const seen = {};
-  document.querySelectorAll('article :is(p, li, a, code, span, em, strong, math):not([id])').forEach(e => {
+  document.querySelectorAll('article :is(p, li, a, code, span, em, strong, math):not([id], :is(th, h1, h2, h3, h4, dt, a, button) *)').forEach(e => {
     const kind = [e, e.parentElement].map(one => one && `${one.tagName}.${one.className}`).join();
     seen[kind] = (seen[kind] ?? 0) + 1;
     if (seen[kind] > 6) e.remove(); });
