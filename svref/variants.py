@@ -73,6 +73,7 @@ class Variant:
 
 
 _REGISTRY: dict[str, Variant] = {}
+#: The variants by name, in hyphens: `VARIANTS["sv-am-softmax"].factory` is `svref.sv_am_softmax`.
 VARIANTS: Mapping[str, Variant] = MappingProxyType(_REGISTRY)
 
 

@@ -44,6 +44,7 @@ from svref.deviations.kinds import Deviation
 
 __all__ = ["DEVIATIONS", "Deviation"]
 
+#: The deviations by name.
 DEVIATIONS: Mapping[str, Deviation] = MappingProxyType(
     {
         entry.name: entry

@@ -209,6 +209,7 @@ _ALL = (
             {"am-softmax": _PAPER, "sv-am-softmax": ("t-ignored",)}, besides=("clamp-kills-gradient",)),
 )
 # fmt: on
+#: The dialects by name.
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({entry.name: entry for entry in _ALL})
 
 

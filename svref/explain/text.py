@@ -9,6 +9,7 @@ import numpy as np
 from svref.arrays import FloatArray
 from svref.reference import Gradients, Step, backward, sigmoid
 
+#: How f of each margin is written in a line of text, by the name of its class.
 FORMULAS = {
     "NoMargin": "c_y",
     "AdditiveCosine": "c_y - m",
