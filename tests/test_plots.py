@@ -36,7 +36,7 @@ ROOT = FOLDER.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 USE = re.compile(r"!\[([^\]]*)\]\((?:[./\w]*/)?figures/([\w-]+)\.svg\)")
 NAMES = list(FIGURES)
-LARGEST = 150_000  # bytes of a committed figure
+LARGEST = 250_000  # bytes; the training shows 1,350 embeddings
 SMALLEST_TEXT = 10.5  # points, at a width of 460.8: 8 pixels on a phone 360 wide
 
 
