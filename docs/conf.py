@@ -47,6 +47,7 @@ autodoc_class_signature = "mixed"
 autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_custom_sections = ["Domain", "Equals"]
 napoleon_preprocess_types = False
 python_display_short_literal_types = True
 add_module_names = False

@@ -145,6 +145,16 @@ def home(module: str, name: str) -> str:
     return next((node.module or module for node in imports if name in {alias.name for alias in node.names}), module)
 
 
+def sections(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Make sections of "Domain", "Equals" and "References" where they are words above an indented text."""
+    found, inside = [], False
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        heading = line in ("Domain", "Equals", "References") and below.startswith("    ")
+        inside = heading or (inside and (not line or line.startswith("    ")))
+        found += ["", line, "-" * len(line)] if heading else [line.removeprefix("    ") if inside else line]
+    lines[:] = found
+
+
 def tables(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Show the aligned lines of a module's docstring, and what is indented in it, as they are; and bars as bars."""
     lines[:] = [line if "\\" in line or line.lstrip().startswith((">>>", "...")) else bars(line) for line in lines]
@@ -178,6 +188,7 @@ def literal(lines: list[str]) -> Iterator[str]:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect it."""
     app.connect("source-read", expand)
+    app.connect("autodoc-process-docstring", sections, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", tables)
     app.connect("env-check-consistency", check)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
