@@ -1,0 +1,7 @@
+"""x"""
+
+
+class GradcheckPoint: ...
+
+
+def gradcheck_point(): ...

@@ -1,0 +1,157 @@
+"""The plugin of pytest: ids and mistakes in its reports, the header, and the section at the end.
+
+It collects nothing, and does nothing in a run without tests of `svref.testing.cases`.
+"""
+
+from __future__ import annotations
+
+import traceback
+import types
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from svref.conformance.checking.report import Report
+    from svref.testing.case import Case
+    from svref.testing.found import Found
+
+PACKAGE = Path(__file__).parents[1]
+WORKER = "svref"  # the key under which a process of pytest-xdist sends what it found
+CASES: pytest.StashKey[list[Case]] = pytest.StashKey()
+FOUND: pytest.StashKey[list[Found]] = pytest.StashKey()
+REPORTS: pytest.StashKey[list[tuple[Found, Report]]] = pytest.StashKey()
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """Return the case that a test is about; None for the tests of others."""
+    case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
+    return case if type(case).__module__ == "svref.testing.case" else None
+
+
+# ---- one test ----------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the case and the mistake to the report of a test, and leave the frames of svref out."""
+    case = case_of(item)
+    if case is not None and call.when == "call":
+        item.user_properties += properties(case)
+        if call.excinfo is not None and case.was_asked and case.result.verdict == "failed":
+            call.excinfo = without_frames(call.excinfo)
+    return (yield)
+
+
+def properties(case: Case) -> list[tuple[str, object]]:
+    """Return what reports for machines say of a case."""
+    suite = case.suite
+    named = {
+        "svref_case": case.name, "svref_candidate": suite.candidate, "svref_loss": suite.loss,
+        "svref_dtype": suite.dtype, "svref_vectors": suite.vectors,
+    }  # fmt: skip
+    result = case.result if case.was_asked else None
+    mistakes = {"svref_mistakes": ", ".join(result.mistakes)} if result is not None and result.mistakes else {}
+    return [*named.items(), *mistakes.items()]
+
+
+def without_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> pytest.ExceptionInfo[BaseException]:
+    """Return an exception without the frames of svref, whatever style of traceback is asked for."""
+    kept = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(excinfo.tb)
+        if PACKAGE not in Path(frame.f_code.co_filename).parents
+    ]
+    chain: types.TracebackType | None = None
+    for frame, line in reversed(kept):
+        chain = types.TracebackType(chain, frame, frame.f_lasti, line)
+    if chain is None:
+        return excinfo
+    return pytest.ExceptionInfo.from_exc_info((excinfo.type, excinfo.value, chain))
+
+
+# ---- the run ------------------------------------------------------------------------------------------------------
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note the cases that are run."""
+    session.config.stash[CASES] = [case for item in session.items if (case := case_of(item)) is not None]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say what is judged and by which vectors."""
+    cases = config.stash.get(CASES, [])
+    if not cases:
+        return []
+    from svref.testing import section
+
+    return section.header([(c.suite.candidate, c.suite.loss, c.suite.vectors) for c in cases])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a process of pytest-xdist found."""
+    data = getattr(node, "workeroutput", {}).get(WORKER)
+    if data:
+        from svref.testing.found import unpacked
+
+        node.config.stash.setdefault(FOUND, []).extend(unpacked(data))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Find out which mistake each candidate makes, over all its failing cases."""
+    config = session.config
+    asked = [case for case in config.stash.get(CASES, []) if case.was_asked]
+    if asked:
+        config.stash[FOUND] = founds_of(asked)
+    founds = config.stash.get(FOUND, [])
+    if not founds:
+        return
+    from svref.testing import found, section
+
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[WORKER] = found.packed(founds)
+        return
+    config.stash[REPORTS] = [(one, one.report()) for one in found.together(founds)]
+    for one, report in config.stash[REPORTS]:
+        _record(config, f"svref {one.key}", section.mistake(one, report))
+
+
+def founds_of(cases: Sequence[Case]) -> list[Found]:
+    """Return what was found of each candidate and dtype whose cases were asked."""
+    from svref.testing.found import found_of
+
+    suites = {id(case.suite): case.suite for case in cases}
+    counted = {key: dict.fromkeys(("passed", "failed", "known", "skipped"), 0) for key in suites}
+    for case in cases:
+        counted[id(case.suite)][case.result.verdict] += 1
+    return [found_of(suite, counted[key]) for key, suite in suites.items()]
+
+
+def _record(config: pytest.Config, name: str, value: str) -> None:
+    """Write a property of the whole run into the JUnit file, if there is one."""
+    from _pytest.junitxml import xml_key
+
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        xml.add_global_property(name, value)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which mistake each candidate makes."""
+    reports = config.stash.get(REPORTS, [])
+    if not reports:
+        return
+    from svref.testing import section
+
+    terminalreporter.section("svref")
+    if hasattr(config, "workerinput") or not config.stash.get(CASES, []):  # pytest-xdist: nobody has said it yet
+        for line in section.header([(found.candidate, found.loss, found.vectors) for found, _ in reports]):
+            terminalreporter.write_line(line)
+    for line in section.lines(reports):
+        terminalreporter.write_line(line)
