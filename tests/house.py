@@ -34,7 +34,7 @@ HOUSE: Layers = (
     ("deviations", "judging"),
     ("golden",),
     ("conformance",),
-    ("cli",),
+    ("cli", "testing"),
 )
 FOLDERS: dict[str, Layers] = {
     "engine": (("threads",), ("kernels",), ("tiles",)),
@@ -49,6 +49,15 @@ FOLDERS: dict[str, Layers] = {
         ("large",),
         ("listing",),
         ("commands",),
+    ),
+    "testing": (
+        ("naming", "gradcheck"),
+        ("expecting",),
+        ("configured", "suite"),
+        ("failing", "found"),
+        ("pieces", "section"),
+        ("case",),
+        ("decorating", "plugin"),
     ),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }

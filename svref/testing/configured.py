@@ -11,13 +11,14 @@ until = 2027-01-31
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from svref.testing.expecting import Expectation, expectation
 from svref.testing.naming import DTYPES, check_name, nearest
+from svref.variants import VARIANTS, spelt
 
 KEYS = ("candidate", "mistake", "dtype", "loss", "reason", "until")
 
@@ -70,6 +71,20 @@ def entries(start: Path) -> tuple[Entry, ...]:
     return tuple(_entry(given, f"[[tool.svref.expect]] number {i} of {file}") for i, given in enumerate(listed, 1))
 
 
+def unused_entries(start: Path, used: Collection[str]) -> list[str]:
+    """Return a sentence for each known failure of the file that is about no candidate; `used` are the other places."""
+    try:
+        known = entries(start)
+    except ValueError as error:
+        return [str(error)]
+    return [
+        f"{entry.expectation.place}: no test is about the candidate {entry.candidate!r}: remove the entry, or mend its "
+        "candidate, dtype or loss"
+        for entry in known
+        if entry.expectation.place not in used
+    ]
+
+
 def _entry(given: Any, place: str) -> Entry:
     """Return one entry; raise a ValueError that says what is wrong with it."""
     if not isinstance(given, Mapping):
@@ -82,5 +97,7 @@ def _entry(given: Any, place: str) -> Entry:
             raise ValueError(f"{place}: it must have a {key}, as text.")
     if "dtype" in given:
         check_name(f"dtype in {place},", str(given["dtype"]), DTYPES)
+    if "loss" in given:
+        check_name(f"loss in {place},", spelt(given["loss"]), VARIANTS)
     expected = expectation(given["mistake"], given.get("reason", ""), given.get("until"), place)
-    return Entry(given["candidate"], str(given.get("dtype", "")), str(given.get("loss", "")), expected)
+    return Entry(given["candidate"], str(given.get("dtype", "")), spelt(given.get("loss", "")), expected)

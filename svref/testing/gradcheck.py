@@ -25,7 +25,6 @@ from svref.head.shards import Shard
 from svref.judging.figures import branch_gap
 from svref.loss import SVXSoftmax
 from svref.margins import Angle, Combined, EasyMargin, Margin, MultiplicativeAngle, StraightThrough
-from svref.testing.case import Case
 from svref.variants import VARIANTS, spelt
 
 STEPS = 8  # how many steps an input may move: jax.test_util.check_grads draws its directions from a normal distribution
@@ -67,7 +66,7 @@ class GradcheckPoint:
 
 
 def gradcheck_point(
-    loss: SVXSoftmax | str, case: str | Vector | Case | None = None, *, step: float = WANTED
+    loss: SVXSoftmax | str, case: str | Vector | None = None, *, step: float = WANTED
 ) -> GradcheckPoint:
     """Return a point and a step that flip no decision, so that gradcheck and check_grads are valid there.
 
@@ -78,7 +77,7 @@ def gradcheck_point(
     ----------
     loss : SVXSoftmax or str
         The loss; or the name of a variant, at the parameters of the case.
-    case : str, Vector or Case, optional
+    case : str or Vector, optional
         The case whose inputs are taken, or its id; None is the first ordinary one of the variant on cosines.
     step : float, default 2**-20
         The step that is wanted, about 1e-6. The step of the point is smaller where a decision is nearer.
@@ -117,13 +116,11 @@ def gradcheck_point(
     return GradcheckPoint(right, apart, vector.labels, certified, distance, moved)
 
 
-def _vector_of(loss: SVXSoftmax | str, case: str | Vector | Case | None) -> Vector:
+def _vector_of(loss: SVXSoftmax | str, case: str | Vector | None) -> Vector:
     """Return the case; raise a ValueError unless it has numbers, and is one of the variant."""
     name = spelt(loss) if isinstance(loss, str) else ""
     if name and name not in VARIANTS:
         raise ValueError(f"loss must be one of {', '.join(VARIANTS)}; got {loss!r}.")
-    if isinstance(case, Case):
-        case = case.name
     if case is None:
         variant = name or "softmax"
         return next(v for v in load() if (v.variant, v.group, v.level) == (variant, "basic", "cosine"))

@@ -53,7 +53,7 @@ def case(suite: Suite, name: str) -> Result:
             return Result("skipped", suite.refusal or answer.message)
         return _failed(suite, text_of_mishap(suite, answer, vector))
     if answer.failed:
-        names = mistakes_in(suite, answer)
+        names = () if suite.is_known() else mistakes_in(suite, answer)
         return _failed(suite, text_of_trial(suite, answer, vector, names), names)
     if suite.steps.check.options.finite:
         return _of_findings(suite, list(poles.findings([answer])))

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from svref.testing.found import Found
 
 PACKAGE = Path(__file__).parents[1]
-WORKER = "svref"  # the key under which a process of pytest-xdist sends what it found
+WORKER, USED = "svref", "svref_expect"  # under these keys a process of pytest-xdist sends what it found
 CASES: pytest.StashKey[list[Case]] = pytest.StashKey()
 FOUND: pytest.StashKey[list[Found]] = pytest.StashKey()
+PLACES: pytest.StashKey[set[str]] = pytest.StashKey()
+UNUSED: pytest.StashKey[list[str]] = pytest.StashKey()
 REPORTS: pytest.StashKey[list[tuple[Found, Report]]] = pytest.StashKey()
 
 
@@ -77,9 +79,13 @@ def without_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> pytest.Excep
 # ---- the run ------------------------------------------------------------------------------------------------------
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note the cases that are run."""
-    session.config.stash[CASES] = [case for item in session.items if (case := case_of(item)) is not None]
+    """Note the cases that are run, and the known failures that are about one of them."""
+    cases = [case for item in session.items if (case := case_of(item)) is not None]
+    expected = [case.suite.expectation for case in cases]
+    session.config.stash[CASES] = cases
+    session.config.stash[PLACES] = {one.place for one in expected if one is not None}
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -95,7 +101,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a process of pytest-xdist found."""
-    data = getattr(node, "workeroutput", {}).get(WORKER)
+    output = getattr(node, "workeroutput", {})
+    node.config.stash.setdefault(PLACES, set()).update(output.get(USED, ()))
+    data = output.get(WORKER)
     if data:
         from svref.testing.found import unpacked
 
@@ -110,16 +118,46 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if asked:
         config.stash[FOUND] = founds_of(asked)
     founds = config.stash.get(FOUND, [])
-    if not founds:
+    if hasattr(config, "workeroutput"):
+        _send(config.workeroutput, founds, config.stash.get(PLACES, set()))
         return
+    if founds:
+        _report(config, founds)
+    config.stash[UNUSED] = unused(config)
+    if config.stash[UNUSED] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _send(output: dict[str, Any], founds: list[Found], places: set[str]) -> None:
+    """Send what a process of pytest-xdist found to the one that reports."""
+    output[USED] = sorted(places)
+    if founds:
+        from svref.testing.found import packed
+
+        output[WORKER] = packed(founds)
+
+
+def _report(config: pytest.Config, founds: list[Found]) -> None:
+    """Make the reports, and write each verdict into the JUnit file."""
     from svref.testing import found, section
 
-    if hasattr(config, "workeroutput"):
-        config.workeroutput[WORKER] = found.packed(founds)
-        return
     config.stash[REPORTS] = [(one, one.report()) for one in found.together(founds)]
     for one, report in config.stash[REPORTS]:
         _record(config, f"svref {one.key}", section.mistake(one, report))
+
+
+def unused(config: pytest.Config) -> list[str]:
+    """Return a sentence for each known failure in pyproject.toml that is about no candidate of a run of all tests."""
+    chosen = [getattr(config.option, name, None) for name in ("keyword", "markexpr", "lf", "deselect", "ignore")]
+    if config.args_source == pytest.Config.ArgsSource.ARGS or any(chosen):
+        return []  # the candidate may be in a test that was not asked for
+    file = config.rootpath / "pyproject.toml"
+    if not file.is_file() or "svref" not in file.read_text(encoding="utf-8", errors="replace"):
+        return []
+    from svref.testing.configured import unused_entries
+
+    places: set[str] = config.stash.get(PLACES, set())
+    return unused_entries(config.rootpath, places)
 
 
 def founds_of(cases: Sequence[Case]) -> list[Found]:
@@ -144,13 +182,15 @@ def _record(config: pytest.Config, name: str, value: str) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which mistake each candidate makes."""
-    reports = config.stash.get(REPORTS, [])
-    if not reports:
+    reports, complaints = config.stash.get(REPORTS, []), config.stash.get(UNUSED, [])
+    if not reports and not complaints:
         return
     from svref.testing import section
 
     terminalreporter.section("svref")
-    if hasattr(config, "workerinput") or not config.stash.get(CASES, []):  # pytest-xdist: nobody has said it yet
+    for line in complaints:
+        terminalreporter.write_line(line, red=True)
+    if not config.stash.get(CASES, []):  # with pytest-xdist nobody has said it yet
         for line in section.header([(found.candidate, found.loss, found.vectors) for found, _ in reports]):
             terminalreporter.write_line(line)
     for line in section.lines(reports):

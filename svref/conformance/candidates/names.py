@@ -17,6 +17,7 @@ import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -127,8 +128,14 @@ class Names:
         return (
             self.loaded == list(sys.modules.values())
             and all(space.is_same() for space in (*self.modules, *self.parts))
-            and all(_is_same_code(function, code) for function, code in self.codes)
+            and self._has_same_codes()
         )
+
+    def _has_same_codes(self) -> bool:
+        """Return whether every function of svref does what it did."""
+        now = [part for function, _ in self.codes for part in _code_of(function)]
+        then = [part for _, code in self.codes for part in code]
+        return all(map(is_, now, then))
 
     def set_back(self) -> None:
         """Set back what was changed in modules, and note its names. This takes 60 us."""
@@ -137,6 +144,8 @@ class Names:
     def set_back_all(self) -> None:
         """Do so also in classes, tables and the code of functions of svref. This takes 2 ms."""
         self._set_back([*self.modules, *self.parts])
+        if self._has_same_codes():
+            return
         for function, code in self.codes:
             if not _is_same_code(function, code):
                 self._note([f"{function.__module__}.{function.__qualname__}"])
