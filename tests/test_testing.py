@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import re
+import shutil
 import tomllib
 import unittest
 import xml.etree.ElementTree as ElementTree
@@ -17,6 +19,7 @@ import test_conformance as planted
 import test_pages
 from formulations import FORMULATIONS
 from formulations import candidate as formulation
+from markdown_it import MarkdownIt
 from test_in_pytest import COMMAND, in_folder
 
 import svref
@@ -26,6 +29,7 @@ from svref.head.shards import Shard
 from svref.judging.figures import branch_gap
 from svref.margins import AdditiveAngle, AdditiveCosine, EasyMargin
 from svref.testing import gradcheck_point
+from svref.testing.configured import KEYS
 from svref.testing.found import packed, together, unpacked
 from svref.testing.naming import check_mistake, mistakes
 from svref.testing.plugin import founds_of
@@ -70,7 +74,7 @@ def wrong_for_many_rows(cosines: np.ndarray, labels: np.ndarray, *, s: float, m:
 
 
 CANDIDATES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
-    **{mutant: (lambda m=mutant: planted.named(m), {"dtype": "float32"}) for mutant in ["", *planted.MUTANTS[::3]]},
+    **{mutant: (lambda m=mutant: planted.named(m), {}) for mutant in ["", *planted.MUTANTS[::3]]},
     **{
         f"{margin} {loss}": (lambda m=margin, k=loss: formulation("sv-arc-softmax", m, k), {"loss": "sv-arc-softmax"})
         for margin, loss in FORMULATIONS[::2]
@@ -83,11 +87,11 @@ CANDIDATES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "invalid inputs refused, strict": (lambda: test_pages.right, {"strict": True}),
     "not finite": (lambda: test_pages.not_finite, {"loss": "sv-arc-softmax", "finite": True}),
     "raises": (lambda: raises_everywhere, {}),
-    "declines": (lambda: declines_everywhere, {}),
+    "declines": (lambda: declines_everywhere, {"dtype": None}),
     "declines some": (lambda: declines_support_vectors, {}),
     "declines some, partial": (lambda: declines_support_vectors, {"partial": True}),
-    "float64 alone": (lambda: takes_float64_alone, {}),
-    "float64 alone, asked for float32": (lambda: takes_float64_alone, {"dtype": "float32"}),
+    "float64 alone": (lambda: takes_float64_alone, {"dtype": None}),
+    "float64 alone, asked for float32": (lambda: takes_float64_alone, {}),
     "no gradient": (lambda: has_no_gradient, {}),
     "no gradient, partial": (lambda: has_no_gradient, {"partial": True}),
     "wrong for many rows": (lambda: wrong_for_many_rows, {"variations": 4, "dtype": "float64"}),
@@ -107,13 +111,13 @@ def unnamed(undiagnosed: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_a_run_passes_if_svref_check_says_pass_and_only_then(name: str) -> None:
     make, options = CANDIDATES[name]
-    options = {"loss": "sv-am-softmax", "variations": 1, **options}
+    options = {"loss": "sv-am-softmax", "variations": 1, "dtype": "float32", **options}
     report = svref.check(make(), **options)
     verdicts = Counter(case.result.verdict for case in svref.testing.load_cases(make(), **options))
     assert (verdicts["failed"] == 0) == report.ok, (report.verdict, verdicts)
 
 
-@pytest.mark.parametrize("mutant", ["sign flipped", "t offset by one", "a tie is a support vector"])
+@pytest.mark.parametrize("mutant", ["t offset by one", "a tie is a support vector"])
 def test_the_mistake_is_that_of_svref_check_also_put_together_from_two_processes(mutant: str) -> None:
     candidate, options = planted.named(mutant), {"dtype": "float64", "variations": 0}
     cases = svref.testing.load_cases(candidate, "sv-am-softmax", **options)
@@ -133,7 +137,7 @@ def test_the_mistake_is_that_of_svref_check_also_put_together_from_two_processes
 TESTS = f"""
 import svref.testing
 
-@svref.testing.cases({str(EXAMPLES / "textbook.py:sv_am")!r}, "sv-am-softmax", dtype="float64", variations=2)
+@svref.testing.cases({str(EXAMPLES / "textbook.py:sv_am")!r}, "sv-am-softmax", dtype="float64", case={FEW!r})
 def test_right(case):
     case.check()
 
@@ -198,8 +202,7 @@ def properties(file: ElementTree.ElementTree) -> tuple[dict[str, str], list[dict
 def test_a_failure_has_the_element_the_reason_and_the_command_and_no_frame_of_svref(users: Any, style: str) -> None:
     result = users(TESTS, "-k", "pole-fd5bac69-float32", f"--tb={style}", "--full-trace")
     text = result.stdout.str()
-    result.assert_outcomes(failed=1, deselected=len(svref.testing.load_cases(
-        str(EXAMPLES / "textbook.py:sv_am"), "sv-am-softmax", variations=2)) - 1)  # fmt: skip
+    assert result.parseoutcomes()["failed"] == 1
     assert "loss[1] = 14.9693069, but should be 17.9693067   [sv_am_softmax(m=0.375, s=8, t=1.25)]" in text
     assert "times the tolerance, which is " in text
     assert "tests: The target's cosine is 1/256 away from a pole." in text
@@ -245,6 +248,42 @@ def test_the_package_names_the_plugin_and_the_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["entry-points"]["pytest11"] == {"svref": "svref.testing.plugin"}
     assert any(need.startswith("pytest>=") for need in project["optional-dependencies"]["pytest"])
+
+
+PAGE = ROOT / "docs" / "how-to" / "pytest.md"
+
+
+def texts() -> list[str]:
+    """The blocks of text on the page."""
+    return [token.content for token in MarkdownIt().parse(PAGE.read_text(encoding="utf-8")) if token.info == "text"]
+
+
+def test_the_first_test_of_the_page_prints_what_the_page_shows(users: Any, pytester: pytest.Pytester) -> None:
+    test, failure, end, *_ = texts()
+    shutil.copy(EXAMPLES / "easy_margin.py", pytester.path)
+    pytester.syspathinsert()
+    result = users(test.replace("test_heads.py", "test_mine.py"))
+    lines = [line.replace("test_mine", "test_heads").rstrip() for line in result.stdout.lines]
+    for shown in (failure.splitlines(), end.splitlines()):
+        start = lines.index(shown[0])
+        assert lines[start : start + len(shown)] == shown
+
+
+def test_the_code_for_pytorch_on_the_page_is_that_of_the_example() -> None:
+    shown = next(text for text in texts() if "torch.tensor" in text)
+    code = [line.strip() for line in (EXAMPLES / "gradcheck_torch.py").read_text(encoding="utf-8").splitlines()]
+    assert {line.strip() for line in shown.splitlines()} <= set(code)
+
+
+def test_the_page_names_every_kind_of_test_and_every_key_of_an_entry() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    named = {
+        case.name for case in svref.testing.load_cases(test_pages.counting_ignored, "sv-am-softmax", expect="t-offset")
+    }
+    for name in (name for name in named if not name.startswith("sv-am-softmax-")):
+        assert f"| `{name}` | " in page
+    for key in KEYS:
+        assert re.search(rf"^{key} = ", page, re.MULTILINE)
 
 
 # ---- known failures ---------------------------------------------------------------------------------------------
@@ -374,18 +413,23 @@ def test_unittest_runs_the_same_cases() -> None:
 TIED = "sv-am-softmax-tie-da6288c9"
 
 
-def numeric_cases() -> list[Any]:
-    return [v for v in load() if v.result != "error" and v.mask.shape[1] <= 50]
+def cases_of(variant: str) -> list[Any]:
+    """The first two cases of every group of a variant."""
+    groups: dict[str, list[Any]] = {}
+    for vector in load():
+        if vector.variant == variant and vector.result != "error" and vector.mask.size <= 100:
+            groups.setdefault(vector.group, []).append(vector)
+    return [vector for group in groups.values() for vector in group[:2]]
 
 
 @pytest.mark.parametrize("variant", svref.VARIANTS)
 def test_within_the_distance_of_a_point_no_decision_flips(variant: str) -> None:
     rng = np.random.default_rng(0)
-    for vector in (v for v in numeric_cases() if v.variant == variant):
+    for vector in cases_of(variant):
         point = gradcheck_point(variant, vector)
         assert point.distance >= 8 * point.step
         mask, pieces = decisions(point.loss, point.arrays, point.labels)
-        for _ in range(3):
+        for _ in range(2):
             corner = tuple(a + point.distance * rng.choice([-1.0, 1.0], a.shape) for a in point.arrays)
             there, others = decisions(point.loss, corner, point.labels)
             assert point.loss.emphasis.t == 1 or np.array_equal(mask, there)
@@ -402,7 +446,7 @@ def decisions(loss: Any, arrays: tuple[np.ndarray, ...], labels: np.ndarray) -> 
 @pytest.mark.parametrize("variant", svref.VARIANTS)
 def test_at_a_point_central_differences_are_the_gradient(variant: str) -> None:
     rng = np.random.default_rng(1)
-    for vector in (v for v in numeric_cases() if v.variant == variant and v.level == "cosine"):
+    for vector in (v for v in cases_of(variant) if v.level == "cosine"):
         point = gradcheck_point(variant, vector)
         [c], direction = point.arrays, rng.standard_normal(point.arrays[0].shape)
         _, gradient = point.loss.value_and_grad(c, point.labels, reduction="sum")
@@ -423,7 +467,7 @@ def test_a_tie_is_moved_and_a_case_far_from_decisions_stays() -> None:
 @pytest.mark.parametrize("margin", [EasyMargin(AdditiveCosine(0.25), above=0.0), AdditiveAngle(0.5, "linear")])
 def test_switches_of_the_margin_are_kept_away_from(margin: Any) -> None:
     loss = svref.SVXSoftmax(margin, svref.SupportVectors(1.25), s=8.0)
-    for vector in (v for v in numeric_cases() if v.variant == "sv-am-softmax" and v.level == "cosine"):
+    for vector in (v for v in cases_of("sv-am-softmax") if v.level == "cosine"):
         point = gradcheck_point(loss, vector)
         assert branch_gap(margin, point.loss.forward(point.arrays[0], point.labels).angle).min() > point.distance
 

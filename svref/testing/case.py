@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
@@ -13,7 +13,7 @@ from svref.testing.pieces import Piece, Result, pieces_of
 from svref.testing.suite import Suite
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Case:
     """One test of a candidate: a case of the vectors in one dtype, or one of the things that a check does besides.
 
@@ -31,14 +31,17 @@ class Case:
     """
 
     name: str
-    suite: Suite = field(repr=False)
-    piece: Piece = field(repr=False)
+    suite: Suite
+    piece: Piece
     in_pytest: bool = False
 
     @property
     def id(self) -> str:
         """The name with the dtype, by which a test suite calls the case."""
         return f"{self.name}-{self.suite.dtype}"
+
+    def __repr__(self) -> str:
+        return f"<Case {self.id}>"
 
     @property
     def was_asked(self) -> bool:

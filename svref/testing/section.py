@@ -22,13 +22,17 @@ def header(candidates: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def lines(founds: Sequence[tuple[Found, Report]]) -> Iterator[str]:
-    """Yield a paragraph for each candidate and dtype; a line, if nothing is wrong."""
+    """Yield a paragraph for each candidate and dtype; less, if nothing is wrong, or the same as in the dtype before."""
+    told = ""
     for found, report in founds:
         yield f"{found.test or found.candidate} · {found.candidate} · {found.loss} · {found.dtype}: {_counted(found)}"
         if found.expected and not found.verdicts["failed"]:
             yield f"  known: {found.expected}"
         elif is_wrong(report):
-            yield from (f"  {line}" for line in lines_on_verdict(report))
+            name = f"{found.test} {found.candidate} {found.loss} {report.explanation}"
+            said = list(lines_on_verdict(report))
+            yield from (f"  {line}" for line in (said[:1] if report.explanation and told == name else said))
+            told = name
 
 
 def is_wrong(report: Report) -> bool:
