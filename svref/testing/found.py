@@ -40,6 +40,8 @@ class Found:
         The answers and what else was found.
     besides : list of CallFinding or Mishap
         Why batches unlike the cases fail.
+    order : list of str
+        The ids of all cases in the order of a check, which decides between equal errors.
     expected : str
         The mistake that is known, if one is.
     verdicts : dict of str to int
@@ -59,6 +61,7 @@ class Found:
     options: dict[str, Any]
     result: Run
     besides: list[CallFinding | Mishap]
+    order: list[str]
     expected: str
     verdicts: dict[str, int]
 
@@ -88,7 +91,7 @@ def found_of(suite: Suite, verdicts: dict[str, int]) -> Found:
         options.command(check.subject, suite.loss, suite.dtype, values), steps.plan.dialect is None,
         {"strict": steps.is_strict, "printed": steps.plan.guard.printed, "partial": options.partial,
          "finite": options.finite},
-        result, besides, suite.expectation.mistake if suite.expectation else "", verdicts,
+        result, besides, list(steps.numeric), suite.expectation.mistake if suite.expectation else "", verdicts,
     )  # fmt: skip
 
 
@@ -113,7 +116,8 @@ def together(founds: Iterable[Found]) -> list[Found]:
 def _merged(several: list[Found]) -> Found:
     """Return what several processes found of the same candidate as one."""
     results = [found.result for found in several]
-    trials = list({trial.id: trial for result in results for trial in result.trials}.values())
+    by_id = {trial.id: trial for result in results for trial in result.trials}
+    trials = [by_id[case] for case in several[0].order if case in by_id]
     values = [found for found in several if found.result.fixed is not None]
     fixed = values[0].result.fixed if values else None
     agree = all(found.result.fixed == fixed for found in values)
