@@ -65,6 +65,11 @@ class Found:
     expected: str
     verdicts: dict[str, int]
 
+    @property
+    def framework(self) -> str:
+        """The framework of the candidate with its version."""
+        return str(self.header["framework"])
+
     def report(self) -> Report:
         """Return the report; its diagnosis is that of `svref check` on the answers that are there."""
         result, entry = self.result, VARIANTS[self.loss] if self.has_entry else None

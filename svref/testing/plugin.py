@@ -95,7 +95,7 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         return []
     from svref.testing import section
 
-    return section.header([(c.suite.candidate, c.suite.loss, c.suite.vectors) for c in cases])
+    return [section.header([case.suite for case in cases])]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -190,8 +190,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("svref")
     for line in complaints:
         terminalreporter.write_line(line, red=True)
-    if not config.stash.get(CASES, []):  # with pytest-xdist nobody has said it yet
-        for line in section.header([(found.candidate, found.loss, found.vectors) for found, _ in reports]):
-            terminalreporter.write_line(line)
+    if reports and not config.stash.get(CASES, []):  # with pytest-xdist nobody has said it yet
+        terminalreporter.write_line(section.header([found for found, _ in reports]))
     for line in section.lines(reports):
         terminalreporter.write_line(line)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-
-import numpy as np
+from typing import Protocol
 
 from svref._version import __version__
 from svref.conformance.checking.report import Report
@@ -12,13 +11,32 @@ from svref.conformance.checking.summary import lines_on_verdict
 from svref.testing.found import Found
 
 
-def header(candidates: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Return the lines on what is judged and by which vectors, from the candidate, the loss and the vectors of each."""
-    if not candidates:
-        return []
-    vectors = ", ".join(dict.fromkeys(vectors for *_, vectors in candidates))
-    judged = ", ".join(dict.fromkeys(f"{candidate} ({loss})" for candidate, loss, _ in candidates))
-    return [f"svref {__version__} · numpy {np.__version__} · vectors {vectors} · judged: {judged}"]
+class Named(Protocol):
+    """What is judged: a `Suite`, or what was `Found` of one."""
+
+    @property
+    def candidate(self) -> str:
+        """The name of the candidate."""
+
+    @property
+    def loss(self) -> str:
+        """The name of the variant."""
+
+    @property
+    def vectors(self) -> str:
+        """The pack, its version and its digest."""
+
+    @property
+    def framework(self) -> str:
+        """The framework with its version."""
+
+
+def header(judged: Sequence[Named]) -> str:
+    """Return the line on what is judged, in which frameworks, and by which vectors."""
+    frameworks = ", ".join(dict.fromkeys(one.framework for one in judged))
+    vectors = ", ".join(dict.fromkeys(one.vectors for one in judged))
+    candidates = ", ".join(dict.fromkeys(f"{one.candidate} ({one.loss})" for one in judged))
+    return f"svref {__version__} · {frameworks} · vectors {vectors} · judged: {candidates}"
 
 
 def lines(founds: Sequence[tuple[Found, Report]]) -> Iterator[str]:

@@ -50,6 +50,11 @@ class Suite:
         return self.steps.check.subject.name
 
     @property
+    def framework(self) -> str:
+        """The framework of the candidate with its version."""
+        return self.steps.check.subject.adapter.description
+
+    @property
     def key(self) -> str:
         """What tells the suite from all others of a run, in every process."""
         return f"{self.test or self.candidate} {self.loss} {self.dtype}"
