@@ -65,6 +65,8 @@ def mistake(found: Found, report: Report) -> str:
 
 
 def _counted(found: Found) -> str:
-    """Return how many cases passed and failed."""
+    """Return how many cases passed and failed, and how many invalid inputs were refused."""
     words = {"passed": "passed", "failed": "failed", "known": "failed as expected", "skipped": "skipped"}
-    return ", ".join(f"{n} {words[verdict]}" for verdict, n in found.verdicts.items() if n)
+    counted = ", ".join(f"{n} {words[verdict]}" for verdict, n in found.verdicts.items() if n)
+    refused, invalid = found.result.refused, found.result.invalid
+    return f"{counted}; {refused} of {invalid} invalid inputs refused" if invalid else counted
