@@ -34,7 +34,7 @@ HOUSE: Layers = (
     ("deviations", "judging"),
     ("golden",),
     ("conformance", "plots"),
-    ("cli",),
+    ("cli", "testing"),
 )
 FOLDERS: dict[str, Layers] = {
     "engine": (("threads",), ("kernels",), ("tiles",)),
@@ -55,6 +55,15 @@ FOLDERS: dict[str, Layers] = {
         ("style", "labels", "forms"),
         ("curves", "planes", "circle", "rows", "accuracy"),
         ("overview", "code", "training"),
+    ),
+    "testing": (
+        ("naming", "gradcheck"),
+        ("expecting",),
+        ("configured", "suite"),
+        ("failing", "found"),
+        ("pieces", "section"),
+        ("case",),
+        ("decorating", "plugin"),
     ),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }

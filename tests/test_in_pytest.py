@@ -108,6 +108,7 @@ def test_what_no_path_leads_to_has_none(candidate: object) -> None:
 def test_paths_are_seen_from_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
     assert path_of(here) == "tests/test_in_pytest.py:here"
+    assert path_of(Head) == "tests/test_in_pytest.py:Head"
     monkeypatch.chdir(tmp_path)
     assert path_of(here) == f"{Path(__file__).resolve()}:here"
     assert path_of(svref.check) == "svref.conformance.checking.check:check"

@@ -8,6 +8,7 @@ judged       from a candidate and options to a report, in one dtype or in both
 dtypes       the reports of several dtypes as one
 asking       one question to a candidate, and the judged answer
 run          asks and judges every case, and then more
+stepwise     the same in pieces, for test suites that show each piece as a test
 controls     outputs spoiled on purpose must fail; calls are repeated to find hidden state
 state        how much hidden state changes the answers, and what fails besides
 fixed        parameters that a candidate ignores, and the values it has inside

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from svref import checks
@@ -120,26 +121,43 @@ def check(
     VectorsError
         If the vectors are damaged.
     """
-    entry, kinds = variant_of(loss), kinds_for(compute) if dtype is None else (dtype_of(dtype),)
     checks.check_progress(progress)
-    _check_options(reduction, strict, invalid, variations, seed)
     wanted = (case,) if isinstance(case, str) else tuple(case or ())
     options = Options(
         pack, compute, framework, device, reduction, dialect, map, wanted, timeout, strict, invalid, partial,
         finite, variations, seed,
     )  # fmt: skip
-    vectors, fixed = load_vectors(pack=pack), fixed_parameters(entry, parameters or {})
-    subject = subject_of(candidate, entry, framework, device, kinds, timeout, fixed, map)
-    return Check(subject, entry, vectors, options).report(progress or _ignored)
+    kinds = None if dtype is None else (dtype_of(dtype),)
+    return check_of(candidate, loss, kinds, parameters or {}, options).report(progress or _ignored)
 
 
-def _check_options(reduction: str | None, strict: bool, invalid: bool, variations: int | None, seed: int) -> None:
+def check_of(
+    candidate: Callable[..., Any] | str,
+    loss: str,
+    kinds: tuple[np.dtype[Any], ...] | None,
+    parameters: Mapping[str, float],
+    options: Options,
+) -> Check:
+    """Return the check of a candidate, which is loaded and read; nothing is asked yet.
+
+    `kinds` are the dtypes to judge it in; None is both. The errors are those of `check`.
+    """
+    entry, kinds = variant_of(loss), kinds_for(options.compute) if kinds is None else kinds
+    _check_options(options)
+    vectors, fixed = load_vectors(pack=options.pack), fixed_parameters(entry, parameters)
+    subject = subject_of(
+        candidate, entry, options.framework, options.device, kinds, options.timeout, fixed, options.map
+    )
+    return Check(subject, entry, vectors, options)
+
+
+def _check_options(options: Options) -> None:
     """Raise a ValueError unless the options of a check fit together and lie in their ranges."""
-    checks.integer_parameter("variations", variations or 0, 0, MOST_VARIATIONS)
-    checks.integer_parameter("seed", seed, 0, MOST_SEEDS)
-    if reduction is not None and reduction not in FACTORS:
-        raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {reduction!r}.")
-    if strict and not invalid:
+    checks.integer_parameter("variations", options.variations or 0, 0, MOST_VARIATIONS)
+    checks.integer_parameter("seed", options.seed, 0, MOST_SEEDS)
+    if options.reduction is not None and options.reduction not in FACTORS:
+        raise ValueError(f"reduction must be one of {', '.join(FACTORS)}; got {options.reduction!r}.")
+    if options.strict and not options.invalid:
         raise ValueError(
             "strict judges the inputs that must raise, but invalid=False leaves them out; give one of the two."
         )

@@ -22,6 +22,7 @@ from svref.conformance.candidates.guard import Guard, Mishap
 from svref.conformance.trial import Trial
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, Quantity, rows_where
 
+ROWS, IGNORED, ACCEPTED = "rows-influence-each-other", "ignored-rows-counted", "invalid-input-accepted"
 STATE = "hidden-state"  # the finding that a candidate answers the same question in two ways
 NO_EVIDENCE = ("hung", "unsupported")  # such mishaps do not show what the answer would have been
 Spoil = Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]  # takes got, expected and |expected|
@@ -112,12 +113,19 @@ def ask_again(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) 
     A surprise is a difference from the first answer, or a mishap that shows nothing about the answer, as when a call
     hangs or is declined.
     """
-    questions = ((STATE, _again, trials), ("rows-influence-each-other", _row_alone, _first_of_groups(trials)))
-    surprises: list[CallFinding | Mishap] = []
-    for name, ask, some in questions:
-        results = ((trial.id, ask(guard, calls[trial.id], trial)) for trial in some)
-        surprises += itertools.islice((_surprise(name, case, result) for case, result in results if result), 1)
-    return surprises
+    return [*ask_cases_again(guard, calls, trials), *ask_rows_alone(guard, calls, trials)]
+
+
+def ask_cases_again(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[CallFinding | Mishap]:
+    """Ask every case again; return the first surprise."""
+    results = ((trial.id, _again(guard, calls[trial.id], trial)) for trial in trials)
+    return list(itertools.islice((_surprise(STATE, case, result) for case, result in results if result), 1))
+
+
+def ask_rows_alone(guard: Guard, calls: Mapping[str, Call], trials: Sequence[Trial]) -> list[CallFinding | Mishap]:
+    """Ask one row alone of the first case of each group; return the first surprise."""
+    results = ((trial.id, _row_alone(guard, calls[trial.id], trial)) for trial in _first_of_groups(trials))
+    return list(itertools.islice((_surprise(ROWS, case, result) for case, result in results if result), 1))
 
 
 def _surprise(name: str, case: str, result: str | Mishap) -> CallFinding | Mishap:
@@ -174,7 +182,7 @@ def ask_with_ignored_row(
     if isinstance(answer, Mishap) and answer.kind == "unsupported":
         return []
     result = _as_difference(answer, what) if isinstance(answer, Mishap) else _counted(answer, asked, trial)
-    return [_surprise("ignored-rows-counted", call.id, result)] if result else []
+    return [_surprise(IGNORED, call.id, result)] if result else []
 
 
 def _counted(answer: Answer, call: Call, trial: Trial) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking.report import Report
 
 # The worst first. A dtype in which no element says anything counts only if it is so in all of them.
@@ -32,7 +33,10 @@ def together(reports: Mapping[str, Report], left_out: Mapping[str, str]) -> Repo
 
 def _refusal(report: Report) -> str:
     """Return how a candidate refuses a dtype: every call raises a TypeError or says so; "" if one does not."""
-    refused = all(m.kind == "unsupported" or m.message.startswith(REFUSAL) for m in report.mishaps)
-    if report.counts or report.findings or not report.mishaps or not refused:
-        return ""
-    return report.mishaps[0].message.split(" (called")[0]
+    return "" if report.counts or report.findings else refusal_of(report.mishaps)
+
+
+def refusal_of(mishaps: Sequence[Mishap]) -> str:
+    """Return how a candidate refuses what it is given, if that is what all mishaps say; "" if it is not."""
+    refused = all(m.kind == "unsupported" or m.message.startswith(REFUSAL) for m in mishaps)
+    return mishaps[0].message.split(" (called")[0] if mishaps and refused else ""

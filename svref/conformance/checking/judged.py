@@ -41,21 +41,21 @@ _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and 
 class Options:
     """How a check was asked for: the arguments of `svref.check` beside the candidate, the loss and the dtype."""
 
-    pack: str
-    compute: str | None
-    framework: str | None
-    device: str
-    reduction: str | None
-    dialect: str | None
-    map: Mapping[str, Any] | Sequence[str] | None
-    cases: tuple[str, ...]
-    timeout: float | None
-    strict: bool
-    invalid: bool
-    partial: bool
-    finite: bool
-    variations: int | None
-    seed: int
+    pack: str = "core"
+    compute: str | None = None
+    framework: str | None = None
+    device: str = "cpu"
+    reduction: str | None = None
+    dialect: str | None = None
+    map: Mapping[str, Any] | Sequence[str] | None = None
+    cases: tuple[str, ...] = ()
+    timeout: float | None = None
+    strict: bool = False
+    invalid: bool = True
+    partial: bool = False
+    finite: bool = False
+    variations: int | None = None
+    seed: int = 0
 
     def command(self, subject: Subject, loss: str, dtype: str, values: Mapping[str, float]) -> str:
         """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
@@ -109,11 +109,9 @@ class Check:
 
     def report(self, progress: Progress) -> Report:
         """Judge the candidate in each dtype; return the report of the worst, which holds the others."""
-        cases, reports, left_out = self._cases(), dict[str, Report](), dict[str, str]()
-        kinds = [kind for kind in self.subject.kinds if self._says_anything(cases, kind, left_out)]
-        if not kinds:
-            raise ValueError(next(iter(left_out.values())))
-        number = 0 if self.options.cases else self._usual_number()
+        cases, reports, left_out = self.cases(), dict[str, Report](), dict[str, str]()
+        kinds = self.kinds(cases, left_out)
+        number = self.number_of_variations()
         sizes = [len(cases.held_by(kind)) + number for kind in kinds]
         for i, kind in enumerate(kinds):
 
@@ -124,17 +122,24 @@ class Check:
             reports[kind.name] = self._report_in(kind, cases, number, tell, is_unexplained)
         return together(reports, left_out)
 
+    def kinds(self, cases: Cases, left_out: dict[str, str]) -> list[np.dtype[Any]]:
+        """Return the dtypes in which there are cases; raise a ValueError if there is none. `left_out` says why not."""
+        kinds = [kind for kind in self.subject.kinds if self._says_anything(cases, kind, left_out)]
+        if not kinds:
+            raise ValueError(next(iter(left_out.values())))
+        return kinds
+
     @cached_property
     def dialect(self) -> Dialect | None:
         """The public code whose loss is right; None is the paper."""
         return dialect_of(self.options.dialect) if self.options.dialect else None
 
-    def _usual_number(self) -> int:
-        """Return how many variations are asked."""
-        wanted = self.options.variations
+    def number_of_variations(self) -> int:
+        """Return how many variations are asked; none where single cases are wanted."""
+        wanted = 0 if self.options.cases else self.options.variations
         return usual_number(self.subject.adapter) if wanted is None else wanted
 
-    def _cases(self) -> Cases:
+    def cases(self) -> Cases:
         """Return the cases of the variant and the level, at the fixed parameters; only those that are wanted."""
         of_variations = {id_: numbers_of(id_, self.entry.name) for id_ in self.options.cases}
         variations = [found for found in of_variations.values() if found and self.subject.can_be_asked]
@@ -171,7 +176,7 @@ class Check:
             f"see svref golden list --variant {self.entry.name}."
         )
 
-    def _plan(self, kind: np.dtype[Any]) -> Plan:
+    def plan_in(self, kind: np.dtype[Any]) -> Plan:
         """Return how the candidate is asked and judged in a dtype."""
         subject, compute = self.subject, compute_of(self.options.compute, kind)
         return Plan(
@@ -186,25 +191,31 @@ class Check:
 
         `only_single`: what no search explains in one dtype is not searched for again in the other, which takes seconds.
         """
-        plan, held, options = self._plan(kind), cases.held_by(kind), self.options
-        if cases.alone:
-            result, asked = Run(), len(cases.variations)
-        else:
-            result, asked = run(plan, held, options.reduction, progress, options.seed, number), len(held)
+        plan, held, options = self.plan_in(kind), cases.held_by(kind), self.options
+        result = Run() if cases.alone else run(plan, held, options.reduction, progress, options.seed, number)
         if cases.variations:
             run_variations(plan, held, options.reduction, cases.variations, result)
         if isinstance(self.subject.adapter, AnswersAdapter):
             result.remarks |= self.subject.adapter.remarks(self.vectors)
         strict = options.strict or (not cases.alone and all(vector.result == "error" for vector in held))
+        report = self.reported(result, plan, cases, strict, only_single)
+        evidence = None if cases.alone else evidence_of(plan, held, result.trials)
+        report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
+        return self._with_reading(report, plan)
+
+    def reported(
+        self, result: Run, plan: Plan, cases: Cases, strict: bool = False, only_single: bool = False
+    ) -> Report:
+        """Return the report of a run, without what the candidate has to be asked for."""
+        options, kind = self.options, plan.dtype
         command = functools.partial(options.command, self.subject, self.entry.name, kind.name)
+        number = len(cases.variations) if cases.alone else len(cases.held_by(kind))
         report = report_of(
-            result, self._header(plan, asked, cases), command({}), self.entry, strict, plan.guard.printed,
+            result, self.header(plan, number, cases), command({}), self.entry, strict, plan.guard.printed,
             options.partial, options.finite, only_single,
         )  # fmt: skip
-        evidence = None if cases.alone else evidence_of(plan, held, result.trials)
-        report = with_stages(report, result.stages, result.mishaps, self.subject.notes)
-        report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
-        return self._with_reading(_with_fixed_values(report, result, command), plan)
+        report = with_fixed_values(report, result, command)
+        return with_stages(report, result.stages, result.mishaps, self.subject.notes)
 
     def _with_reading(self, report: Report, plan: Plan) -> Report:
         """Return the report; one of failures that nothing explains says what `diagnose` finds first."""
@@ -225,7 +236,7 @@ class Check:
         losses = [trial.outputs["loss"] for trial in result.trials]
         return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.first.timeout)
 
-    def _header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
+    def header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
         """Return the header of the report: what is judged, by which vectors, and in how many cases."""
         left_out = 0 if cases.alone else len(cases.of_pack) - len(cases.held_by(plan.dtype))
         header = {
@@ -266,7 +277,7 @@ def _largest_input(vector: Vector) -> float:
     return max(float(np.abs(array).max(initial=0.0)) for array in [*arrays, np.array([*vector.parameters.values()])])
 
 
-def _with_fixed_values(report: Report, result: Run, command: Callable[[Mapping[str, float]], str]) -> Report:
+def with_fixed_values(report: Report, result: Run, command: Callable[[Mapping[str, float]], str]) -> Report:
     """Return a report of failures that nothing but slips of parameters explains, with the values fixed inside, if any.
 
     The command that repeats the check then has these values.

@@ -15,7 +15,7 @@ import numpy as np
 from svref.conformance.candidates.call import GRADIENTS
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking import poles
-from svref.conformance.checking.controls import STATE, CallFinding
+from svref.conformance.checking.controls import ACCEPTED, STATE, CallFinding
 from svref.conformance.checking.outcome import Count, Failure, Outcome
 from svref.conformance.checking.reproduce import with_case
 from svref.conformance.checking.run import Run
@@ -132,7 +132,7 @@ def report_of(
     only_single : bool
         Whether only single mistakes are tried on failures.
     """
-    failures = _worst_first(failure for trial in run.trials for failure in _failures(trial))
+    failures = worst_first(failure for trial in run.trials for failure in failures_in(trial))
     explained = explanations(run.lenient or run.trials, entry, run.probes, only_single or run.has_fixed_values)
     findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
@@ -191,7 +191,7 @@ def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[Cal
     return with_case(command, cases[0]) if cases[0] else command
 
 
-def _worst_first(failures: Iterable[Failure]) -> list[Failure]:
+def worst_first(failures: Iterable[Failure]) -> list[Failure]:
     """Return failures by their error in three digits; equal ones stay in the order of the cases."""
     return sorted(failures, key=lambda failure: -float(f"{failure.error:.3g}"))
 
@@ -205,10 +205,10 @@ def _findings(run: Run, strict: bool, finite: bool) -> tuple[CallFinding, ...]:
 
 def _accepted(case: str) -> CallFinding:
     """Return the finding that inputs which must raise did not."""
-    return CallFinding("invalid-input-accepted", case, "the input is invalid and must raise")
+    return CallFinding(ACCEPTED, case, "the input is invalid and must raise")
 
 
-def _failures(trial: Trial) -> Iterator[Failure]:
+def failures_in(trial: Trial) -> Iterator[Failure]:
     """Yield the wrong elements of a case."""
     arguments = ", ".join(f"{name}={value:g}" for name, value in trial.parameters.items())
     loss = f"{trial.variant.replace('-', '_')}({arguments})" if trial.variant else repr(trial.loss)

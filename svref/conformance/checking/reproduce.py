@@ -55,10 +55,11 @@ def with_case(command: str, case: str) -> str:
 
 
 def path_of(candidate: Callable[..., Any]) -> str:
-    """Return the path by which the command finds a function, as seen from the current folder; "" if it has none."""
+    """Return the path by which the command finds a function or a class, from the current folder; "" if it has none."""
     name = getattr(candidate, "__qualname__", "")
     module = sys.modules.get(getattr(candidate, "__module__", None) or "")
-    if not inspect.isfunction(candidate) or not name.isidentifier() or getattr(module, name, None) is not candidate:
+    is_named = inspect.isfunction(candidate) or inspect.isclass(candidate)
+    if not is_named or not name.isidentifier() or getattr(module, name, None) is not candidate:
         return ""
     file = getattr(module, "__file__", None)
     if module is None or file is None:

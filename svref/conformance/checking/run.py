@@ -10,7 +10,7 @@ import numpy as np
 from svref.checks import Progress
 from svref.conformance.candidates.call import Call
 from svref.conformance.candidates.guard import Mishap
-from svref.conformance.checking.asking import Plan, asked, reduction_of
+from svref.conformance.checking.asking import Plan, Question, asked, reduction_of
 from svref.conformance.checking.controls import STATE, CallFinding, ask_again, ask_with_ignored_row, unnoticed_controls
 from svref.conformance.checking.fixed import finding_on_fixed
 from svref.conformance.checking.outcome import Variations
@@ -93,16 +93,16 @@ def run(
     reduction = result.reduction = reduction or reduction_of(plan, numeric)
     for i, vector in enumerate(vectors):
         if vector.result == "error":
-            _try_invalid(plan, vector, result)
+            try_invalid(plan, vector, result)
         else:
             _try(plan, vector, reduction, result)
         progress(i + 1, total)
     if plan.can_be_asked and result.trials:
         _call_again(plan, {v.id: plan.question(v).call for v in numeric}, result)
     result.blind += unnoticed_controls(result.trials)
-    result.unjudged = _unjudged(plan, numeric, result.trials)
-    asker = Asker(plan, vectors[0].variant, reduction, _take_any_cotangent(result.trials))
-    if _is_worth_probing(plan, result):
+    result.unjudged = unjudged_in(plan, numeric, result.trials)
+    asker = Asker(plan, vectors[0].variant, reduction, take_any_cotangent(result.trials))
+    if is_worth_probing(plan, result):
         result.probes = probed(asker)
         result.fixed = finding_on_fixed(plan, result.trials, reduction)
     if variations:
@@ -110,7 +110,7 @@ def run(
     return result
 
 
-def _is_worth_probing(plan: Plan, result: Run) -> bool:
+def is_worth_probing(plan: Plan, result: Run) -> bool:
     """Return whether the candidate is wrong, can be asked more, and answers the same question in the same way."""
     can_be_asked = plan.can_be_asked and not any(m.kind == "hung" for m in result.mishaps)
     has_state = any(finding.name == "hidden-state" for finding in result.findings)
@@ -119,12 +119,12 @@ def _is_worth_probing(plan: Plan, result: Run) -> bool:
 
 def _vary(asker: Asker, result: Run, seed: int, number: int, done: Callable[[int], object]) -> None:
     """Ask variations, or say why not, and add what was found to the result."""
-    if reason := _reason_against(asker.plan, result):
+    if reason := reason_against_variations(asker.plan, result):
         result.variations = Variations(seed, 0, reason=reason)
         done(number)
         return
     result.variations, surprises = try_variations(asker, result.trials, seed, number, done)
-    _add(surprises, result)
+    add(surprises, result)
 
 
 def run_variations(
@@ -134,20 +134,20 @@ def run_variations(
     numeric = [v for v in vectors if v.result != "error"]
     reduction = reduction or reduction_of(plan, numeric)
     first = asked(plan, plan.question(numeric[0]), reduction) if numeric else None
-    asker = Asker(plan, vectors[0].variant, reduction, isinstance(first, Trial) and _take_any_cotangent([first]))
+    asker = Asker(plan, vectors[0].variant, reduction, isinstance(first, Trial) and take_any_cotangent([first]))
     for seed, i in wanted:
-        _enter(one_variation(asker, seed, i), result)
+        enter(one_variation(asker, seed, i)[1], result)
     result.blind = unnoticed_controls(result.trials)
     return result
 
 
-def _take_any_cotangent(trials: Sequence[Trial]) -> bool:
+def take_any_cotangent(trials: Sequence[Trial]) -> bool:
     """Return whether the gradients of all answers are those for the cotangent that was asked for."""
     applied = [trial.answer.applied if trial.answer else None for trial in trials]
     return all(a is not None and np.array_equal(a, t.cotangent) for a, t in zip(applied, trials, strict=True))
 
 
-def _reason_against(plan: Plan, result: Run) -> str:
+def reason_against_variations(plan: Plan, result: Run) -> str:
     """Return why variations would say nothing; "" if they say something."""
     if not plan.can_be_asked:
         return "answers in files cannot be asked more"
@@ -169,10 +169,10 @@ def _call_again(plan: Plan, calls: dict[str, Call], result: Run) -> None:
         several_rows = (trial for trial in result.trials if len(trial.labels) > 1)
         trial = next(several_rows, result.trials[0])  # an ignored row should have others beside it
         surprises += ask_with_ignored_row(plan.guard, calls[trial.id], trial)
-    _add(surprises, result)
+    add(surprises, result)
 
 
-def _add(surprises: Sequence[CallFinding | Mishap], result: Run) -> None:
+def add(surprises: Sequence[CallFinding | Mishap], result: Run) -> None:
     """Add findings and mishaps to a result."""
     result.findings += [one for one in surprises if isinstance(one, CallFinding)]
     result.mishaps += [one for one in surprises if isinstance(one, Mishap)]
@@ -181,12 +181,16 @@ def _add(surprises: Sequence[CallFinding | Mishap], result: Run) -> None:
 def _try(plan: Plan, vector: Vector, reduction: str, result: Run) -> None:
     """Ask and judge one case, and add the trial or the mishap to the result."""
     question = plan.question(vector)
-    found = asked(plan, question, reduction)
+    enter_case(plan, question, asked(plan, question, reduction), result)
+
+
+def enter_case(plan: Plan, question: Question, found: Trial | Mishap, result: Run) -> None:
+    """Add the answer to a case, or why there is none, and the stages that it offers."""
     result.stages += stages_in(plan, question, found)
-    _enter(found, result)
+    enter(found, result)
 
 
-def _unjudged(plan: Plan, vectors: Sequence[Vector], trials: Sequence[Trial]) -> int:
+def unjudged_in(plan: Plan, vectors: Sequence[Vector], trials: Sequence[Trial]) -> int:
     """Return how many elements would have said something, but came with no answer.
 
     They are those of unanswered cases, and of outputs that an answer lacks. A level of which no case was answered does
@@ -203,7 +207,7 @@ def _unjudged(plan: Plan, vectors: Sequence[Vector], trials: Sequence[Trial]) ->
     return total
 
 
-def _enter(trial: Trial | Mishap, result: Run) -> None:
+def enter(trial: Trial | Mishap, result: Run) -> None:
     """Add a trial with its remarks, or a mishap, to a result."""
     if isinstance(trial, Mishap):
         result.mishaps.append(trial)
@@ -213,7 +217,7 @@ def _enter(trial: Trial | Mishap, result: Run) -> None:
     result.trials.append(trial)
 
 
-def _try_invalid(plan: Plan, vector: Vector, result: Run) -> None:
+def try_invalid(plan: Plan, vector: Vector, result: Run) -> None:
     """Ask a case that must raise an exception, and count whether it did.
 
     Any other outcome counts as accepted: numbers, other objects, no answer in time. Only "unsupported" does not count.

@@ -49,6 +49,15 @@ def lines_of(outcome: Outcome) -> Iterator[str]:
         yield f"reproduce         {outcome.reproduce}"
 
 
+def lines_on_verdict(outcome: Outcome) -> Iterator[str]:
+    """Yield the lines on the verdict alone: which mistake it is, where it shows first, and how to see it again."""
+    yield from _verdict(outcome)
+    if outcome.departure is not None:
+        yield from _departure(outcome.departure)
+    if outcome.reproduce:
+        yield f"reproduce         {outcome.reproduce}"
+
+
 def _headline(outcome: Outcome) -> str:
     """Return what was judged, by which vectors, in which framework and dtype."""
     h = outcome.header
@@ -190,7 +199,7 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
     elif verdict == "VACUOUS":
         yield "VACUOUS  no element says anything: all are vacuous, at poles or skipped"
     elif verdict == "UNSUPPORTED":
-        yield f"UNSUPPORTED  {_unsupported(outcome)}"
+        yield f"UNSUPPORTED  {reason_for_unsupported(outcome)}"
     elif verdict == "ERROR" and outcome.blind:
         controls = ", ".join(outcome.blind)
         yield f"ERROR  the check cannot see mistakes of this candidate: outputs spoiled on purpose passed, {controls}"
@@ -220,7 +229,7 @@ def _evidence(outcome: Outcome) -> Iterator[str]:
         yield f"  left open       by a PASS: {LEFT_OPEN}"
 
 
-def _unsupported(outcome: Outcome) -> str:
+def reason_for_unsupported(outcome: Outcome) -> str:
     """Return why too little was judged for a verdict."""
     if outcome.next_blank:
         return f"the candidate is unfinished: {outcome.next_blank.name} is next"

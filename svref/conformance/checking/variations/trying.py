@@ -126,13 +126,13 @@ def try_variations(
             passed += 1
         done(i + 1)
     found = Variations(seed, number, passed, len(failing), dict(declined))
-    return found, [*mishaps, *_findings(asker, failing, trials)]
+    return found, [*mishaps, *findings_on(asker, failing, trials)]
 
 
-def one_variation(asker: Asker, seed: int, i: int) -> Trial | Mishap:
-    """Return the judged answer to a single batch of a seed."""
+def one_variation(asker: Asker, seed: int, i: int) -> tuple[Batch, Trial | Mishap]:
+    """Return a single batch of a seed, or the plainer one that was answered in its place, and the judged answer."""
     batch = next(itertools.islice(_batches(asker, seed, i + 1), i, None))
-    return _asked_or_plainer(asker, batch, id_of(asker.variant, seed, i))[1]
+    return _asked_or_plainer(asker, batch, id_of(asker.variant, seed, i))[:2]
 
 
 def _batches(asker: Asker, seed: int, number: int) -> Iterator[Batch]:
@@ -165,7 +165,7 @@ def _asked_or_plainer(asker: Asker, batch: Batch, name: str) -> tuple[Batch, Tri
     return batch, result, None
 
 
-def _findings(
+def findings_on(
     asker: Asker, failing: Sequence[tuple[str, Batch]], trials: Sequence[Trial]
 ) -> Iterator[CallFinding | Mishap]:
     """Yield why the smallest and the largest failing batch fail; a reason that only adds to the other is left out."""

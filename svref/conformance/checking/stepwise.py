@@ -1,0 +1,232 @@
+"""A check in pieces that can be asked one by one, in any order: for test suites, which show each piece as a test.
+
+The pieces are those of `run`: the cases, the inputs that must raise, the calls that are made again, the spoiled
+outputs, and the batches unlike the cases. A piece that needs the answers to cases asks those that were not asked yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from svref.conformance.candidates.guard import Mishap
+from svref.conformance.checking import run as whole
+from svref.conformance.checking.asking import Plan, asked, reduction_of
+from svref.conformance.checking.controls import (
+    STATE,
+    CallFinding,
+    ask_cases_again,
+    ask_rows_alone,
+    ask_with_ignored_row,
+    unnoticed_controls,
+)
+from svref.conformance.checking.dtypes import refusal_of
+from svref.conformance.checking.fixed import finding_on_fixed
+from svref.conformance.checking.judged import Cases, Check
+from svref.conformance.checking.probing import probed
+from svref.conformance.checking.report import Report
+from svref.conformance.checking.run import Run
+from svref.conformance.checking.state import lenient
+from svref.conformance.checking.variations.trying import Asker, findings_on, id_of, is_wrong, one_variation
+from svref.conformance.trial import Trial
+from svref.golden.making.batches import Batch
+from svref.golden.vectors import Vector
+
+
+@dataclass(eq=False)
+class Stepwise:
+    """A check of a candidate in one dtype, piece by piece.
+
+    Parameters
+    ----------
+    check : Check
+        The check.
+    kind : dtype
+        The dtype.
+    cases : Cases
+        The cases of the check.
+    result : Run
+        What was found so far.
+    """
+
+    check: Check
+    kind: np.dtype[Any]
+    cases: Cases
+    result: Run = field(default_factory=Run)
+    _answers: dict[str, Trial | Mishap] = field(default_factory=dict)
+    _failing: list[tuple[str, Batch]] = field(default_factory=list)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How the candidate is asked and judged."""
+        return self.check.plan_in(self.kind)
+
+    @cached_property
+    def numeric(self) -> dict[str, Vector]:
+        """The cases that have right values, by id."""
+        return {v.id: v for v in self.cases.held_by(self.kind) if v.result != "error"}
+
+    @cached_property
+    def invalid(self) -> dict[str, Vector]:
+        """The cases whose inputs must raise, by id."""
+        return {v.id: v for v in self.cases.held_by(self.kind) if v.result == "error"}
+
+    @cached_property
+    def variations(self) -> dict[str, tuple[int, int]]:
+        """The batches unlike the cases, by id: the seed and the number of each."""
+        seed, variant = self.check.options.seed, self.check.entry.name
+        wanted = self.cases.variations or [(seed, i) for i in range(self.check.number_of_variations())]
+        return {id_of(variant, *pair): pair for pair in wanted} if self.plan.can_be_asked else {}
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether inputs that must raise are judged too: where they are the only ones that were asked for."""
+        return self.check.options.strict or not (self.cases.alone or self.numeric)
+
+    @cached_property
+    def reduction(self) -> str:
+        """What the candidate returns: "none", "sum" or "mean"."""
+        self.result.reduction = self.check.options.reduction or reduction_of(self.plan, list(self.numeric.values()))
+        return self.result.reduction
+
+    @cached_property
+    def _asker(self) -> Asker:
+        first = next((self.ask(case) for case in self.numeric), None)
+        takes = isinstance(first, Trial) and whole.take_any_cotangent([first])
+        return Asker(self.plan, self.check.entry.name, self.reduction, takes)
+
+    # ---- the pieces -------------------------------------------------------------------------------------------------
+
+    def ask(self, case: str) -> Trial | Mishap:
+        """Return the judged answer to a case, or why there is none; it is asked once."""
+        if case not in self._answers:
+            question = self.plan.question(self.numeric[case])
+            self._answers[case] = asked(self.plan, question, self.reduction)
+            whole.enter_case(self.plan, question, self._answers[case], self.result)
+        return self._answers[case]
+
+    def accepts(self, case: str) -> bool:
+        """Return whether inputs that must raise do not."""
+        before = len(self.result.accepted)
+        whole.try_invalid(self.plan, self.invalid[case], self.result)
+        return len(self.result.accepted) > before
+
+    def ask_again(self) -> list[CallFinding | Mishap]:
+        """Return what differs when every case is asked once more."""
+        found = ask_cases_again(self.plan.guard, self._calls, self._all_trials())
+        trials = self.result.trials
+        if any(trial.failed for trial in trials) and any(getattr(one, "name", "") == STATE for one in found):
+            self.result.lenient = lenient(self.plan.guard, self._calls, trials)
+        return self._added(found)
+
+    def ask_alone(self) -> list[CallFinding | Mishap]:
+        """Return what differs when one row of each group's first case is asked alone."""
+        return self._added(ask_rows_alone(self.plan.guard, self._calls, self._all_trials()))
+
+    def ask_with_ignored(self) -> list[CallFinding | Mishap]:
+        """Return what is wrong when a row has the label that is ignored."""
+        trials = self._all_trials()
+        trial = next((t for t in trials if len(t.labels) > 1), trials[0] if trials else None)
+        if trial is None:
+            return []
+        return self._added(ask_with_ignored_row(self.plan.guard, self._calls[trial.id], trial))
+
+    def unnoticed(self) -> list[str]:
+        """Return the spoiled outputs that the judgement does not find."""
+        self.result.blind = unnoticed_controls(self._all_trials())
+        return self.result.blind
+
+    def ask_variation(self, name: str) -> Trial | Mishap:
+        """Return the judged answer to a batch unlike the cases."""
+        batch, answer = one_variation(self._asker, *self.variations[name])
+        if is_wrong(answer):
+            self._failing.append((name, batch))
+        return answer
+
+    def reason_against_variations(self) -> str:
+        """Return why a variation would say nothing, by what was found so far; "" if it says something."""
+        return whole.reason_against_variations(self.plan, self.result) if self._answers else ""
+
+    # ---- all of it --------------------------------------------------------------------------------------------------
+
+    def refusal(self) -> str:
+        """Return how the candidate refuses the dtype in every case; "" if it does not."""
+        for case in self.numeric:
+            answer = self.ask(case)
+            if isinstance(answer, Trial) or not refusal_of([answer]):
+                return ""
+        return refusal_of(self.result.mishaps)
+
+    def fails(self) -> bool:
+        """Return whether a case is wrong, or has no answer although the candidate does not decline it."""
+        answers = [self.ask(case) for case in self.numeric]
+        return any(a.failed if isinstance(a, Trial) else a.kind != "unsupported" for a in answers)
+
+    def cases_alone(self) -> Report:
+        """Return the report of all cases, without what was found besides: whether enough was judged."""
+        trials = self._all_trials()
+        mishaps = [answer for answer in self._answers.values() if isinstance(answer, Mishap)]
+        return self.reported(Run(list(trials), mishaps, unjudged=self._unjudged(), stages=self.result.stages))
+
+    def _unjudged(self) -> int:
+        """Return how many elements would have said something, but came with no answer."""
+        return whole.unjudged_in(self.plan, list(self.numeric.values()), self._all_trials())
+
+    def everything(self) -> Report:
+        """Return the report after all pieces but the variations have been asked: which mistake it is."""
+        self._all_trials()
+        if self.plan.can_be_asked:
+            self.ask_again()
+            self.ask_alone()
+            if self.plan.ignores:
+                self.ask_with_ignored()
+        result = self.finished()
+        result.blind, result.unjudged = self.unnoticed(), self._unjudged()
+        return self.reported(result)
+
+    def finished(self) -> Run:
+        """Return what was found, with what a wrong candidate answers besides, so that its mistake can be told."""
+        result = replace(self.result, findings=_once(self.result.findings), mishaps=_once(self.result.mishaps))
+        if whole.is_worth_probing(self.plan, result):
+            result.probes = probed(self._asker)
+            result.fixed = finding_on_fixed(self.plan, result.trials, self.reduction)
+        return result
+
+    def why_variations_fail(self) -> list[CallFinding | Mishap]:
+        """Return why batches unlike the cases fail, where all cases are right: a feature of them, or a mistake."""
+        if not self._failing or any(trial.failed for trial in self.result.trials):
+            return []
+        return list(findings_on(self._asker, self._failing, self.result.trials))
+
+    def reported(self, result: Run) -> Report:
+        """Return the report of a run."""
+        return self.check.reported(result, self.plan, self.cases, self.is_strict)
+
+    def _all_trials(self) -> Sequence[Trial]:
+        """Return the judged answers to all cases, in their order."""
+        answers = [self.ask(case) for case in self.numeric]
+        return [answer for answer in answers if isinstance(answer, Trial)]
+
+    @cached_property
+    def _calls(self) -> dict[str, Any]:
+        return {case: self.plan.question(vector).call for case, vector in self.numeric.items()}
+
+    def _added(self, found: list[CallFinding | Mishap]) -> list[CallFinding | Mishap]:
+        """Return what was found, after it was added to the result."""
+        whole.add(found, self.result)
+        return found
+
+
+def stepwise(check: Check) -> list[Stepwise]:
+    """Return a check piece by piece, one for each dtype; raise a ValueError if there are no cases."""
+    cases = check.cases()
+    return [Stepwise(check, kind, cases) for kind in check.kinds(cases, {})]
+
+
+def _once(found: list[Any]) -> list[Any]:
+    """Return findings or mishaps without those that were found before, as by a piece that was asked twice."""
+    return [one for i, one in enumerate(found) if one not in found[:i]]

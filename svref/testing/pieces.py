@@ -1,0 +1,172 @@
+"""What each kind of piece asks, and what came of it.
+
+A run of all pieces passes if `svref check` says PASS, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from svref.conformance.candidates.guard import Mishap
+from svref.conformance.checking import poles
+from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.summary import reason_for_unsupported
+from svref.conformance.checking.variations.trying import is_wrong
+from svref.conformance.trial import Trial
+from svref.testing.failing import mistakes_in, text_of_mishap, text_of_trial
+from svref.testing.suite import Suite
+
+Verdict = Literal["passed", "failed", "known", "skipped"]
+FAIL_FIRST = "the cases fail, and say more"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a piece.
+
+    Parameters
+    ----------
+    verdict : {"passed", "failed", "known", "skipped"}
+        "known" is a failure that is expected; "skipped" a piece that says nothing.
+    text : str
+        Why it failed or says nothing.
+    mistakes : tuple of str
+        The mistakes that explain it.
+    """
+
+    verdict: Verdict
+    text: str = ""
+    mistakes: tuple[str, ...] = ()
+
+
+PASSED = Result("passed")
+Piece = Callable[[Suite, str], Result]
+
+
+def case(suite: Suite, name: str) -> Result:
+    """Ask one case."""
+    answer, vector = suite.steps.ask(name), suite.steps.numeric[name]
+    if isinstance(answer, Mishap):
+        if answer.kind == "unsupported" or suite.refusal:
+            return Result("skipped", suite.refusal or answer.message)
+        return _failed(suite, text_of_mishap(suite, answer, vector))
+    if answer.failed:
+        names = () if suite.is_known() else mistakes_in(suite, answer)
+        return _failed(suite, text_of_trial(suite, answer, vector, names), names)
+    if suite.steps.check.options.finite:
+        return _of_findings(suite, list(poles.findings([answer])))
+    return PASSED
+
+
+def invalid(suite: Suite, name: str) -> Result:
+    """Ask inputs that must raise; to accept them is wrong only in a strict check."""
+    if suite.steps.accepts(name) and suite.steps.is_strict:
+        text = f"the input is invalid and must raise: {suite.steps.invalid[name].purpose}\n{suite.command(name)}"
+        return _failed(suite, text, ("invalid-input-accepted",))
+    return PASSED
+
+
+def second_calls(suite: Suite, name: str) -> Result:
+    """Ask every case again."""
+    return _of_findings(suite, suite.steps.ask_again())
+
+
+def rows_alone(suite: Suite, name: str) -> Result:
+    """Ask single rows alone."""
+    return _of_findings(suite, suite.steps.ask_alone())
+
+
+def ignored_rows(suite: Suite, name: str) -> Result:
+    """Ask a batch with an ignored row."""
+    return _of_findings(suite, suite.steps.ask_with_ignored())
+
+
+def controls(suite: Suite, name: str) -> Result:
+    """Spoil outputs on purpose, which must be found wrong."""
+    if blind := suite.steps.unnoticed():
+        text = f"svref cannot see mistakes of this candidate: outputs spoiled on purpose passed, {', '.join(blind)}"
+        return _failed(suite, f"{text}\n{suite.command()}")
+    return PASSED
+
+
+def enough_judged(suite: Suite, name: str) -> Result:
+    """Ask whether enough elements were judged for a verdict."""
+    if suite.refusal:
+        return Result("skipped", suite.refusal)
+    if suite.steps.fails():
+        return Result("skipped", FAIL_FIRST)
+    report = suite.steps.cases_alone()
+    if report.verdict == "VACUOUS" and any(other.steps.cases_alone().judged for other in suite.siblings):
+        return Result("skipped", "no element says anything in this dtype")
+    if report.verdict in ("VACUOUS", "UNSUPPORTED"):
+        text = "no element says anything" if report.verdict == "VACUOUS" else reason_for_unsupported(report)
+        return _failed(suite, f"{report.verdict}: {text}\n{suite.command()}")
+    if report.findings:  # a stage that the candidate offers is wrong, though no output shows it
+        return _of_findings(suite, list(report.findings))
+    return PASSED
+
+
+def variation(suite: Suite, name: str) -> Result:
+    """Ask a batch unlike the cases."""
+    if reason := suite.steps.reason_against_variations():
+        return Result("skipped", reason)
+    answer = suite.steps.ask_variation(name)
+    if isinstance(answer, Trial):
+        return _failed(suite, text_of_trial(suite, answer, None, ())) if answer.failed else PASSED
+    if answer.kind == "hung" or is_wrong(answer):
+        return _failed(suite, text_of_mishap(suite, answer, None))
+    return PASSED
+
+
+def known_failure(suite: Suite, name: str) -> Result:
+    """Ask whether the failure that is known is there, and no other."""
+    if suite.expectation is None:
+        return PASSED
+    complaint = suite.expectation.complaint(suite.diagnosed)
+    return Result("failed", f"{complaint}\n{suite.command()}") if complaint else PASSED
+
+
+def _of_findings(suite: Suite, found: Sequence[CallFinding | Mishap]) -> Result:
+    """Return what came of a piece that finds something else than wrong elements."""
+    for one in found:
+        if isinstance(one, CallFinding):
+            return _failed(suite, f"{one.name}: {one.text}\n{suite.command(one.case)}", (one.name,))
+        if one.kind != "unsupported":
+            return _failed(suite, text_of_mishap(suite, one, None))
+    return PASSED
+
+
+def _failed(suite: Suite, text: str, mistakes: tuple[str, ...] = ()) -> Result:
+    """Return a failure; a known one if the mistake of the candidate is the expected one."""
+    if suite.expectation is None:
+        return Result("failed", text, mistakes)
+    if suite.is_known():
+        return Result("known", suite.expectation.text, (suite.expectation.mistake,))
+    return Result("failed", f"{text}\nanother failure than the expected one, {suite.expectation.mistake}", mistakes)
+
+
+def pieces_of(suite: Suite) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces of a suite with their names, in the order of a check."""
+    steps = suite.steps
+    if not steps.cases.alone:
+        yield from ((name, case) for name in steps.numeric)
+        yield from ((name, invalid) for name in steps.invalid)
+        yield from _besides(suite)
+    yield from ((name, variation) for name in steps.variations)
+    if suite.expectation is not None:
+        yield "known-failure", known_failure
+
+
+def _besides(suite: Suite) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces that need the answers to all cases."""
+    if not suite.steps.numeric:
+        return
+    if suite.steps.plan.can_be_asked:
+        yield "second-calls", second_calls
+        yield "rows-alone", rows_alone
+        if suite.steps.plan.ignores:
+            yield "ignored-rows", ignored_rows
+    yield "controls", controls
+    yield "enough-judged", enough_judged
