@@ -9,6 +9,7 @@ from accuracy import head_errors
 from rows import MARGINS, spec_of
 
 import svref
+import svref.exact
 from svref import SupportVectors, SVXSoftmax, head
 
 ANGLES = [1e-15, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2]
@@ -115,6 +116,18 @@ def test_batches_and_weights_of_any_size_are_right(target: float, length: float,
     x[:, 0] *= 2.0**-40  # a component whose product with a small number of a row must not lose digits
     errors = head_errors(svref.sv_am_softmax(s=64.0), x.astype(dtype), (length * w).astype(dtype), labels)
     assert max(errors.values()) <= 4
+
+
+@pytest.mark.parametrize("s", [1350.0, 1400.0, 1440.0])
+def test_a_class_far_below_those_of_another_chunk_keeps_its_gradient(s: float) -> None:
+    angles = np.full(300, np.arccos(-0.9))  # two chunks; the largest negative is in the first one
+    angles[[0, 1, 299]] = np.arccos([-0.5, 0.5, 0.008])
+    w, x = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.array([[1.0, 0.0]])
+    loss = svref.am_softmax(s=s, m=0.0)
+    _, grads = head.value_and_grad(loss, x, w, [0], reduction="none")
+    truth = svref.exact.evaluate_head(loss, x, w, [0]).weights.hi[299]
+    assert 0 < abs(truth[0]) < 1e-280  # below the range of float64 before it is multiplied by an e^r of up to e^64
+    np.testing.assert_allclose(grads.weights[299], truth, rtol=1e-12)
 
 
 def test_near_parallel_float32_rows_are_finite_and_right() -> None:

@@ -45,6 +45,8 @@ LOWEST = {FLOAT32: -87.33, FLOAT64: -708.39}  # e^LOWEST is a little above it
 HIGHEST = 64.0  # of the r_k - P of a row: e^64, its sum over all classes and its inverse are far inside float32
 LEAST = {FLOAT32: 2.0**-100, FLOAT64: 2.0**-900}  # of T: what is lost below e^LOWEST is nothing beside it
 SMALL = {FLOAT32: 2.0**-100, FLOAT64: 0.0}  # a row's number below it is multiplied in two steps
+FAR = -500.0  # of the logarithm of a factor: below, it is kept as a product of `STEP` and a number nearer to 1
+STEP = 2.0**-600
 SPARSE = 48  # support vectors are treated one by one if they are fewer than one entry in this many
 RUN = 1024  # numbers that are added in the dtype of the cosines; sums of runs are float64
 
@@ -101,6 +103,17 @@ class Mass(NamedTuple):
 
     peak: FloatArray
     total: FloatArray
+
+
+class Factor(NamedTuple):
+    """What multiplies the values of each row, float64: number · step; the step is 1 in nearly all rows, or `STEP`."""
+
+    number: FloatArray
+    step: FloatArray
+
+    def times(self, numbers: FloatArray) -> Factor:
+        """Return the factor times one number a row."""
+        return Factor(self.number * numbers, self.step)
 
 
 class Negatives(NamedTuple):
@@ -257,35 +270,39 @@ def log_odds_against(mass: Mass) -> FloatArray:
 # ---- the gradient: one number a row multiplies the exponentials ---------------------------------------------------
 
 
-def share_factor(slice_mass: Mass, mass: Mass) -> FloatArray:
-    """Return the number per row that turns a slice's e^{r_k - P} into shares e^{r_k - a} = p_k / q (equation 16).
+def share_factor(slice_mass: Mass, mass: Mass) -> Factor:
+    """Return the factor per row that turns a slice's e^{r_k - P} into shares e^{r_k - a} = p_k / q (equation 16).
 
-    It is 0 in rows without negatives.
+    It is 0 in rows without negatives. The peak of a slice may lie so far below that of all slices that the factor is
+    below the range of float64, while its product with an e^{r_k - P} of up to e^64 is not.
     """
     some = mass.total > 0
-    relative = np.exp(slice_mass.peak - finite_or_zero(mass.peak))
-    return np.divide(relative, mass.total, out=np.zeros(len(some)), where=some)
+    below = slice_mass.peak - finite_or_zero(mass.peak)
+    step = np.where(below < FAR, STEP, 1.0)
+    relative = np.exp(below - np.log(step))
+    return Factor(np.divide(relative, mass.total, out=np.zeros(len(some)), where=some), step)
 
 
-def multiply_rows(values: FloatArray, numbers: FloatArray, low: FloatArray) -> None:
-    """Multiply each row of `values` by its float64 number, in place; products that would not be normal are 0.
+def multiply_rows(values: FloatArray, factor: Factor, low: FloatArray) -> None:
+    """Multiply each row of `values` by its factor, in place; products that would not be normal are 0.
 
-    In float32 e^{r_k - P} may be as large as e^64, and the number below the smallest float32, while their product is
+    e^{r_k - P} may be as large as e^64, and the factor below the smallest number of the dtype, while their product is
     ordinary. Then it is multiplied in two steps, the first by a number nearer to 1. No value of a row but 0 is below
     e^low.
     """
-    size = np.abs(numbers)
+    number, step = factor
+    size = np.abs(number)
     with np.errstate(divide="ignore", over="ignore"):
-        cut = (1 + 2.0**-20) * TINY[values.dtype] / size
+        cut = (1 + 2.0**-20) * TINY[values.dtype] / size / step
     if (cut > np.exp(np.maximum(low, LOWEST[values.dtype]))).any():
         kept = threads.scratch("mask", values.shape, np.bool_)
         values *= np.greater_equal(values, cut.astype(values.dtype)[:, None], out=kept)
-    small = size < SMALL[values.dtype]
-    if small.any():
-        first = np.where(small, SMALL[values.dtype], 1.0)
-        values *= first.astype(values.dtype)[:, None]
-        numbers = numbers / first
-    values *= numbers.astype(values.dtype)[:, None]
+    small = (size * step < SMALL[values.dtype]) & (step == 1)
+    step = np.where(small, SMALL[values.dtype], step)
+    if (step != 1).any():
+        values *= step.astype(values.dtype)[:, None]
+        number = np.where(small, number / np.where(small, step, 1.0), number)
+    values *= number.astype(values.dtype)[:, None]
 
 
 def rounded_down(values: FloatArray, dtype: DTypeLike) -> FloatArray:

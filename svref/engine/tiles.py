@@ -135,7 +135,7 @@ def _largest(r: FloatArray, own: kernels.LabelEntries) -> FloatArray:
 
 def multiply(part: kernels.Negatives, pull: FloatArray, mass: kernels.Mass) -> None:
     """Turn slope_k e^{r_k - P} of a slice into pull slope_k e^{r_k - a} (equation 17), in place."""
-    kernels.multiply_rows(part.exponentials, pull * kernels.share_factor(part.mass, mass), part.low)
+    kernels.multiply_rows(part.exponentials, kernels.share_factor(part.mass, mass).times(pull), part.low)
 
 
 def extremes(array: FloatArray) -> tuple[float, float]:

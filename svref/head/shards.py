@@ -168,13 +168,14 @@ class Shard:
         G_bk = number_b slope_k e^{r_k - P}. The number multiplies (B, D) arrays, which are smaller than those of the
         exponentials, unless it is an extreme one.
         """
-        number, by_cosines, low = pull * kernels.share_factor(kept.mass, mass), kept.exponentials, kept.low
+        factor, by_cosines, low = kernels.share_factor(kept.mass, mass).times(pull), kept.exponentials, kept.low
         if classes.scale is not None:
             power, low = _room(low, classes.scale)
             by_cosines *= np.ldexp(classes.scale, -power)
-            number = np.ldexp(number, power)
-        if not (((number == 0) | (np.abs(number) > FOLDED[0])) & (np.abs(number) < FOLDED[1])).all():
-            kernels.multiply_rows(by_cosines, number, low)
+            factor = factor.times(np.ldexp(1.0, power))
+        number = factor.number
+        if not _is_ordinary(factor):
+            kernels.multiply_rows(by_cosines, factor, low)
             number = np.ones(len(number))
         by_x = (by_cosines @ classes.vectors).astype(np.float64) * number[:, None]
         by_w = threads.scratch("by_weights", self.weights.shape, self.weights.dtype)
@@ -254,6 +255,12 @@ class Shard:
         towards = np.zeros((len(labels), by_w.shape[1]))
         np.add.at(towards, which, by_angle * self.pairs.at_weight)
         by_w[labels] -= towards if classes.scale is None else towards * classes.scale[labels, None]
+
+
+def _is_ordinary(factor: kernels.Factor) -> bool:
+    """Return whether no factor is so small or large that it must multiply the exponentials themselves."""
+    size = np.abs(factor.number)
+    return bool((((size == 0) | (size > FOLDED[0])) & (size < FOLDED[1]) & (factor.step == 1)).all())
 
 
 def _room(low: FloatArray, scale: FloatArray) -> tuple[int, FloatArray]:
