@@ -1,4 +1,4 @@
-"""The command `svref golden`: make packs of vectors, verify, list and compare them, and export their inputs."""
+"""The command `svref golden`: make packs of vectors, verify, list, compare and vendor them, and export their inputs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from svref.cli.tools import bar, errors, say
+from svref.cli.vendor import vendor_command
 from svref.golden.files.pack import pack_root, pack_roots, shipped
 
 app = typer.Typer(
-    help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
+    help="Golden vectors: make, verify, list, compare, export, vendor.", no_args_is_help=True, rich_markup_mode=None
 )
+
+app.command("vendor")(vendor_command)
 
 NAMED = "A pack: one that ships, core, paper or seed; or a directory. core if left out."
 Pack = Annotated[str | None, typer.Argument(metavar="PACK", help=NAMED)]
