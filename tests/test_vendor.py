@@ -243,6 +243,13 @@ def test_so_it_is_where_svref_has_written_the_rest(name: str, seed: Path) -> Non
     assert_left_as_it_is(seed, name)
 
 
+def test_the_folder_may_be_a_repository_of_its_own(tmp_path: Path) -> None:
+    put(tmp_path, {".git/HEAD": "ref: refs/heads/main"})
+    vendor(tmp_path, ["seed"])
+    assert kinds(tmp_path) == []
+    assert vendor(tmp_path).written == ()
+
+
 def assert_left_as_it_is(folder: Path, shown: str) -> None:
     before = snapshot(folder)
     result = svref_command("golden", "vendor", folder, "--pack", "paper")
@@ -503,13 +510,16 @@ def test_a_pack_whose_name_can_be_no_folder_is_refused(name: str, tmp_path: Path
 # ---- packages ------------------------------------------------------------------------------------------------------
 
 
+TITLES = {"node": "Node", "npm": "npm", "cargo": "Cargo", "go": "Go", "sha256sum": "sha256sum"}
+
+
 def tool(name: str) -> str:
     """Return where a tool is; skip, counted, if it is not installed, or fail if SVREF_REQUIRE_TOOLS names it."""
     path = shutil.which(name)
     if path is None:
         if name in os.environ.get("SVREF_REQUIRE_TOOLS", "").split(","):
-            pytest.fail(f"{name} is not installed, and SVREF_REQUIRE_TOOLS asks for it")
-        pytest.skip(f"{name} is not installed (SVREF_REQUIRE_TOOLS={name} makes this a failure)")
+            pytest.fail(f"{TITLES[name]} is not installed, and SVREF_REQUIRE_TOOLS asks for it")
+        pytest.skip(f"{TITLES[name]} is not installed (SVREF_REQUIRE_TOOLS={name} makes this a failure)")
     return path
 
 
@@ -645,13 +655,29 @@ def test_the_metadata_says_name_version_and_licence(tmp_path: Path) -> None:
     assert included == sorted(name for name in snapshot(tmp_path) if name.startswith("seed/"))
 
 
+def test_a_go_module_of_a_later_version_has_it_in_its_path(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "seed", tmp_path / "pack")
+    seal(tmp_path / "pack", {"version": "2.0.0"})
+    with pytest.raises(ValueError, match=r"must end with /v2; got 'a\.org/b'\. Give --package go=a\.org/b/v2\."):
+        vendor(tmp_path / "new", [str(tmp_path / "pack")], {"go": "a.org/b"})
+    done = vendor(tmp_path / "new", [str(tmp_path / "pack")], {"go": ""})
+    assert done.lock.packages == {"go": "example.com/svref-vectors-seed/v2"}
+
+
+def test_a_crate_holds_no_binary_files(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "seed", tmp_path / "pack")
+    seal(tmp_path / "pack", {"pack": "large"})
+    with pytest.raises(ValueError, match=r"the pack 'large' has large\.safetensors"):
+        vendor(tmp_path / "new", [str(tmp_path / "pack")], {"cargo": ""})
+
+
 def test_an_absent_tool_is_a_counted_skip_or_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.delenv("SVREF_REQUIRE_TOOLS", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="go is not installed"):
+    with pytest.raises(pytest.skip.Exception, match="Go is not installed"):
         tool("go")
     monkeypatch.setenv("SVREF_REQUIRE_TOOLS", "cargo,go")
-    with pytest.raises(pytest.fail.Exception, match="go is not installed"):
+    with pytest.raises(pytest.fail.Exception, match="Go is not installed"):
         tool("go")
 
 
@@ -669,7 +695,9 @@ def printed(line: str, folder: Path) -> str:
     if line.startswith("svref "):
         with chdir(folder):
             return svref_command(*line.split()[1:]).stdout
-    return subprocess.run(["/bin/sh", "-c", line], cwd=folder, stdout=subprocess.PIPE, check=False).stdout.decode()
+    command, english = ["/bin/sh", "-c", line], {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(command, cwd=folder, env=english, capture_output=True, encoding="utf-8", check=False)
+    return done.stdout
 
 
 def page(folder: Path) -> str:

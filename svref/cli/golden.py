@@ -15,8 +15,6 @@ app = typer.Typer(
     help="Golden vectors: make, verify, list, compare, export, vendor.", no_args_is_help=True, rich_markup_mode=None
 )
 
-app.command("vendor")(vendor_command)
-
 NAMED = "A pack: one that ships, core, paper or seed; or a directory. core if left out."
 Pack = Annotated[str | None, typer.Argument(metavar="PACK", help=NAMED)]
 PackOption = Annotated[str | None, typer.Option("--pack", help="The same, as an option.")]
@@ -137,3 +135,6 @@ def export_command(
         from svref.golden import export
 
         say(f"{export(to, pack=_word(pack, directory)):,} cases written to {to}\n")
+
+
+app.command("vendor")(vendor_command)

@@ -50,9 +50,9 @@ pub fn file(path: &str) -> Option<&'static str> {{
 """
 
 
-def default_name(pack: str) -> str:
+def default_name(pack: PackFiles) -> str:
     """Return what the crate is called where the user gives no name."""
-    return f"svref-vectors-{pack}"
+    return f"svref-vectors-{pack.name}"
 
 
 def files(pack: PackFiles, name: str, others: Collection[str]) -> dict[str, bytes]:

@@ -98,7 +98,7 @@ def _package_names(packs: Sequence[PackFiles], packages: Mapping[str, str]) -> d
     for kind, given in packages.items():
         if kind not in KINDS:
             raise ValueError(f"package must be one of {', '.join(KINDS)}; got {shortened(kind)!r}.")
-        names[kind] = given or KINDS[kind].default_name(packs[0].name)
+        names[kind] = given or KINDS[kind].default_name(packs[0])
         if not KINDS[kind].NAME.fullmatch(names[kind]):
             raise ValueError(
                 f"{kind} takes no package of the name {shortened(names[kind])!r}: use letters, '-' and digits."

@@ -42,13 +42,31 @@ func Files() fs.FS {{
 """
 
 
-def default_name(pack: str) -> str:
+def default_name(pack: PackFiles) -> str:
     """Return the path of the module where the user gives none: one that serves only beside a `replace` line."""
-    return f"example.com/svref-vectors-{pack}"
+    return f"example.com/svref-vectors-{pack.name}{_ending(pack)}"
+
+
+def _ending(pack: PackFiles) -> str:
+    """Return what Go wants at the end of the path of a module: /v2 in version 2, and nothing in versions 0 and 1."""
+    major = int(pack.manifest["version"].split(".")[0])
+    return f"/v{major}" if major > 1 else ""
 
 
 def files(pack: PackFiles, name: str, others: Collection[str]) -> dict[str, bytes]:
-    """Return go.mod and embed.go; a module holds all files of its folder, so `others` changes nothing."""
+    """Return go.mod and embed.go; a module holds all files of its folder, so `others` changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If the path of the module does not end as Go wants it for the version of the pack.
+    """
+    if not name.endswith(_ending(pack)):
+        version, end = pack.manifest["version"], _ending(pack)
+        raise ValueError(
+            f"the path of a Go module of version {version} must end with {end}; got {name!r}. "
+            f"Give --package go={name}{end}."
+        )
     embed = _EMBED.format(
         pack=pack.name, purpose=pack.manifest["purpose"], version=pack.manifest["version"], digest=pack.digest
     )

@@ -11,9 +11,9 @@ from svref.golden.files.pack import PackFiles
 NAME = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*")
 
 
-def default_name(pack: str) -> str:
+def default_name(pack: PackFiles) -> str:
     """Return what the package is called where the user gives no name."""
-    return f"svref-vectors-{pack}"
+    return f"svref-vectors-{pack.name}"
 
 
 def files(pack: PackFiles, name: str, others: Collection[str]) -> dict[str, bytes]:

@@ -35,6 +35,7 @@ from svref.golden.vendoring.contents import contents
 from svref.golden.vendoring.lock import LOCK, Lock, read_lock
 
 LAST = (SUMS, LOCK)
+GIT = ".git"  # a package can be a repository of its own
 
 
 @dataclass(frozen=True)
@@ -163,14 +164,17 @@ def _check_is_folder(directory: Directory) -> None:
 
 
 def others_in(place: Path, own: Collection[str]) -> list[str]:
-    """Return the paths in a folder that are none of `own`, without the temporary files that a killed run left."""
+    """Return the paths in a folder that are none of `own`.
+
+    Not counted are what Git keeps in a repository's folder, and the temporary files that a killed run left.
+    """
     if not place.is_dir():
         return []
     with errors_as_damage(place):
         found = unlisted(place, list(own))
     left = {path.relative_to(place).as_posix() for name in own for path in temporary_names(place / name, "tmp")}
     manifest = [MANIFEST] if os.path.lexists(place / MANIFEST) else []  # `unlisted` takes it for the pack's own
-    return [name for name in sorted(found + manifest) if name not in left]
+    return [name for name in sorted(found + manifest) if name not in left and name != GIT]
 
 
 def _check_alone(place: Path, listed: Collection[str], files: Mapping[str, bytes]) -> None:
