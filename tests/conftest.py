@@ -27,6 +27,10 @@ SKIPS = {
     "only root may make devices": "run as root",
     "no g++ with nlohmann/json is installed": "apt-get install g++ nlohmann-json3-dev",
     "Node is not installed": "install Node.js",
+    "npm is not installed": "install npm",
+    "Cargo is not installed": "install Rust",
+    "Go is not installed": "install Go",
+    "sha256sum is not installed": "install the GNU coreutils",
     "Playwright or Chromium is not installed": "pip install playwright, apt-get install chromium",
 }
 

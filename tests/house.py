@@ -48,7 +48,7 @@ FOLDERS: dict[str, Layers] = {
         ("making",),
         ("large",),
         ("listing",),
-        ("commands",),
+        ("commands", "vendoring"),
     ),
     "explain": (("text", "formulas"), ("lines",), ("page",)),
     "plots": (

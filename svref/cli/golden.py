@@ -1,4 +1,4 @@
-"""The command `svref golden`: make packs of vectors, verify, list and compare them, and export their inputs."""
+"""The command `svref golden`: make packs of vectors, verify, list, compare and vendor them, and export their inputs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from svref.cli.tools import bar, errors, say
+from svref.cli.vendor import vendor_command
 from svref.golden.files.pack import pack_root, pack_roots, shipped
 
 app = typer.Typer(
-    help="Golden vectors: make, verify, list, compare, export.", no_args_is_help=True, rich_markup_mode=None
+    help="Golden vectors: make, verify, list, compare, export, vendor.", no_args_is_help=True, rich_markup_mode=None
 )
 
 NAMED = "A pack: one that ships, core, paper or seed; or a directory. core if left out."
@@ -134,3 +135,6 @@ def export_command(
         from svref.golden import export
 
         say(f"{export(to, pack=_word(pack, directory)):,} cases written to {to}\n")
+
+
+app.command("vendor")(vendor_command)
