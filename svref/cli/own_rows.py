@@ -53,7 +53,8 @@ class OwnRows:
         parameters = {**entry.parameters, **given}
         step = self._step(entry, parameters)
         b = int(np.argmax(step.loss)) if row is None else row
-        title = [f"{entry.name}, {self.name}, row {b} of 0..{len(step.labels) - 1}"]
+        which = f", row {b} of 0..{len(step.labels) - 1}" if len(step.labels) > 1 else ""
+        title = [f"{entry.name}, {self.name}{which}", *_beyond(step, b)]
         return Chosen(step, b, title, parameters)
 
     def _step(self, entry: Variant, parameters: Mapping[str, float]) -> Step:
@@ -67,6 +68,15 @@ class OwnRows:
             return Shard.of(loss, embeddings, weights, labels).step()
         except TypeError as error:
             raise ValueError(str(error)) from error
+
+
+def _beyond(step: Step, row: int) -> list[str]:
+    """Return a note if a number of the row cannot be a cosine; a margin of the cosine takes it for a logit all the same."""
+    beyond = np.flatnonzero(np.abs(step.cosines[row]) > 1)
+    if not len(beyond):
+        return []
+    k = int(beyond[0])
+    return [f"note: {step.cosines[row, k]:.6g} of class {k} is no cosine, which lies in [-1, 1]; the formulas hold for it too"]
 
 
 def of_text(cosines: str, label: int) -> OwnRows:
