@@ -71,12 +71,11 @@ class OwnRows:
 
 
 def _beyond(step: Step, row: int) -> list[str]:
-    """Return a note if a number of the row cannot be a cosine; a margin of the cosine takes it for a logit all the same."""
-    beyond = np.flatnonzero(np.abs(step.cosines[row]) > 1)
-    if not len(beyond):
-        return []
-    k = int(beyond[0])
-    return [f"note: {step.cosines[row, k]:.6g} of class {k} is no cosine, which lies in [-1, 1]; the formulas hold for it too"]
+    """Return a note if a number of the row is no cosine; a margin of the cosine takes it for a logit all the same."""
+    cosines = step.cosines[row : row + 1].ravel()  # empty if there is no such row
+    beyond = np.flatnonzero(np.abs(cosines) > 1)
+    which = f"{cosines[beyond[0]]:.6g} of class {beyond[0]}" if len(beyond) else ""
+    return [f"note: {which} is no cosine, which lies in [-1, 1]; the formulas hold for it too"] if which else []
 
 
 def of_text(cosines: str, label: int) -> OwnRows:
