@@ -63,7 +63,8 @@ def states(report: Report) -> dict[str, str]:
 
 
 def up_to(name: str) -> dict[str, str]:
-    """Return the right answers before an exercise."""
+    """Return the right answers before an exercise, by the name of its function or its stage."""
+    name = "losses" if name == "loss" else name
     return {other: RIGHT[other] for other in FUNCTIONS[: FUNCTIONS.index(name)]}
 
 
@@ -104,15 +105,24 @@ def test_every_exercise_has_its_number_and_its_hint() -> None:
         assert "\n\nHint: " in functions[name]
 
 
-@pytest.mark.parametrize("name", ["mask", "grad_target", "grad_m"])
+@pytest.mark.parametrize("name", ["mask", "log_odds_against", "loss", "grad_target", "grad_m"])
 def test_after_each_exercise_the_next_one_is_named(tmp_path: Path, name: str) -> None:
     report = graded(tmp_path, **up_to(name))
     stages = states(report)
-    place = FUNCTIONS.index(name)
+    place = STAGES.index(name)
     assert report.verdict == "UNSUPPORTED"
     assert list(stages.values()) == ["right"] * place + ["blank"] * (len(STAGES) - place)
-    assert f"next              {name}   " in str(report)
+    assert f"next              {name}   {tmp_path / 'mine.py'}:" in str(report)
+    assert str(report).endswith(f"\n  {report.next_blank.title}")
     assert f"mine.py:{report.next_blank.place.split(':')[-1]}" in report.next_blank.place
+
+
+def test_a_stage_that_only_rows_of_a_single_class_have_is_blank(tmp_path: Path) -> None:
+    report = graded(tmp_path, **{**RIGHT, "log_odds_against": "..."})
+    assert report.verdict == "UNSUPPORTED"
+    assert list(states(report).values()) == ["right"] * 4 + ["blank"] * 9
+    assert "UNSUPPORTED  the candidate is unfinished: log_odds_against is next\n" in str(report)
+    assert "\nnext              log_odds_against   " in str(report)
 
 
 # ---- typical slips: each is found in its stage, named, and given its hint ---------------------------------------
@@ -122,7 +132,7 @@ SLIPS = {
     "log_h": ("s * t * (c + 1) * is_hard", "t-offset"),
     "q": ("1 / (1 + np.exp(a))", "p_y-for-q"),
     "grad_negatives": ("s * p", "slope-of-h-lost"),
-    "grad_target": ("q", "minus-s-lost"),
+    "grad_target": ("q", "target-gradient-scaled(-1/s)"),
 }
 
 
@@ -141,6 +151,33 @@ def test_a_slip_is_the_first_wrong_stage_and_has_a_name(tmp_path: Path, name: st
     assert f"is {mistake}: {report.first_wrong.formula}" in text
     assert f"hint {report.first_wrong.hint}" in text
     assert len(report.first_wrong.hint) > 40
+
+
+@pytest.mark.parametrize("answer", ["1 - 1 / (1 + np.exp(a))", "1 - np.exp(-np.logaddexp(0, a))"])
+def test_q_by_a_subtraction_is_wrong_where_it_has_no_digits(tmp_path: Path, answer: str) -> None:
+    report = graded(tmp_path, **up_to("q"), q=answer)
+    assert report.verdict == "FAIL-AS(q-by-subtraction)"
+    assert report.first_wrong.name == "q"
+    assert report.first_wrong.right > 90  # where p_y is not nearly 1, the difference has its digits
+
+
+@pytest.mark.parametrize(
+    "answer", ["np.exp(a) / (1 + np.exp(a))", "np.exp(a - np.logaddexp(0, a))", "-np.expm1(-np.logaddexp(0, a))"]
+)
+def test_whatever_form_of_q_is_right_the_probabilities_of_it_are_right_too(tmp_path: Path, answer: str) -> None:
+    given = answer if "/" not in answer else f"{answer} if a < 700 else 1.0"
+    report = graded(tmp_path, **{**up_to("grad_negatives"), "q": given})
+    assert list(states(report).values())[:8] == ["right"] * 8
+    assert report.next_blank.name == "grad_negatives"
+
+
+def test_a_slip_that_the_registry_knows_has_one_name(tmp_path: Path) -> None:
+    report = graded(tmp_path, **{**RIGHT, "grad_target": "s * q"})
+    text = str(report)
+    assert report.verdict == "FAIL-AS(target-gradient-negated)"
+    assert "  is    target-gradient-negated: dL/dc_y = s q df/dc\n" in text
+    assert [d.name for d in report.diagnosis] == ["target-gradient-negated"]
+    assert "      or  " not in text
 
 
 @pytest.mark.usefixtures("undiagnosed")
@@ -166,15 +203,24 @@ def test_a_wrong_stage_that_no_output_shows_fails_the_check(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "answer", "message"),
     [
-        ("margin_cosine", "None", "the function of margin_cosine returns nothing: is there a return?"),
-        ("log_h", "0.0", "the function of log_h must return an array like c; got 0.0."),
-        ("log_odds_against", "r", "the function of log_odds_against must return one number; got array(["),
+        ("margin_cosine", "None", "margin_cosine in line 21 returns nothing: is there a return?"),
+        ("log_h", "0.0", "log_h in line 37 must return an array like c; got 0.0."),
+        ("loss", "None", "losses in line 64 returns nothing: is there a return?"),
+        ("log_odds_against", "r", "log_odds_against in line 55 must return one number; got array(["),
     ],
 )
 def test_an_answer_of_another_shape_is_told(tmp_path: Path, name: str, answer: str, message: str) -> None:
-    report = graded(tmp_path, **up_to(name), **{name: answer})
+    function = "losses" if name == "loss" else name
+    report = graded(tmp_path, **up_to(function), **{function: answer})
     assert report.verdict == "ERROR"
     assert message in report.mishaps[0].message
+
+
+def test_an_error_in_an_exercise_is_told_once_with_its_own_line(tmp_path: Path) -> None:
+    text = str(graded(tmp_path, **up_to("log_h"), log_h="s * T"))
+    assert text.count("raised NameError: name 'T' is not defined") == 1
+    assert text.count("in log_h: return s * T") == 1
+    assert re.search(r"\n +and \d+ more like it", text)
 
 
 # ---- any candidate may offer its stages -------------------------------------------------------------------------

@@ -101,11 +101,18 @@ def printed(*arguments: object) -> str:
 
 def test_a_row_of_ones_own_is_explained_with_the_usual_parameters_and_with_others() -> None:
     text = printed(*OWN)
-    assert text.startswith("sv-am-softmax, --cosines, row 0 of 0..0\ns = 30, m = 0.35, t = 1.2; label y = 0\n")
+    assert text.startswith("sv-am-softmax, --cosines\ns = 30, m = 0.35, t = 1.2; label y = 0\n")
     assert "cosines  [0.5, 0.75, -0.25]" in text
     assert "s = 8, m = 0.35, t = 1; label y = 0" in printed(*OWN, "--with", "s=8", "--with", "t=1")
     value = svref.sv_am_softmax(s=8.0, t=1.0).value(COSINES[:1], LABELS[:1], reduction="none")
     assert f"L = log(1 + exp a) = {value[0]:.9g}" in printed(*OWN, "--with", "s=8", "--with", "t=1")
+
+
+def test_a_number_that_is_no_cosine_is_noted_where_the_loss_takes_it() -> None:
+    text = printed("--cosines", "0.7 1.5", "--label", "0", "--loss", "sv-am-softmax")
+    note = "note: 1.5 of class 1 is no cosine, which lies in [-1, 1]; the formulas hold for it too"
+    assert text.splitlines()[1] == note
+    assert "note: " not in printed(*OWN)
 
 
 @pytest.mark.parametrize("text", ["0.5,0.75,-0.25", " 0.5, 0.75  -0.25 ", "5e-1 .75 -0.25"])

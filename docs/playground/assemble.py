@@ -89,7 +89,7 @@ def explained() -> str:
     cosines = np.cos(np.deg2rad([[40, 60, 150, -80]]))
     parameters = {"s": 4.0, "m": 0.35, "t": 1.2}
     step = svref.sv_am_softmax(**parameters).forward(cosines, [0])
-    return explain(step, title=["sv-am-softmax, --cosines, row 0 of 0..0"], parameters=parameters)
+    return explain(step, title=["sv-am-softmax, --cosines"], parameters=parameters)
 
 
 def verdict() -> str:

@@ -97,7 +97,7 @@ const FORMULAS = {
 export function explained(state) {
   const { step, gradients } = computed(state), name = variantName(state);
   const named = Object.entries(parametersOf(state)).map(([key, value]) => `${key} = ${general(value, 6)}`).join(", ");
-  const head = [...(name ? [`${name}, --cosines, row 0 of 0..0`] : []), `${named}; label y = ${step.y}`, `cosines  ${list(step.c)}`];
+  const head = [...(name ? [`${name}, --cosines`] : []), `${named}; label y = ${step.y}`, `cosines  ${list(step.c)}`];
   const sections = [head, targetLines(state, step), negativeLines(step), lossLines(step), gradientLines(step, gradients)];
   return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
 }

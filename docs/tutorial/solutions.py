@@ -25,7 +25,7 @@ def mask(c, f):
 def log_h(c, is_hard, s, t):
     """Exercise 3: log h, by how much the logit of each support vector is raised.
 
-    Hint: log h_k = s (t - 1)(c_k + 1) for a support vector and 0 for the others. At t = 1 nothing is raised. A mask
+    Hint: h_k = e^(s (t - 1)(c_k + 1)) for a support vector, and 1 for the others. Take the logarithm of both. A mask
     counts as 0 and 1 in a product.
     """
     return s * (t - 1) * (c + 1) * is_hard
@@ -34,8 +34,8 @@ def log_h(c, is_hard, s, t):
 def relative_logits(c, f, log_h, s):
     """Exercise 4: r, the logit of each other class less the logit of the target.
 
-    Hint: The logit of class k is s c_k + log h_k, that of the target is s f. Subtract the cosines first, and multiply
-    by s after that: s (c_k - f) + log h_k.
+    Hint: The logit of class k is s c_k + log h_k, that of the target is s f. Take the difference of the cosines first,
+    and multiply it by s after that: it then keeps its digits.
     """
     return s * (c - f) + log_h
 
@@ -43,8 +43,8 @@ def relative_logits(c, f, log_h, s):
 def log_odds_against(r):
     """Exercise 5: a, the logarithm of the sum of e^r.
 
-    Hint: e^r is infinite from r = 710 on. Take the largest r out of the sum first: with P = max r it is
-    P + log of the sum of e^(r - P).
+    Hint: e^r is infinite from r = 710 on. With P the largest r, each e^r is e^P e^(r - P). Take e^P out of the sum, and
+    then out of the logarithm.
     """
     return np.max(r) + np.log(np.sum(np.exp(r - np.max(r))))
 
@@ -52,8 +52,8 @@ def log_odds_against(r):
 def losses(a):
     """Exercise 6: L, the loss of the row.
 
-    Hint: Divide numerator and denominator of the softmax by the target's exponential: L = log(1 + e^a).
-    np.logaddexp(0, a) is that number without overflow.
+    Hint: Divide numerator and denominator of the softmax by the target's exponential, and only e^a is left. It is
+    infinite from a = 710 on. NumPy has a function for the logarithm of e^x + e^y; 1 is e^0.
     """
     return np.logaddexp(0, a)
 
@@ -61,7 +61,8 @@ def losses(a):
 def q(a):
     """Exercise 7: q = 1 - p_y, how much probability the target lacks.
 
-    Hint: p_y = 1/(1 + e^a), so q = e^a/(1 + e^a) = 1/(1 + e^(-a)). Not 1 - p_y: it has no digits if p_y is nearly 1.
+    Hint: p_y = 1/(1 + e^a). Write 1 - p_y as one fraction, and divide both of its parts by e^a. A subtraction has no
+    digits left if p_y is nearly 1.
     """
     return 1 / (1 + np.exp(-a))
 
@@ -69,7 +70,8 @@ def q(a):
 def probabilities(r, a, q):
     """Exercise 8: p, the probability of each other class.
 
-    Hint: p_k = e^r_k/(1 + e^a). The other classes share q: p_k = q e^(r_k - a), and the p_k add up to q.
+    Hint: The other classes share q. The share of class k is e^r_k over the sum of all e^r, whose logarithm is a. The
+    p_k add up to q.
     """
     return q * np.exp(r - a)
 
@@ -78,7 +80,7 @@ def grad_negatives(p, is_hard, s, t):
     """Exercise 9: dL/dc_k, the gradient by the cosine of each other class.
 
     Hint: The derivative of L by r_k is p_k. The derivative of r_k by c_k is s, and s t for a support vector, because
-    log h_k contains c_k too. np.where(is_hard, t, 1) is the factor.
+    log h_k contains c_k too. np.where chooses between two numbers.
     """
     return s * p * np.where(is_hard, t, 1)
 
@@ -86,8 +88,8 @@ def grad_negatives(p, is_hard, s, t):
 def grad_target(q, s):
     """Exercise 10: dL/dc_y, the gradient by the target's cosine.
 
-    Hint: f is in every r_k with the factor -s, and df/dc_y = 1. So the sum over k of p_k (-s) is left, and the p_k add
-    up to q.
+    Hint: f is in every r_k with the factor -s, and df/dc_y = 1. Multiply by p_k and add up over k. To what do the p_k
+    add up?
     """
     return -s * q
 
@@ -95,7 +97,7 @@ def grad_target(q, s):
 def grad_s(p, r, s):
     """Exercise 11: dL/ds, the derivative by the scale.
 
-    Hint: Every term of r_k has one factor s, so the derivative of r_k by s is r_k/s. Multiply by p_k and add up.
+    Hint: Every term of r_k has one factor s. Take it off, and the derivative by s is left. Multiply by p_k, add up.
     """
     return np.sum(p * r) / s
 
@@ -103,7 +105,8 @@ def grad_s(p, r, s):
 def grad_t(p, c, is_hard, s):
     """Exercise 12: dL/dt, the derivative by the strength of the emphasis.
 
-    Hint: t is in log h_k alone, and its derivative by t is s (c_k + 1) for a support vector. Multiply by p_k, add up.
+    Hint: t is in log h_k = s (t - 1)(c_k + 1) alone, and only for support vectors. Multiply its derivative by p_k, and
+    add up.
     """
     return np.sum(p * s * (c + 1) * is_hard)
 
@@ -162,11 +165,13 @@ def loss(cosines, labels, *, s, m, t):
 
 def check(name, value, shape):
     """Raise a ValueError unless a function has returned one number, or one for each of the other classes."""
+    function = losses if name == "loss" else globals()[name]
+    where = f"{function.__name__} in line {function.__code__.co_firstlineno}"
     if value is None:
-        raise ValueError(f"the function of {name} returns nothing: is there a return?")
+        raise ValueError(f"{where} returns nothing: is there a return?")
     if np.shape(value) != shape:
         wanted = "an array like c" if shape else "one number"
-        raise ValueError(f"the function of {name} must return {wanted}; got {value!r:.60}.")
+        raise ValueError(f"{where} must return {wanted}; got {value!r:.60}.")
 
 
 def gradient(by_negatives, by_target, labels):

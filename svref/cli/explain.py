@@ -97,7 +97,8 @@ def chosen_row(case: Vector, row: int | None = None) -> Chosen:
     if case.result == "error":
         raise ValueError(f"{case.id} must raise: {case.purpose} There is nothing to explain.")
     b = int(np.argmax(case.expected["loss"])) if row is None else row
-    title = [f"{case.id}, row {b} of 0..{len(case.labels) - 1}", case.purpose]
+    which = f", row {b} of 0..{len(case.labels) - 1}" if len(case.labels) > 1 else ""
+    title = [f"{case.id}{which}", case.purpose]
     return Chosen(_step(case), b, title, case.parameters)
 
 

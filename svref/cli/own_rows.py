@@ -53,7 +53,8 @@ class OwnRows:
         parameters = {**entry.parameters, **given}
         step = self._step(entry, parameters)
         b = int(np.argmax(step.loss)) if row is None else row
-        title = [f"{entry.name}, {self.name}, row {b} of 0..{len(step.labels) - 1}"]
+        which = f", row {b} of 0..{len(step.labels) - 1}" if len(step.labels) > 1 else ""
+        title = [f"{entry.name}, {self.name}{which}", *_beyond(step, b)]
         return Chosen(step, b, title, parameters)
 
     def _step(self, entry: Variant, parameters: Mapping[str, float]) -> Step:
@@ -67,6 +68,14 @@ class OwnRows:
             return Shard.of(loss, embeddings, weights, labels).step()
         except TypeError as error:
             raise ValueError(str(error)) from error
+
+
+def _beyond(step: Step, row: int) -> list[str]:
+    """Return a note if a number of the row is no cosine; a margin of the cosine takes it for a logit all the same."""
+    cosines = step.cosines[row : row + 1].ravel()  # empty if there is no such row
+    beyond = np.flatnonzero(np.abs(cosines) > 1)
+    which = f"{cosines[beyond[0]]:.6g} of class {beyond[0]}" if len(beyond) else ""
+    return [f"note: {which} is no cosine, which lies in [-1, 1]; the formulas hold for it too"] if which else []
 
 
 def of_text(cosines: str, label: int) -> OwnRows:

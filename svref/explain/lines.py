@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from svref.arrays import IntArray
+from svref.arrays import FloatArray, IntArray
 from svref.margins import AdditiveAngle, AdditiveCosine, Combined, Margin, MultiplicativeAngle, NoMargin
 from svref.reference import Gradients, Step, sigmoid
 
@@ -114,6 +114,18 @@ def loss_lines(step: Step, b: int) -> Iterator[Line]:
     yield Line("q = 1 - p_y = frac{e^a}{1 + e^a}", "", number(q, 9), "15")
 
 
+def _slope(step: Step, is_hard: int) -> str:
+    """Return the slope of a negative's logit with its numbers."""
+    return f"1 + ({step.emphasis.t:g} − 1) · {is_hard}"
+
+
+def _sum(step: Step, b: int, factors: FloatArray) -> str:
+    """Return the sum of p_k times a factor over the negatives, with the numbers of those with the largest p."""
+    order = np.argsort(-step.r[b], kind="stable")[: step.r.shape[1] - 1]
+    terms = [f"{number(step.probabilities[b, k])} · {_factor(number(factors[k]))}" for k in order[:MOST_TERMS]]
+    return (" + ".join(terms) or "0") + (" + …" if len(order) > MOST_TERMS else "")
+
+
 def gradient_lines(step: Step, b: int, gradients: Gradients, by_t: bool) -> Iterator[Line]:
     """Yield the derivatives: of the negative with the largest p, of the target, and of the parameters."""
     s, q = f"{step.s:g}", number(sigmoid(step.a)[b])
@@ -121,6 +133,9 @@ def gradient_lines(step: Step, b: int, gradients: Gradients, by_t: bool) -> Iter
         k, p = largest(step, b), number(step.probabilities[b, largest(step, b)])
         slope = number(float(step.emphasis.slope(step.mask)[b, k]))
         yield Line(f"p_{{{k}}} = q e^{{r_{{{k}}} - a}}", f"{q} · e^{{{number(step.r[b, k] - step.a[b])}}}", p, "16")
+        fixed = step.emphasis.form == "fixed"
+        formula, with_numbers = ("1", "") if fixed else (f"1 + (t - 1) I_{{{k}}}", _slope(step, int(step.mask[b, k])))
+        yield Line(f"slope_{{{k}}} = {formula}", with_numbers, slope, "7")
         numbers = f"{s} · {p} · {slope}"
         yield Line(
             f"frac{{∂L}}{{∂c_{{{k}}}}} = s p_{{{k}}} slope_{{{k}}}", numbers, number(gradients.cosines[b, k]), "17"
@@ -129,9 +144,11 @@ def gradient_lines(step: Step, b: int, gradients: Gradients, by_t: bool) -> Iter
     yield Line(
         "frac{∂L}{∂c_y} = -s q f'(c_y)", f"−{s} · {q} · {_factor(steep)}", number(gradients.cosines[b, own]), "18"
     )
-    yield Line("frac{∂L}{∂s} = Σ_{k≠y} p_k r_k / s", "", number(gradients.s[b]), "19")
+    by_s = _sum(step, b, step.relative_logits[b])
+    yield Line("frac{∂L}{∂s} = frac{1}{s} Σ_{k≠y} p_k r_k", f"({by_s}) / {s}", number(gradients.s[b]), "19")
     if by_t:
-        yield Line("frac{∂L}{∂t} = Σ_{k≠y} p_k frac{∂ log h_k}{∂t}", "", number(gradients.t[b]), "20")
+        by_t_of_h = _sum(step, b, step.emphasis.log_h_by_t(step.cosines, step.mask, step.s)[b])
+        yield Line("frac{∂L}{∂t} = Σ_{k≠y} p_k frac{∂ log h_k}{∂t}", by_t_of_h, number(gradients.t[b]), "20")
     for name, value in gradients.margin.items():
         df = number(float(step.margin.by_parameter(step.angle)[name][b]))
         letter = name if len(name) == 1 else f"{name[0]}_{name[1:]}"

@@ -167,12 +167,19 @@ def _summary(axes: Axes, step: Step, row: int, shown: int) -> None:
     axes.axis("off")
     classes = step.cosines.shape[1]
     lines = [
-        f"s = {step.s:g}, t = {step.emphasis.t:g}",
+        ", ".join(f"{name} = {value:g}" for name, value in _parameters(step)),
         f"a = {number(step.log_odds_against[row])} log-odds",
         f"L = {number(step.loss[row])} nats",
         *([f"{shown} of {classes} classes are shown"] if shown < classes else []),
     ]
     axes.text(0.08, 0.9, "\n".join(lines), transform=axes.transAxes, va="top", linespacing=1.5)
+
+
+def _parameters(step: Step) -> list[tuple[str, float]]:
+    """Return the parameters of the loss by name: s, those of the margin, t."""
+    margin = getattr(step.margin, "margin", step.margin)  # an easy or a straight-through margin has one inside
+    of_margin = [(name, getattr(margin, name)) for name in ("m", "m1", "m2", "m3") if hasattr(margin, name)]
+    return [("s", step.s), *of_margin, ("t", step.emphasis.t)]
 
 
 def _hatched(axes: Axes, shown: IntArray, plain: FloatArray, log_h: FloatArray) -> None:

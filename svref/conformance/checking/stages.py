@@ -14,7 +14,8 @@ from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.notes import Note
 from svref.conformance.checking.outcome import Outcome, StageRow, bracketed, but_should_be
 from svref.conformance.mistakes.departure import ORDER, Departure
-from svref.conformance.mistakes.slips import slip_of
+from svref.conformance.mistakes.explanations import Diagnosis
+from svref.conformance.mistakes.slips import Slip, slip_of
 from svref.conformance.mistakes.stages import LOSS, Compared, compared
 from svref.conformance.trial import Trial, step_on
 
@@ -43,13 +44,20 @@ def with_stages(
 ) -> Found:
     """Return a report with the stages of a candidate that offers some.
 
-    A stage that is wrong though no output is, as in a candidate that is unfinished, is a finding.
+    A stage that is wrong though no output is, as in a candidate that is unfinished, is a finding. A stage that is blank
+    in any case is blank: rows with a single class may have it all the same.
     """
     blank = {name for mishap in mishaps if isinstance(mishap, Unfinished) for name in mishap.blank}
     names = [name for name in ORDER if name in blank or any(name in case.got for case in cases)]
-    first = next((name for name in names if any(map(case_with(name), cases))), "")
-    rows = tuple(_row(name, name == first, cases, notes.get(name, Note())) for name in names)
-    report = replace(report, stages=rows)
+    first = next((name for name in names if name not in blank and any(map(case_with(name), cases))), "")
+    slip = slip_of(first, cases) if first else None
+    report = replace(report, diagnosis=led_by(slip, report.diagnosis))
+    rows = []
+    for name in names:
+        row = StageRow(name, "blank", 0, 0, place=notes.get(name, Note()).place, title=notes.get(name, Note()).title)
+        row = row if name in blank else _counted(row, cases)
+        rows.append(_first_wrong(row, slip, report, notes.get(name, Note()).hint) if name == first else row)
+    report = replace(report, stages=tuple(rows))
     return _with_departure(report, first, next(filter(case_with(first), cases))) if first else report
 
 
@@ -58,17 +66,29 @@ def case_with(stage: str) -> Callable[[Compared], bool]:
     return lambda case: stage in case.got and bool(case.wrong(stage).any())
 
 
-def _row(name: str, is_first: bool, cases: Sequence[Compared], note: Note) -> StageRow:
-    """Return what was found of one stage; of the first wrong one also which known mistake it is, and the hint."""
-    cases = [case for case in cases if name in case.got]
-    wrong = sum(int(case.wrong(name).sum()) for case in cases)
-    right = sum(int((case.says(name) & ~case.wrong(name)).sum()) for case in cases)
-    row = StageRow(name, "right", right, wrong, place=note.place, title=note.title)
-    if not is_first:
-        return replace(row, state="blank" if not cases else "after" if wrong else "right")
-    slip = slip_of(name, cases)
-    mistake, formula = (slip.name, slip.formula) if slip else ("", "")
-    return replace(row, state="wrong", mistake=mistake, formula=formula, hint=note.hint)
+def led_by(slip: Slip | None, diagnosis: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """Return the mistakes that explain the outputs; the slip in the first wrong stage leads, under one name."""
+    complete = {one.name: one for one in diagnosis if one.complete}
+    known = [name for name in slip.names if name in complete] if slip else []
+    rest = tuple(one for one in diagnosis if one.name not in known)
+    return (*(complete[name] for name in known[:1]), *rest)
+
+
+def _counted(row: StageRow, cases: Sequence[Compared]) -> StageRow:
+    """Return the row of a stage with how many elements are right and wrong."""
+    cases = [case for case in cases if row.name in case.got]
+    wrong = sum(int(case.wrong(row.name).sum()) for case in cases)
+    right = sum(int((case.says(row.name) & ~case.wrong(row.name)).sum()) for case in cases)
+    return replace(row, state="after" if wrong else "right", right=right, wrong=wrong)
+
+
+def _first_wrong(row: StageRow, slip: Slip | None, report: Outcome, hint: str) -> StageRow:
+    """Return the row of the first wrong stage: with its mistake, called as in the diagnosis, and with the hint."""
+    row = replace(row, state="wrong", hint=hint)
+    if slip is None:
+        return row
+    leads = next((one.name for one in report.diagnosis[:1] if one.complete and one.name in slip.names), slip.name)
+    return replace(row, mistake=leads, formula=slip.formula)
 
 
 def _with_departure(report: Found, stage: str, case: Compared) -> Found:

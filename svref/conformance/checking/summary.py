@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking import poles
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import ACCEPTED, CallFinding
 from svref.conformance.checking.outcome import (
     LEAST_SHARE,
     Count,
@@ -109,18 +109,26 @@ def _variations(outcome: Outcome) -> Iterator[str]:
 def _other_dtypes(outcome: Outcome) -> Iterator[str]:
     """Yield what was found in the other dtypes of the same run, a line each, and why one was not judged."""
     for dtype, other in outcome.also.items():
-        passed, failed = other.judged - other.failed, other.failed
-        vacuous = sum(count.vacuous for count in other.counts)
         name = f" is {other.explanation}" if other.explanation else ""
-        counts = f"{passed:,} passed, {failed:,} failed, {vacuous:,} vacuous"
-        worst = f"; worst {in_tolerances(max(c.worst for c in other.counts))} the tolerance" if other.counts else ""
         e, verdict = other.evidence if other.ok else None, other.verdict.split("(")[0].removesuffix("-AS")
         would = f"; {e.exposed} of {e.total} known mistakes" if e else ""
-        yield f"  {dtype + ' too':<16}{verdict:>6}{name}: {counts}{worst}{would}"
+        yield f"  {dtype + ' too':<16}{verdict:>6}{name}: {_numbers_of(other)}{would}"
     for of in (outcome, *outcome.also.values()):
         if of.half_precision and (of.header["dtype"] == "float32" or not outcome.also):
             yield f"  half precision  {of.half_precision}"
     yield from (f"  {dtype:<16}   not judged: {reason}" for dtype, reason in outcome.not_judged.items())
+
+
+def _numbers_of(other: Outcome) -> str:
+    """Return how many elements passed and failed in another dtype; where there are no outputs to judge, why."""
+    if other.counts:
+        vacuous = sum(count.vacuous for count in other.counts)
+        counts = f"{other.judged - other.failed:,} passed, {other.failed:,} failed, {vacuous:,} vacuous"
+        return f"{counts}; worst {in_tolerances(max(count.worst for count in other.counts))} the tolerance"
+    if other.first_wrong:
+        return f"in the stage {other.first_wrong.name}"
+    broken = sum(mishap.kind != "unsupported" for mishap in other.mishaps)
+    return f"no answer in {broken} of {other.header['cases']} cases" if broken else reason_for_unsupported(other)
 
 
 def _fixed(outcome: Outcome) -> Iterator[str]:
@@ -153,12 +161,18 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
         yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
     yield from (f"  beyond          {text}" for text in outcome.header.get("beyond", ()))
     if outcome.invalid:
-        yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused"
+        counts = "" if outcome.refused == outcome.invalid or _counts_invalid(outcome) else " (does not count)"
+        yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused{counts}"
     yield from (
         f"  remark          {number:6d} cases: the candidate {text}" for text, number in outcome.remarks.items()
     )
     if outcome.unshown is not None:
         yield from _unshown(outcome.unshown)
+
+
+def _counts_invalid(outcome: Outcome) -> bool:
+    """Return whether inputs that must raise and did not are findings, as with --strict."""
+    return any(finding.name == ACCEPTED for finding in outcome.findings)
 
 
 def _unshown(found: Unshown) -> Iterator[str]:
@@ -313,9 +327,10 @@ def _details(outcome: Outcome) -> Iterator[str]:
     broken = [m for m in outcome.mishaps if m.kind != "unsupported"]
     if broken or outcome.findings or outcome.failures or outcome.next_blank:
         yield ""
-    yield from (f"no answer         {_mishap(m)}" for m in broken[:MOST_SHOWN])
-    if len(broken) > MOST_SHOWN:
-        yield f"                  and {len(broken) - MOST_SHOWN} more"
+    told = list({m.trace or m.message: m for m in reversed(broken)}.values())[::-1]  # the first of those alike
+    yield from (f"no answer         {_mishap(m)}" for m in told[:MOST_SHOWN])
+    if len(broken) > min(len(told), MOST_SHOWN):
+        yield f"                  and {len(broken) - min(len(told), MOST_SHOWN)} more{' like it' * (len(told) == 1)}"
     shown = [f for f in outcome.findings if not f.values and not _is_departure(f, outcome)][:MOST_SHOWN]
     yield from (f"{f.name:<17} {f.case}: {f.text}" for f in shown)
     if outcome.departure is not None:
@@ -323,7 +338,9 @@ def _details(outcome: Outcome) -> Iterator[str]:
     if outcome.first_wrong is not None:
         yield from _of_stage(outcome.first_wrong)
     elif outcome.next_blank is not None:
-        yield f"next              {outcome.next_blank.name}   {_place(outcome.next_blank)}".rstrip()
+        row = outcome.next_blank
+        yield f"next              {row.name}   {row.place}".rstrip()
+        yield from (f"  {title}" for title in filter(None, [row.title]))
     worst = {f.quantity: f for f in reversed(outcome.failures)}
     for count in outcome.counts:
         if count.quantity in worst:

@@ -2,7 +2,8 @@
 
 A candidate that offers its stages, finished or not, is right up to its first wrong one. So the mistake is told from
 that stage alone: a slip explains it if its formula, from the right stages before, gives the candidate's values in all
-cases. A name that is also a deviation's means the same there.
+cases. A name that is also a deviation's means the same there. What the same slip is called in the registry and in the
+families, which see the outputs alone, is listed with it.
 """
 
 from __future__ import annotations
@@ -66,18 +67,30 @@ class Slip:
         What the mistake is called, and what is computed.
     values : callable
         Returns the wrong values from the right stages before; (B, C), or (B, 1) for a stage of one number a row.
+    absolute : float
+        How far rounding carries these values besides, in units of u: a few, if they are a difference of numbers near 1.
+    also : tuple of str
+        What explains the outputs, if all other stages are right: mistakes of the registry and the families by name.
     """
 
     stage: str
     name: str
     formula: str
     values: Callable[[Right], FloatArray | BoolArray]
+    absolute: float = 0.0
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of this mistake, its own first."""
+        return self.name, *self.also
 
     def explains(self, case: Compared) -> bool:
         """Return whether the candidate's stage is what this slip gives, within rounding."""
         with np.errstate(all="ignore"):
             slipped = np.asarray(self.values(Right(case.step)), np.float64).reshape(case.right[self.stage].shape)
-        width = case.width[self.stage] + ROOM * case.unit_roundoff * np.abs(finite(slipped))
+        room = self.absolute + (0.0 if self.absolute else ROOM) * np.abs(finite(slipped))
+        width = case.width[self.stage] + case.unit_roundoff * room
         return not beyond(case.got[self.stage], slipped, width).any()
 
 
@@ -115,31 +128,37 @@ SLIPS = (
     Slip("log_h", "fixed-for-adaptive", "log h_k = s (t - 1) I_k", lambda x: x.s * (x.t - 1) * x.I),
     Slip("log_h", "adaptive-for-fixed", "log h_k = s (t - 1)(c_k + 1) I_k", lambda x: x.grown * x.I),
     Slip("log_h", "h-of-every-negative", "log h_k = s (t - 1)(c_k + 1) for all k", lambda x: x.grown),
-    Slip("log_h", "h-without-the-one", "log h_k = s (t - 1) c_k I_k", lambda x: x.s * (x.t - 1) * x.c * x.I),
+    Slip("log_h", "h-with-another-offset(0)", "log h_k = s (t - 1) c_k I_k", lambda x: x.s * (x.t - 1) * x.c * x.I,
+         also=("margin-on-negatives-above-f(-(t - 1))",)),
     Slip("log_h", "h-without-logarithm", "h_k in place of log h_k", lambda x: np.exp(x.log_h)),
     Slip("relative_logits", "emphasis-left-out", "r_k = s (c_k - f)", lambda x: x.s * (x.c - x.f)),
-    Slip("relative_logits", "margin-left-out", "r_k = s (c_k - c_y) + log h", lambda x: x.log_h + x.s * (x.c - x.c_y)),
+    Slip("relative_logits", "margin-left-out", "r_k = s (c_k - c_y) + log h", lambda x: x.log_h + x.s * (x.c - x.c_y),
+         also=("margin-on-all-classes",)),
     Slip("relative_logits", "s-left-out", "r_k = c_k - f + log h_k", lambda x: x.c - x.f + x.log_h),
     Slip("relative_logits", "s-twice", "r_k = s (c_k - f + log h_k)", lambda x: x.s * (x.c - x.f + x.log_h)),
     Slip("relative_logits", "target-not-subtracted", "r_k = s c_k + log h_k", lambda x: x.s * x.c + x.log_h),
     Slip("log_odds_against", "logarithm-left-out", "a = Σ e^{r_k}", lambda x: np.exp(x.a)),
     Slip("log_odds_against", "largest-for-sum", "a = max r_k", lambda x: x.r.max(axis=1, keepdims=True)),
     Slip("log_odds_against", "target-in-the-sum", "a = log(1 + Σ e^{r_k})", lambda x: np.logaddexp(0, x.a)),
-    Slip("loss", "a-for-loss", "L = a", lambda x: x.a),
+    Slip("loss", "a-for-loss", "L = a", lambda x: x.a, also=("target-left-out in loss alone",)),
     Slip("loss", "loss-of-the-negatives", "L = log(1 + e^{-a})", lambda x: np.logaddexp(0, -x.a)),
     Slip("q", "p_y-for-q", "q = p_y = 1/(1 + e^a)", lambda x: x.p_y),
+    Slip("q", "q-by-subtraction", "q = 1 - p_y, with the rounding error of p_y", lambda x: 1 - x.p_y, absolute=8),
     Slip("q", "loss-for-q", "q = L", lambda x: np.logaddexp(0, x.a)),
     Slip("q", "odds-for-q", "q = e^a", lambda x: np.exp(x.a)),
     Slip("probabilities", "shares-for-probabilities", "p_k = e^{r_k - a}, without q", lambda x: x.share),
     Slip("probabilities", "odds-for-probabilities", "p_k = e^{r_k}", lambda x: np.exp(x.r)),
     Slip("grad_negatives", "slope-of-h-lost", "dL/dc_k = s p_k, the t of support vectors lost", lambda x: x.s * x.p),
-    Slip("grad_negatives", "s-lost-in-gradient", "dL/dc_k = p_k slope_k", lambda x: x.p * x.slope),
-    Slip("grad_negatives", "slope-of-every-negative", "dL/dc_k = s p_k t", lambda x: x.s * x.t * x.p),
-    Slip("grad_negatives", "gradient-sign-flipped", "dL/dc_k = -s p_k slope_k", lambda x: -x.s * x.p * x.slope),
+    Slip("grad_negatives", "s-lost-in-gradient", "dL/dc_k = p_k slope_k", lambda x: x.p * x.slope,
+         also=("negatives-gradient-scaled(1/s)",)),
+    Slip("grad_negatives", "slope-of-emphasis-for-all", "dL/dc_k = s p_k t", lambda x: x.s * x.t * x.p),
+    Slip("grad_negatives", "gradient-sign-flipped", "dL/dc_k = -s p_k slope_k", lambda x: -x.s * x.p * x.slope,
+         also=("negatives-gradient-scaled(-1)",)),
     Slip("grad_negatives", "shares-for-probabilities", "dL/dc_k = s share slope", lambda x: x.s * x.share * x.slope),
-    Slip("grad_target", "minus-s-lost", "dL/dc_y = q df/dc", lambda x: x.q * x.df),
-    Slip("grad_target", "s-lost-in-gradient", "dL/dc_y = -q df/dc", lambda x: -x.q * x.df),
-    Slip("grad_target", "gradient-sign-flipped", "dL/dc_y = s q df/dc", lambda x: x.s * x.q * x.df),
+    Slip("grad_target", "target-gradient-scaled(-1/s)", "dL/dc_y = q df/dc", lambda x: x.q * x.df),
+    Slip("grad_target", "target-gradient-scaled(1/s)", "dL/dc_y = -q df/dc", lambda x: -x.q * x.df),
+    Slip("grad_target", "target-gradient-negated", "dL/dc_y = s q df/dc", lambda x: x.s * x.q * x.df,
+         also=("target-gradient-scaled(-1)",)),
     Slip("grad_target", "p_y-for-q", "dL/dc_y = -s p_y df/dc", lambda x: -x.s * x.p_y * x.df),
     Slip("grad_target", "one-hot-not-subtracted", "dL/dc_y = s p_y df/dc", lambda x: x.s * x.p_y * x.df),
     Slip("grad_target", "straight-through", "dL/dc_y = -s q, df/dc lost", lambda x: -x.s * x.q),

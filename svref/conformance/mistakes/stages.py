@@ -129,6 +129,9 @@ def _by_parameters(by: Gradients) -> dict[str, FloatArray]:
 def widths_of(step: Step, compute: str, level: Level, D: int = 0) -> dict[str, FloatArray]:
     """Return how far rounding may carry each stage of the loss; infinity where a stage is not compared.
 
+    q and p have widths relative to themselves: every form but the difference 1 - p_y keeps their digits where the loss
+    is nearly 0, and p is q times a share. The other widths behind the logits are those of the outputs.
+
     A mask may differ where rounding decides it. What follows from such a decision is not compared there, and neither
     is the label's column, which no loss reads.
     """
@@ -164,14 +167,15 @@ def _widths_behind_the_logits(
         width = condition.tolerance(scale, C, step.s, step.emphasis.t, compute)
         return np.asarray(width + (row[:, None] if scale.ndim == 2 else row))
 
-    target = at.cosines[step.own] / step.s  # that of q f', and f' is at least of the size of its own error
     slope = figures(step.margin, step.angle, u / 8).by_cosine
     slope = np.where(np.isfinite(step.margin.by_cosine(step.angle)), slope, np.inf)
+    of_a = (of_logits + u * (np.abs(finite(step.a)) + np.log(C))) * (1 + C / 128)
+    of_q = sigmoid(-step.a) * of_a  # relative, since dq/da = q p_y; a softmax of rounded logits has at.loss besides
     return {
-        "log_odds_against": row + (of_logits + u * (np.abs(finite(step.a)) + np.log(C))) * (1 + C / 128),
+        "log_odds_against": row + of_a,
         LOSS: allowed(at.loss),
-        "q": allowed(np.minimum(target, at.loss)),
-        "probabilities": allowed(step.probabilities * at.loss[:, None]) + unread,
+        "q": allowed(sigmoid(step.a) * at.loss) + sigmoid(step.a) * of_q,
+        "probabilities": allowed(step.probabilities * at.loss[:, None]) + step.probabilities * of_q[:, None] + unread,
         "margin_slope": u * slope,
         "grad_negatives": allowed(at.cosines) + unread,
         "grad_target": allowed(at.cosines[step.own]) + np.where(np.isinf(slope), np.inf, 0.0),
