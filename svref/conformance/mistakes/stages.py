@@ -132,20 +132,22 @@ def widths_of(step: Step, compute: str, level: Level, D: int = 0) -> dict[str, F
     q and p have widths relative to themselves: every form but the difference 1 - p_y keeps their digits where the loss
     is nearly 0, and p is q times a share. The other widths behind the logits are those of the outputs.
 
-    A mask may differ where rounding decides it. What follows from such a decision is not compared there, and neither
-    is the label's column, which no loss reads.
+    A mask may differ where rounding decides it, and f beside a switch. What follows from such a decision is not
+    compared there, and neither is the label's column, which no loss reads.
     """
     u = 8 * format_of(compute).unit_roundoff
     fs = figures(step.margin, step.angle, u / 8).value
-    near, _ = condition.undecided(step, compute)
+    near, undecided = condition.undecided(step, compute)
+    switch = undecided >= 0
+    near = near | switch[:, None]
     reach = np.sqrt(D) if level == "head" else 0.0
     widest = step.s * step.emphasis.t * (2 + np.abs(step.margin_cosine) + fs)
     unread = np.zeros_like(step.cosines, dtype=np.float64)
     unread[step.own] = np.inf
     of_logits = np.where(near, np.inf, (u * (1 + reach) * widest)[:, None]) + unread
     forward = {
-        "cosines": np.full(step.cosines.shape, u * (1 + reach)),
-        "margin_cosine": u * (1 + reach + fs),
+        "cosines": u * (1 + reach) + unread,
+        "margin_cosine": u * (1 + reach + fs) + np.where(switch, np.inf, 0.0),
         "mask": np.where(near, 1.0, 0.5) + unread,
         "log_h": of_logits,
         "relative_logits": of_logits,
@@ -168,7 +170,7 @@ def _widths_behind_the_logits(
         return np.asarray(width + (row[:, None] if scale.ndim == 2 else row))
 
     slope = figures(step.margin, step.angle, u / 8).by_cosine
-    slope = np.where(np.isfinite(step.margin.by_cosine(step.angle)), slope, np.inf)
+    slope = np.where(step.margin.angular & (step.angle.sine == 0) | unsure, np.inf, slope)  # a pole is a policy
     of_a = (of_logits + u * (np.abs(finite(step.a)) + np.log(C))) * (1 + C / 128)
     of_q = sigmoid(-step.a) * of_a  # relative, since dq/da = q p_y; a softmax of rounded logits has at.loss besides
     return {
