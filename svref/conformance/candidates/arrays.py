@@ -101,14 +101,15 @@ def losses_and_stages(result: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the losses and the steps of the loss, arrays of any framework, of a candidate that returns a dict."""
     check_finished(result)
     if "loss" not in result:
-        raise CandidateError(f'a candidate that returns a dict must have "loss" in it; got {", ".join(map(str, result))}.')
+        names = ", ".join(map(str, result))
+        raise CandidateError(f'a candidate that returns a dict must have "loss" in it; got {names}.')
     return result["loss"], {name: result[name] for name in STAGES if name in result}
 
 
 def check_finished(result: Mapping[str, Any]) -> None:
     """Raise an UnfinishedError if a candidate that returns a dict has left something in it blank."""
     known = (*STAGES, "loss", *(name for names in GRADIENTS.values() for name in names))
-    blank = [name for name in known if result.get(name) is BLANK]
+    blank = [name for name, values in result.items() if values is BLANK and name in known]
     if blank:
         filled = {name: to_numpy(result[name]) for name in (*STAGES, "loss") if result.get(name, BLANK) is not BLANK}
         raise UnfinishedError(blank, {name: v for name, v in filled.items() if name != "loss" or v.ndim})
