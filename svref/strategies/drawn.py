@@ -1,0 +1,251 @@
+"""The strategies for whole examples: rows of cosines, or embeddings and weights."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from svref.loss import SVXSoftmax
+from svref.strategies.example import Example, HeadExample
+from svref.strategies.losses import losses, of_variant
+from svref.strategies.numbers import beside, cotangents, distances, format_named, labels
+from svref.strategies.printed import show
+from svref.strategies.rows import KINDS, Frame, kinds_for
+
+Range = int | tuple[int, int]
+Losses = SVXSoftmax | str | SearchStrategy[SVXSoftmax] | None
+
+
+def examples(
+    loss: Losses = None,
+    *,
+    dtype: str = "float64",
+    rows: Range = (1, 3),
+    classes: Range = (1, 5),
+    kinds: tuple[str, ...] | None = None,
+    cotangent: bool = False,
+    subnormal: bool = False,
+    decided: bool = False,
+) -> SearchStrategy[Example]:
+    """Return a strategy for rows of cosines at what matters, with labels and a loss.
+
+    Parameters
+    ----------
+    loss : SVXSoftmax, str or SearchStrategy, optional
+        The loss; the name of a variant, whose parameters are then drawn; or a strategy for losses. All losses of
+        `losses` if left out.
+    dtype : {"float64", "float32", "float16", "bfloat16"}, default "float64"
+        The format that holds every number, and in which the code under test computes.
+    rows, classes : int or (int, int)
+        B and C, or the least and the most of them.
+    kinds : tuple of str, optional
+        What the rows may be at, of `KINDS`; all if left out. A loss has only some of them, and where it has none of
+        those that are asked for, another loss is drawn.
+    cotangent : bool, default False
+        Whether a cotangent is drawn. It is ones otherwise.
+    subnormal : bool, default False
+        Whether subnormal numbers may occur. Hardware that flushes them to zero takes them for 0.
+    decided : bool, default False
+        Whether rows are left out in which rounding decides, as by `Example.decided`.
+
+    Returns
+    -------
+    SearchStrategy of Example
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown variant, dtype or kind, and a range that is none.
+
+    Examples
+    --------
+    >>> import hypothesis
+    >>> from svref import strategies
+    >>> tie = strategies.examples("sv-am-softmax", dtype="float32", kinds=("tie",), classes=(2, 4))
+    >>> hypothesis.find(tie, lambda example: example.parameters["m"] > 0 and example.distance[0] == 0)
+    svref.strategies.Example(
+        svref.sv_am_softmax(s=1.0, m=0.125, t=1.125),
+        cosines=[[0.0, -0.125]],
+        labels=[0],
+        dtype='float32',
+        at=['tie'],
+    )
+    """
+    format_named(dtype)
+    sizes, wanted = (_sizes("rows", rows), _sizes("classes", classes)), _wanted(kinds)
+    return _examples(_losses(loss), dtype, sizes, wanted, cotangent, subnormal, decided)
+
+
+@st.composite
+def _examples(
+    draw: st.DrawFn,
+    of: SearchStrategy[SVXSoftmax],
+    dtype: str,
+    sizes: tuple[SearchStrategy[int], SearchStrategy[int]],
+    wanted: tuple[str, ...],
+    cotangent: bool,
+    subnormal: bool,
+    decided: bool,
+) -> Example:
+    b, c = (draw(size) for size in sizes)
+    frame = Frame(draw(of), dtype, c, subnormal)
+    kinds = [kind for kind in kinds_for(frame) if kind in wanted]
+    assume(kinds)
+    drawn = [KINDS[draw(st.sampled_from(kinds))](draw, frame) for _ in range(b)]
+    y = draw(labels(b, c))
+    matrix = np.array([[*r.negatives[:k], r.target, *r.negatives[k:]] for r, k in zip(drawn, y, strict=True)])
+    if draw(st.integers(0, 3)) == 3:  # a class twice, in one of four examples
+        matrix = np.column_stack([matrix, matrix[:, draw(st.integers(0, c - 1))]])
+    g = draw(cotangents(b, dtype)) if cotangent else None
+    example = Example(frame.loss, matrix, y, g, dtype=dtype, at=[row.at for row in drawn])
+    example = example.decided() if decided else example
+    show(example)
+    return example
+
+
+# ---- heads -----------------------------------------------------------------------------------------------------------
+
+# Whole numbers whose squares add up to 64: over 8 they are vectors of length 1, with cosines that everybody gets exactly.
+UNIT = [(8, 0, 0, 0, 0), (5, 5, 3, 2, 1), (7, 3, 2, 1, 1), (4, 4, 4, 4, 0), (6, 4, 2, 2, 2)]
+LENGTHS = st.one_of(st.just(0), st.integers(-12, 12)).map(lambda k: 2.0**k)
+
+
+def heads(
+    loss: Losses = None,
+    *,
+    dtype: str = "float64",
+    rows: Range = (1, 3),
+    classes: Range = (1, 5),
+    dimensions: Range = (1, 4),
+    cotangent: bool = False,
+    decided: bool = False,
+) -> SearchStrategy[HeadExample]:
+    """Return a strategy for embeddings and weights: at all angles, of unlike lengths, with classes twice.
+
+    An embedding is drawn freely; or parallel, opposite, almost parallel or orthogonal to its class's weights. Some
+    examples have axes as weights and embeddings of exact cosines, so that ties are ties for everybody.
+
+    Parameters
+    ----------
+    loss, dtype, rows, classes, cotangent, decided
+        As of `examples`.
+    dimensions : int or (int, int)
+        D, or the least and the most of it. Examples of exact cosines have D = 5 whatever is asked for.
+
+    Returns
+    -------
+    SearchStrategy of HeadExample
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown variant or dtype, and a range that is none.
+    """
+    format_named(dtype)
+    sizes = tuple(_sizes(*named) for named in (("rows", rows), ("classes", classes), ("dimensions", dimensions)))
+    return _heads(_losses(loss), dtype, sizes, cotangent, decided)
+
+
+@st.composite
+def _heads(
+    draw: st.DrawFn,
+    of: SearchStrategy[SVXSoftmax],
+    dtype: str,
+    sizes: tuple[SearchStrategy[int], ...],
+    cotangent: bool,
+    decided: bool,
+) -> HeadExample:
+    b, c, d = (draw(size) for size in sizes)
+    y = draw(labels(b, c))
+    if draw(st.integers(0, 3)) == 3:
+        made = [("exact", v) for v in draw(st.lists(_exact_unit(), min_size=b, max_size=b))]
+        weights = np.eye(5)[[k % 5 for k in range(c)]]
+    else:
+        weights = np.array(draw(st.lists(_vector(d), min_size=c, max_size=c)))
+        made = [draw(_at_angle(weights[k], dtype)) for k in y]
+    x = np.array([draw(LENGTHS) * np.array(v) for _, v in made])
+    weights = np.array([draw(LENGTHS) * w for w in weights])
+    g = draw(cotangents(b, dtype)) if cotangent else None
+    example = HeadExample(draw(of), x, weights, y, g, dtype=dtype, at=[kind for kind, _ in made])
+    example = example.decided() if decided else example
+    show(example)
+    return example
+
+
+def _vector(d: int) -> SearchStrategy[list[float]]:
+    """Return a strategy for vectors of whole fourths that are not 0."""
+    fourths = st.lists(st.integers(-8, 8).map(lambda n: n / 4), min_size=d, max_size=d)
+    return fourths.map(lambda v: v if any(v) else [1.0, *v[1:]])
+
+
+def _exact_unit() -> SearchStrategy[list[float]]:
+    """Return a strategy for vectors of length 1 whose entries are whole eighths, in any order, of any sign."""
+    signs = st.lists(st.sampled_from((1, -1)), min_size=5, max_size=5)
+    whole = st.tuples(st.sampled_from(UNIT).flatmap(st.permutations), signs)
+    return whole.map(lambda drawn: [n * sign / 8 for n, sign in zip(*drawn, strict=True)])
+
+
+@st.composite
+def _at_angle(draw: st.DrawFn, weight: np.ndarray, dtype: str) -> tuple[str, list[float]]:
+    """Draw an embedding by its angle with the weights of its class."""
+    kind = draw(st.sampled_from(tuple(ANGLES)))
+    return kind, ANGLES[kind](draw, [float(v) for v in weight], dtype)
+
+
+def _near_parallel(draw: st.DrawFn, weight: list[float], dtype: str) -> list[float]:
+    """Move one entry of the weights by some ulps."""
+    k, ulps = draw(st.integers(0, len(weight) - 1)), draw(distances(dtype))
+    moved = beside(weight[k] or 2.0**-12, ulps, format_named(dtype))
+    return [moved if i == k else v for i, v in enumerate(weight)]
+
+
+def _orthogonal(draw: st.DrawFn, weight: list[float], dtype: str) -> list[float]:
+    """Turn the plane of two axes by π/2 and leave out the others; in one dimension there is no such vector."""
+    pairs = [(i, j) for i, j in itertools.combinations(range(len(weight)), 2) if weight[i] or weight[j]]
+    if not pairs:
+        return weight
+    i, j = draw(st.sampled_from(pairs))
+    return [-weight[j] if k == i else weight[i] if k == j else 0.0 for k in range(len(weight))]
+
+
+ANGLES: dict[str, Callable[[st.DrawFn, list[float], str], list[float]]] = {
+    "plain": lambda draw, weight, dtype: draw(_vector(len(weight))),
+    "parallel": lambda draw, weight, dtype: weight,
+    "opposite": lambda draw, weight, dtype: [-v for v in weight],
+    "near-parallel": _near_parallel,
+    "orthogonal": _orthogonal,
+}
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _losses(loss: Losses) -> SearchStrategy[SVXSoftmax]:
+    """Return a strategy for losses from what a user gave."""
+    if loss is None:
+        return losses()
+    if isinstance(loss, SearchStrategy):
+        return loss
+    return st.just(loss) if isinstance(loss, SVXSoftmax) else of_variant(loss)
+
+
+def _sizes(name: str, given: Range) -> SearchStrategy[int]:
+    """Return a strategy for a size; raise a ValueError unless the range is one, from 1 up."""
+    low, high = (given, given) if isinstance(given, int) else given
+    if not 1 <= low <= high < math.inf:
+        raise ValueError(f"{name} must be a number from 1 up, or the least and the most of them; got {given!r}.")
+    return st.integers(low, high)
+
+
+def _wanted(kinds: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the kinds that are asked for; raise a ValueError for one that there is not."""
+    unknown = set(kinds or ()) - KINDS.keys()
+    if unknown:
+        raise ValueError(f"kinds are {', '.join(KINDS)}; got {', '.join(sorted(map(repr, unknown)))}.")
+    return tuple(KINDS) if kinds is None else tuple(kinds)

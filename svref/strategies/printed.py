@@ -1,0 +1,64 @@
+"""What is printed of a failing example beside its Python: what each row is at, and a line for `svref explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hypothesis import currently_in_test_context, note
+
+from svref.strategies.example import Inputs
+from svref.strategies.losses import name_of
+
+
+def explain_lines(example: Inputs) -> list[str]:
+    """Return a command for each row that shows its loss and its gradient number by number.
+
+    Parameters
+    ----------
+    example : Example or HeadExample
+        Of a head, the rows of its cosines in float64 are shown.
+
+    Returns
+    -------
+    list of str
+        One line a row; empty if the loss is none of `svref.VARIANTS`.
+
+    Examples
+    --------
+    >>> import svref
+    >>> from svref.strategies import Example, explain_lines
+    >>> explain_lines(Example(svref.sv_softmax(s=4.0, t=1.5), [[0.5, 0.75]], [0]))
+    ['svref explain --cosines "0.5 0.75" --label 0 --loss sv-softmax --with s=4.0 --with t=1.5']
+    """
+    named = name_of(example.loss)
+    if named is None:
+        return []
+    options = "".join(f" --with {key}={value!r}" for key, value in named[1].items())
+    return [
+        f'svref explain --cosines "{" ".join(f"{c:.17g}" for c in row)}" --label {label} --loss {named[0]}{options}'
+        for row, label in zip(example.step.cosines, example.labels, strict=True)
+    ]
+
+
+def rows_of(example: Inputs) -> Iterator[str]:
+    """Yield a line for each row: what it is at, and how far its nearest decision is."""
+    for b, (at, distance, undecided) in enumerate(zip(example.at, example.distance, example.undecided, strict=True)):
+        within = f", within rounding of {example.dtype}" if undecided else ""
+        yield f"row {b}: {at}; nearest decision {distance:.3g} away{within}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An example as text, which is made only if Hypothesis prints it."""
+
+    example: Inputs
+
+    def __repr__(self) -> str:
+        return "\n".join([*rows_of(self.example), *explain_lines(self.example)])
+
+
+def show(example: Inputs) -> None:
+    """Let Hypothesis print more about an example if the test fails with it."""
+    if currently_in_test_context():
+        note(Shown(example))
