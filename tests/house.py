@@ -33,7 +33,7 @@ HOUSE: Layers = (
     ("variants", "head", "exact"),
     ("deviations", "judging"),
     ("golden",),
-    ("conformance",),
+    ("conformance", "strategies"),
     ("cli",),
 )
 FOLDERS: dict[str, Layers] = {
@@ -49,6 +49,12 @@ FOLDERS: dict[str, Layers] = {
         ("large",),
         ("listing",),
         ("commands",),
+    ),
+    "strategies": (
+        ("numbers", "places", "losses"),
+        ("rows", "example"),
+        ("printed", "kept"),
+        ("drawn",),
     ),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }

@@ -6,6 +6,7 @@ losses    margins, emphases, scales, and the parameters of a variant
 rows      one row at what matters, one function a kind
 example   what is drawn: inputs, the distance of each row from a decision, and what is right there
 printed   what is printed of a failing example: what each row is at, and a line for `svref explain`
+kept      examples kept as a pack of golden vectors
 drawn     the strategies for whole examples: rows of cosines, or embeddings and weights
 
 Nothing here is loaded by ``import svref``; it needs Hypothesis, which the extra `test` brings.
@@ -18,6 +19,7 @@ except ImportError as error:
 
 from svref.strategies.drawn import examples, heads
 from svref.strategies.example import Example, HeadExample
+from svref.strategies.kept import save
 from svref.strategies.losses import losses, margins, parameters, scales, strengths
 from svref.strategies.numbers import cosines, cotangents, distances, labels, tiny
 from svref.strategies.printed import explain_lines
@@ -37,6 +39,7 @@ __all__ = [
     "losses",
     "margins",
     "parameters",
+    "save",
     "scales",
     "strengths",
     "tiny",

@@ -5,20 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from svref.arrays import FloatArray
 from svref.loss import SVXSoftmax
 from svref.strategies.example import Example, HeadExample
-from svref.strategies.losses import losses, of_variant
+from svref.strategies.losses import losses, of_variant, variant_named
 from svref.strategies.numbers import beside, cotangents, distances, format_named, labels
 from svref.strategies.printed import show
-from svref.strategies.rows import KINDS, Frame, kinds_for
+from svref.strategies.rows import KINDS, Frame, Row, kinds_for
 
-Range = int | tuple[int, int]
+Sizes = tuple[int, int]
+Range = int | Sizes
 Losses = SVXSoftmax | str | SearchStrategy[SVXSoftmax] | None
 
 
@@ -85,25 +88,39 @@ def examples(
 @st.composite
 def _examples(
     draw: st.DrawFn,
-    of: SearchStrategy[SVXSoftmax],
+    of: SearchStrategy[tuple[SVXSoftmax, str | None]],
     dtype: str,
-    sizes: tuple[SearchStrategy[int], SearchStrategy[int]],
+    sizes: tuple[Sizes, Sizes],
     wanted: tuple[str, ...],
     cotangent: bool,
     subnormal: bool,
     decided: bool,
 ) -> Example:
-    b, c = (draw(size) for size in sizes)
-    frame = Frame(draw(of), dtype, c, subnormal)
+    (low, high), classes = sizes
+    loss, variant = draw(of)
+    frame = Frame(loss, dtype, draw(st.integers(*classes)), subnormal)
     kinds = [kind for kind in kinds_for(frame) if kind in wanted]
     assume(kinds)
-    drawn = [KINDS[draw(st.sampled_from(kinds))](draw, frame) for _ in range(b)]
-    y = draw(labels(b, c))
-    matrix = np.array([[*r.negatives[:k], r.target, *r.negatives[k:]] for r, k in zip(drawn, y, strict=True)])
+    drawn = draw(st.lists(_row(frame, kinds, cotangent), min_size=low, max_size=high))
+    matrix = np.array([[*r.negatives[:y], r.target, *r.negatives[y:]] for r, y, _ in drawn])
     if draw(st.integers(0, 3)) == 3:  # a class twice, in one of four examples
-        matrix = np.column_stack([matrix, matrix[:, draw(st.integers(0, c - 1))]])
-    g = draw(cotangents(b, dtype)) if cotangent else None
-    example = Example(frame.loss, matrix, y, g, dtype=dtype, at=[row.at for row in drawn])
+        matrix = np.column_stack([matrix, matrix[:, draw(st.integers(0, frame.classes - 1))]])
+    rows, y, g = zip(*drawn, strict=True)
+    return finished(Example(loss, matrix, y, g, dtype=dtype, at=[r.at for r in rows], variant=variant), decided)
+
+
+@st.composite
+def _row(draw: st.DrawFn, frame: Frame, kinds: list[str], cotangent: bool) -> tuple[Row, int, float]:
+    """Draw one row, its label and its cotangent. A row is drawn as a whole, so that shrinking can leave it out."""
+    row = KINDS[draw(st.sampled_from(kinds))](draw, frame)
+    return row, draw(labels(frame.classes)), draw(cotangents(frame.dtype)) if cotangent else 1.0
+
+
+Drawn = TypeVar("Drawn", Example, HeadExample)
+
+
+def finished(example: Drawn, decided: bool) -> Drawn:
+    """Return an example, without its undecided rows if so asked, and let Hypothesis print more if it fails."""
     example = example.decided() if decided else example
     show(example)
     return example
@@ -148,34 +165,42 @@ def heads(
         For an unknown variant or dtype, and a range that is none.
     """
     format_named(dtype)
-    sizes = tuple(_sizes(*named) for named in (("rows", rows), ("classes", classes), ("dimensions", dimensions)))
+    sizes = _sizes("rows", rows), _sizes("classes", classes), _sizes("dimensions", dimensions)
     return _heads(_losses(loss), dtype, sizes, cotangent, decided)
 
 
 @st.composite
 def _heads(
     draw: st.DrawFn,
-    of: SearchStrategy[SVXSoftmax],
+    of: SearchStrategy[tuple[SVXSoftmax, str | None]],
     dtype: str,
-    sizes: tuple[SearchStrategy[int], ...],
+    sizes: tuple[Sizes, Sizes, Sizes],
     cotangent: bool,
     decided: bool,
 ) -> HeadExample:
-    b, c, d = (draw(size) for size in sizes)
-    y = draw(labels(b, c))
-    if draw(st.integers(0, 3)) == 3:
-        made = [("exact", v) for v in draw(st.lists(_exact_unit(), min_size=b, max_size=b))]
-        weights = np.eye(5)[[k % 5 for k in range(c)]]
+    (low, high), classes, dimensions = sizes
+    loss, variant = draw(of)
+    c, d = draw(st.integers(*classes)), draw(st.integers(*dimensions))
+    exact = draw(st.integers(0, 3)) == 3
+    weights = np.eye(5)[np.arange(c) % 5] if exact else np.array(draw(st.lists(_vector(d), min_size=c, max_size=c)))
+    drawn = draw(st.lists(_embedding(weights, dtype, exact, cotangent), min_size=low, max_size=high))
+    kinds, x, y, g = zip(*drawn, strict=True)
+    w = np.array([draw(LENGTHS) * row for row in weights])
+    return finished(HeadExample(loss, x, w, y, g, dtype=dtype, at=kinds, variant=variant), decided)
+
+
+@st.composite
+def _embedding(
+    draw: st.DrawFn, weights: FloatArray, dtype: str, exact: bool, cotangent: bool
+) -> tuple[str, FloatArray, int, float]:
+    """Draw one embedding with its kind, its label and its cotangent."""
+    y = draw(labels(len(weights)))
+    if exact:
+        kind, vector = "exact", draw(_exact_unit())
     else:
-        weights = np.array(draw(st.lists(_vector(d), min_size=c, max_size=c)))
-        made = [draw(_at_angle(weights[k], dtype)) for k in y]
-    x = np.array([draw(LENGTHS) * np.array(v) for _, v in made])
-    weights = np.array([draw(LENGTHS) * w for w in weights])
-    g = draw(cotangents(b, dtype)) if cotangent else None
-    example = HeadExample(draw(of), x, weights, y, g, dtype=dtype, at=[kind for kind, _ in made])
-    example = example.decided() if decided else example
-    show(example)
-    return example
+        kind = draw(st.sampled_from(tuple(ANGLES)))
+        vector = ANGLES[kind](draw, [float(v) for v in weights[y]], dtype)
+    return kind, draw(LENGTHS) * np.array(vector), y, draw(cotangents(dtype)) if cotangent else 1.0
 
 
 def _vector(d: int) -> SearchStrategy[list[float]]:
@@ -189,13 +214,6 @@ def _exact_unit() -> SearchStrategy[list[float]]:
     signs = st.lists(st.sampled_from((1, -1)), min_size=5, max_size=5)
     whole = st.tuples(st.sampled_from(UNIT).flatmap(st.permutations), signs)
     return whole.map(lambda drawn: [n * sign / 8 for n, sign in zip(*drawn, strict=True)])
-
-
-@st.composite
-def _at_angle(draw: st.DrawFn, weight: np.ndarray, dtype: str) -> tuple[str, list[float]]:
-    """Draw an embedding by its angle with the weights of its class."""
-    kind = draw(st.sampled_from(tuple(ANGLES)))
-    return kind, ANGLES[kind](draw, [float(v) for v in weight], dtype)
 
 
 def _near_parallel(draw: st.DrawFn, weight: list[float], dtype: str) -> list[float]:
@@ -226,21 +244,21 @@ ANGLES: dict[str, Callable[[st.DrawFn, list[float], str], list[float]]] = {
 # ---- arguments -------------------------------------------------------------------------------------------------------
 
 
-def _losses(loss: Losses) -> SearchStrategy[SVXSoftmax]:
-    """Return a strategy for losses from what a user gave."""
-    if loss is None:
-        return losses()
+def _losses(loss: Losses) -> SearchStrategy[tuple[SVXSoftmax, str | None]]:
+    """Return a strategy for losses from what a user gave, each with the name of its variant if that was given."""
     if isinstance(loss, SearchStrategy):
-        return loss
-    return st.just(loss) if isinstance(loss, SVXSoftmax) else of_variant(loss)
+        return st.tuples(loss, st.none())
+    if isinstance(loss, SVXSoftmax) or loss is None:
+        return st.tuples(losses() if loss is None else st.just(loss), st.none())
+    return st.tuples(of_variant(loss), st.just(variant_named(loss).name))
 
 
-def _sizes(name: str, given: Range) -> SearchStrategy[int]:
-    """Return a strategy for a size; raise a ValueError unless the range is one, from 1 up."""
+def _sizes(name: str, given: Range) -> Sizes:
+    """Return the least and the most of a size; raise a ValueError unless they are a range, from 1 up."""
     low, high = (given, given) if isinstance(given, int) else given
     if not 1 <= low <= high < math.inf:
         raise ValueError(f"{name} must be a number from 1 up, or the least and the most of them; got {given!r}.")
-    return st.integers(low, high)
+    return low, high
 
 
 def _wanted(kinds: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -33,11 +33,11 @@ class Inputs:
     """What examples of cosines and of heads have in common; `Example` and `HeadExample` are the two."""
 
     loss: SVXSoftmax
-    dtype: str
-    at: Sequence[str]
-
     labels: IntArray
     cotangent: FloatArray
+    dtype: str
+    at: Sequence[str]
+    named: str | None
 
     @property
     def arrays(self) -> tuple[FloatArray, ...]:
@@ -59,16 +59,16 @@ class Inputs:
         """The forward pass in float64 of these inputs."""
         raise NotImplementedError
 
-    @property
+    @cached_property
     def variant(self) -> str | None:
         """The name of the loss in `svref.VARIANTS`; None if it has none there, as with an easy margin."""
-        named = name_of(self.loss)
-        return None if named is None else named[0]
+        named = None if self.named else name_of(self.loss)
+        return self.named if named is None else named[0]
 
-    @property
+    @cached_property
     def parameters(self) -> Mapping[str, Any]:
-        """The keyword arguments of the loss's factory: s, and its margins and t; empty if it has no name."""
-        named = name_of(self.loss)
+        """The keyword arguments of the variant's factory: s, and its margins and t; empty if the loss has no name."""
+        named = None if self.variant is None else name_of(self.loss, self.variant)
         return {} if named is None else named[1]
 
     @cached_property
@@ -117,6 +117,12 @@ class Inputs:
     def _rows(self, keep: IntArray) -> Self:
         """Return the example with some of its rows."""
         raise NotImplementedError
+
+    def _of_rows(self, keep: IntArray) -> dict[str, Any]:
+        """Return what some rows have besides cosines or vectors, as arguments."""
+        at = [self.at[b] for b in keep]
+        rows = {"labels": self.labels[keep], "cotangent": self.cotangent[keep], "at": at}
+        return {**rows, "dtype": self.dtype, "variant": self.named}
 
     def check(self, losses: ArrayLike, *gradients: ArrayLike | None) -> None:
         """Raise an AssertionError unless losses and gradients are right, element by element, as `svref check` judges.
@@ -169,6 +175,8 @@ class Example(Inputs):
         The format that the numbers are exact in, and in which the code under test computes.
     at : sequence of str, shape (B,), optional
         What each row was drawn at: "plain", "tie", "tie+1" for one ulp above.
+    variant : str, optional
+        The name of the loss in `svref.VARIANTS`. If left out, the first that the loss equals; None if it equals none.
 
     Raises
     ------
@@ -196,12 +204,14 @@ class Example(Inputs):
         *,
         dtype: str = "float64",
         at: Sequence[str] = (),
+        variant: str | None = None,
     ) -> None:
-        check_loss(loss)
+        check_name(loss, variant)
         c = exact_array("cosines", cosines, dtype)
         _, y, _ = loss.checked(c, labels, None)
         g = np.ones(len(y)) if cotangent is None else np.asarray(cotangent, dtype=np.float64)
-        set_fields(self, loss=loss, cosines=c, labels=y, cotangent=g, dtype=dtype, at=tuple(at) or ("",) * len(y))
+        given = {"loss": loss, "dtype": dtype, "at": tuple(at) or ("",) * len(y), "named": variant}
+        set_fields(self, cosines=c, labels=y, cotangent=g, **given)
 
     @property
     def arrays(self) -> tuple[FloatArray, ...]:
@@ -227,10 +237,7 @@ class Example(Inputs):
         return literal(self, ("cosines", self.cosines))
 
     def _rows(self, keep: IntArray) -> Self:
-        at = [self.at[b] for b in keep]
-        return type(self)(
-            self.loss, self.cosines[keep], self.labels[keep], self.cotangent[keep], dtype=self.dtype, at=at
-        )
+        return type(self)(self.loss, self.cosines[keep], **self._of_rows(keep))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -243,7 +250,7 @@ class HeadExample(Inputs):
         The loss.
     embeddings, weights : array_like, shape (B, D) and (C, D)
         Vectors of any length but 0, of numbers that `dtype` holds exactly.
-    labels, cotangent, dtype, at
+    labels, cotangent, dtype, at, variant
         As of `Example`.
 
     Raises
@@ -265,13 +272,14 @@ class HeadExample(Inputs):
         *,
         dtype: str = "float64",
         at: Sequence[str] = (),
+        variant: str | None = None,
     ) -> None:
-        check_loss(loss)
+        check_name(loss, variant)
         x, w = exact_array("embeddings", embeddings, dtype), exact_array("weights", weights, dtype)
         y = np.asarray(labels, dtype=np.intp)
         g = np.ones(len(y)) if cotangent is None else np.asarray(cotangent, dtype=np.float64)
-        at = tuple(at) or ("",) * len(y)
-        set_fields(self, loss=loss, embeddings=x, weights=w, labels=y, cotangent=g, dtype=dtype, at=at)
+        given = {"loss": loss, "dtype": dtype, "at": tuple(at) or ("",) * len(y), "named": variant}
+        set_fields(self, embeddings=x, weights=w, labels=y, cotangent=g, **given)
         self.step  # noqa: B018  # its checks are those of a head
 
     @property
@@ -299,10 +307,7 @@ class HeadExample(Inputs):
         return literal(self, ("embeddings", self.embeddings), ("weights", self.weights))
 
     def _rows(self, keep: IntArray) -> Self:
-        x, at = self.embeddings[keep], [self.at[b] for b in keep]
-        return type(self)(
-            self.loss, x, self.weights, self.labels[keep], self.cotangent[keep], dtype=self.dtype, at=at
-        )
+        return type(self)(self.loss, self.embeddings[keep], self.weights, **self._of_rows(keep))
 
 
 # ---- made, checked and written --------------------------------------------------------------------------------------
@@ -312,6 +317,13 @@ def set_fields(example: Inputs, **values: Any) -> None:
     """Set the fields of an example that is being made; afterwards it is frozen."""
     for name, value in values.items():
         object.__setattr__(example, name, value)
+
+
+def check_name(loss: SVXSoftmax, variant: str | None) -> None:
+    """Raise unless `loss` is a loss, and one that the variant of that name has, if a name was given."""
+    check_loss(loss)
+    if variant is not None and name_of(loss, variant) is None:
+        raise ValueError(f"variant must be the one that made the loss, or left out; got {variant!r} for {loss!r}.")
 
 
 def exact_array(name: str, values: ArrayLike, dtype: str) -> FloatArray:
@@ -325,7 +337,7 @@ def exact_array(name: str, values: ArrayLike, dtype: str) -> FloatArray:
 
 def literal(example: Inputs, *arrays: tuple[str, FloatArray]) -> str:
     """Return Python that makes an example again; the names in it are those of ``import svref``."""
-    lines = [loss_literal(example.loss)]
+    lines = [loss_literal(example)]
     lines += [f"{name}={array.astype(np.float64).tolist()}" for name, array in arrays]
     lines.append(f"labels={example.labels.tolist()}")
     if (example.cotangent != 1).any():
@@ -333,21 +345,21 @@ def literal(example: Inputs, *arrays: tuple[str, FloatArray]) -> str:
     lines.append(f"dtype={example.dtype!r}")
     if any(example.at):
         lines.append(f"at={list(example.at)}")
+    if example.named and example.named != (name_of(example.loss) or ("",))[0]:
+        lines.append(f"variant={example.named!r}")
     return f"svref.strategies.{type(example).__name__}(" + "".join(f"\n    {line}," for line in lines) + "\n)"
 
 
-def loss_literal(loss: SVXSoftmax) -> str:
-    """Return Python that makes a loss: by its factory if it has one, else by its parts."""
-    named = name_of(loss)
-    if named is None:
-        parts = (f"{f.name}={_part(getattr(loss, f.name))}" for f in dataclasses.fields(loss))
-        return f"svref.SVXSoftmax({', '.join(parts)})"
-    name, parameters = named
-    return f"svref.{name.replace('-', '_')}({', '.join(f'{key}={value!r}' for key, value in parameters.items())})"
+def loss_literal(example: Inputs) -> str:
+    """Return Python that makes the loss of an example: by its factory if it has one, else by its parts."""
+    if example.variant is None:
+        return _part(example.loss)
+    parameters = ", ".join(f"{key}={value!r}" for key, value in example.parameters.items())
+    return f"svref.{example.variant.replace('-', '_')}({parameters})"
 
 
 def _part(value: Any) -> str:
-    """Return Python that makes a margin or an emphasis, or a number, with the package before the name."""
+    """Return Python that makes a loss, a margin, an emphasis or a number, with the package before the name."""
     if not dataclasses.is_dataclass(value):
         return repr(value)
     parts = (f"{f.name}={_part(getattr(value, f.name))}" for f in dataclasses.fields(value))

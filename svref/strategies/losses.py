@@ -30,20 +30,26 @@ LARGEST_ANGLE = 25  # of a margin, in eighths of a radian: 3.125 is below π
 
 
 def eighths(low: int, high: int) -> SearchStrategy[float]:
-    """Return a strategy for multiples of 1/8 from low/8 to high/8, then for decimals of two digits in that range."""
+    """Return a strategy for multiples of 1/8 from low/8 to high/8, then for decimals of two digits in that range.
+
+    Two of three are multiples of 1/8: only among these are ties that nobody rounds.
+    """
+    exact = st.integers(low, high).map(lambda n: n / 8)
     decimals = st.integers(math.ceil(low * 12.5), math.floor(high * 12.5)).map(lambda n: n / 100)
-    return st.one_of(st.integers(low, high).map(lambda n: n / 8), decimals)
+    return st.one_of(exact, st.integers(max(low, 1), high).map(lambda n: n / 8), decimals)
 
 
 def scales() -> SearchStrategy[float]:
-    """Return a strategy for the scale s: powers of two from 1 to 1024, and whole numbers from 1 to 100.
+    """Return a strategy for the scale s: powers of two from 1 to 1024, whole numbers from 1 to 100, and 512 and 1024.
 
     Returns
     -------
     SearchStrategy of float
-        At s = 1024 an exponential overflows in every format unless the largest logit is subtracted first.
+        With s = 512 or more, the exponentials of a hard row overflow in every format unless the largest logit is
+        subtracted first.
     """
-    return st.one_of(st.integers(0, 10).map(lambda k: 2.0**k), st.integers(1, 100).map(float))
+    powers, whole = st.integers(0, 10).map(lambda k: 2.0**k), st.integers(1, 100).map(float)
+    return st.one_of(powers, whole, st.sampled_from((512.0, 1024.0)))
 
 
 def strengths() -> SearchStrategy[float]:
@@ -151,13 +157,17 @@ def variant_named(variant: str) -> Variant:
     return VARIANTS[spelt(variant)]
 
 
-def name_of(loss: SVXSoftmax) -> tuple[str, dict[str, Any]] | None:
-    """Return the variant that a loss is and its parameters; None if it is none, as with an easy margin."""
+def name_of(loss: SVXSoftmax, variant: str | None = None) -> tuple[str, dict[str, Any]] | None:
+    """Return the variant that a loss is, and its parameters; None if it is none, as with an easy margin.
+
+    At the ends of parameters a loss is several variants, SV-AM-Softmax with t = 1 is AM-Softmax: `variant` says which
+    is meant, and the first in the registry is taken without it.
+    """
     held = {**vars(loss.margin), "s": loss.s, "t": loss.emphasis.t}
-    for name, entry in VARIANTS.items():
+    for entry in VARIANTS.values() if variant is None else [variant_named(variant)]:
         parameters = {key: held[key] for key in entry.parameters if key in held}
         if parameters.keys() == entry.parameters.keys() and _makes(entry, parameters, loss):
-            return name, parameters
+            return entry.name, parameters
     return None
 
 

@@ -142,39 +142,37 @@ def distances(dtype: str = "float64") -> SearchStrategy[int]:
         They shrink towards 0.
     """
     far = st.tuples(st.integers(3, format_named(dtype).digits - 4), st.sampled_from((1, -1)))
-    return st.one_of(st.integers(-NEAREST, NEAREST), far.map(lambda drawn: drawn[1] * 2 ** drawn[0]))
+    near = st.integers(-NEAREST, NEAREST)
+    return st.one_of(st.just(0), near, far.map(lambda drawn: drawn[1] * 2 ** drawn[0]))
 
 
-def cotangents(rows: int, dtype: str = "float64") -> SearchStrategy[list[float]]:
-    """Return a strategy for cotangents, one number a row: of both signs, 0, and sizes that differ.
+def cotangents(dtype: str = "float64") -> SearchStrategy[float]:
+    """Return a strategy for cotangents: numbers of both signs, 0, and sizes that differ.
 
     Parameters
     ----------
-    rows : int
-        How many.
     dtype : {"float64", "float32", "float16", "bfloat16"}
         The format that holds them.
 
     Returns
     -------
-    SearchStrategy of list of float
-        They shrink towards 1: multiples of 1/8 first, then powers of two.
+    SearchStrategy of float
+        They shrink towards 1: quarters from -2 to 2, then powers of two.
     """
     least = max(format_named(dtype).lowest, -32) // 2
-    few = st.one_of(st.just(1.0), grid(COARSE).map(lambda v: 2 * v))
-    return st.lists(st.one_of(few, st.integers(least, -least).map(lambda k: 2.0**k)), min_size=rows, max_size=rows)
+    return st.one_of(st.just(1.0), grid(COARSE).map(lambda v: 2 * v), st.integers(least, -least).map(lambda k: 2.0**k))
 
 
-def labels(rows: int, classes: int) -> SearchStrategy[list[int]]:
-    """Return a strategy for labels from 0 to classes - 1, one a row; several rows may have the same.
+def labels(classes: int) -> SearchStrategy[int]:
+    """Return a strategy for labels, from 0 to classes - 1.
 
     Parameters
     ----------
-    rows, classes : int
-        B and C.
+    classes : int
+        C.
 
     Returns
     -------
-    SearchStrategy of list of int
+    SearchStrategy of int
     """
-    return st.lists(st.integers(0, classes - 1), min_size=rows, max_size=rows)
+    return st.integers(0, classes - 1)

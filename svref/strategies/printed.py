@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from hypothesis import currently_in_test_context, note
 
 from svref.strategies.example import Inputs
-from svref.strategies.losses import name_of
 
 
 def explain_lines(example: Inputs) -> list[str]:
@@ -29,16 +28,20 @@ def explain_lines(example: Inputs) -> list[str]:
     >>> import svref
     >>> from svref.strategies import Example, explain_lines
     >>> explain_lines(Example(svref.sv_softmax(s=4.0, t=1.5), [[0.5, 0.75]], [0]))
-    ['svref explain --cosines "0.5 0.75" --label 0 --loss sv-softmax --with s=4.0 --with t=1.5']
+    ['svref explain --cosines "0.5 0.75" --label 0 --loss sv-softmax --with s=4 --with t=1.5']
     """
-    named = name_of(example.loss)
-    if named is None:
+    if example.variant is None:
         return []
-    options = "".join(f" --with {key}={value!r}" for key, value in named[1].items())
+    options = "".join(f" --with {key}={written(value)}" for key, value in example.parameters.items())
     return [
-        f'svref explain --cosines "{" ".join(f"{c:.17g}" for c in row)}" --label {label} --loss {named[0]}{options}'
+        f'svref explain --cosines "{" ".join(map(written, row))}" --label {label} --loss {example.variant}{options}'
         for row, label in zip(example.step.cosines, example.labels, strict=True)
     ]
+
+
+def written(number: float) -> str:
+    """Return a number as short as it can be read back: 0.5, -1, 0.9921976672293197."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(float(number))
 
 
 def rows_of(example: Inputs) -> Iterator[str]:
