@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -103,8 +104,8 @@ def _examples(
     assume(kinds)
     drawn = draw(st.lists(_row(frame, kinds, cotangent), min_size=low, max_size=high))
     matrix = np.array([[*r.negatives[:y], r.target, *r.negatives[y:]] for r, y, _ in drawn])
-    if draw(st.integers(0, 3)) == 3:  # a class twice, in one of four examples
-        matrix = np.column_stack([matrix, matrix[:, draw(st.integers(0, frame.classes - 1))]])
+    if draw(_of_four) == 3:  # a class twice, in one of four examples
+        matrix = np.column_stack([matrix, matrix[:, draw(_labels(frame.classes))]])
     rows, y, g = zip(*drawn, strict=True)
     return finished(Example(loss, matrix, y, g, dtype=dtype, at=[r.at for r in rows], variant=variant), decided)
 
@@ -113,8 +114,12 @@ def _examples(
 def _row(draw: st.DrawFn, frame: Frame, kinds: list[str], cotangent: bool) -> tuple[Row, int, float]:
     """Draw one row, its label and its cotangent. A row is drawn as a whole, so that shrinking can leave it out."""
     row = KINDS[draw(st.sampled_from(kinds))](draw, frame)
-    return row, draw(labels(frame.classes)), draw(cotangents(frame.dtype)) if cotangent else 1.0
+    return row, draw(_labels(frame.classes)), draw(_cotangents(frame.dtype)) if cotangent else 1.0
 
+
+# One object each: Hypothesis then prepares it once and not in every draw.
+_labels, _cotangents = functools.cache(labels), functools.cache(cotangents)
+_of_four = st.integers(0, 3)
 
 Drawn = TypeVar("Drawn", Example, HeadExample)
 
@@ -181,7 +186,7 @@ def _heads(
     (low, high), classes, dimensions = sizes
     loss, variant = draw(of)
     c, d = draw(st.integers(*classes)), draw(st.integers(*dimensions))
-    exact = draw(st.integers(0, 3)) == 3
+    exact = draw(_of_four) == 3
     weights = np.eye(5)[np.arange(c) % 5] if exact else np.array(draw(st.lists(_vector(d), min_size=c, max_size=c)))
     drawn = draw(st.lists(_embedding(weights, dtype, exact, cotangent), min_size=low, max_size=high))
     kinds, x, y, g = zip(*drawn, strict=True)
@@ -194,21 +199,23 @@ def _embedding(
     draw: st.DrawFn, weights: FloatArray, dtype: str, exact: bool, cotangent: bool
 ) -> tuple[str, FloatArray, int, float]:
     """Draw one embedding with its kind, its label and its cotangent."""
-    y = draw(labels(len(weights)))
+    y = draw(_labels(len(weights)))
     if exact:
         kind, vector = "exact", draw(_exact_unit())
     else:
         kind = draw(st.sampled_from(tuple(ANGLES)))
         vector = ANGLES[kind](draw, [float(v) for v in weights[y]], dtype)
-    return kind, draw(LENGTHS) * np.array(vector), y, draw(cotangents(dtype)) if cotangent else 1.0
+    return kind, draw(LENGTHS) * np.array(vector), y, draw(_cotangents(dtype)) if cotangent else 1.0
 
 
+@functools.cache
 def _vector(d: int) -> SearchStrategy[list[float]]:
     """Return a strategy for vectors of whole fourths that are not 0."""
     fourths = st.lists(st.integers(-8, 8).map(lambda n: n / 4), min_size=d, max_size=d)
     return fourths.map(lambda v: v if any(v) else [1.0, *v[1:]])
 
 
+@functools.cache
 def _exact_unit() -> SearchStrategy[list[float]]:
     """Return a strategy for vectors of length 1 whose entries are whole eighths, in any order, of any sign."""
     signs = st.lists(st.sampled_from((1, -1)), min_size=5, max_size=5)

@@ -114,6 +114,10 @@ class Inputs:
             reject()
         return self if len(keep) == len(self.labels) else self._rows(keep)
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print the example as Hypothesis prints: by its own repr, and not field by field."""
+        printer.text(repr(self))
+
     def _rows(self, keep: IntArray) -> Self:
         """Return the example with some of its rows."""
         raise NotImplementedError
@@ -142,7 +146,11 @@ class Inputs:
             If an array has a wrong shape.
         """
         names = ("loss", *self.gradients)
-        outputs = {name: self._output(values) for name, values in zip(names, (losses, *gradients), strict=False) if values is not None}
+        outputs = {
+            name: self._output(values)
+            for name, values in zip(names, (losses, *gradients), strict=False)
+            if values is not None
+        }
         expected = expect(self.loss, self.arrays, self.labels, self.cotangent, self.dtype)
         for right in expected.ways[0]:
             if right.name in outputs and outputs[right.name].shape != right.value.shape:

@@ -100,7 +100,9 @@ def cosines(dtype: str = "float64") -> SearchStrategy[float]:
     -0.375
     """
     digits = format_named(dtype).digits
-    return st.one_of(grid(COARSE), grid(FINE), st.integers(-(2**digits), 2**digits).map(lambda n: math.ldexp(n, -digits)))
+    return st.one_of(
+        grid(COARSE), grid(FINE), st.integers(-(2**digits), 2**digits).map(lambda n: math.ldexp(n, -digits))
+    )
 
 
 def grid(parts: int) -> SearchStrategy[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hypothesis import currently_in_test_context, note
 
@@ -51,11 +50,11 @@ def rows_of(example: Inputs) -> Iterator[str]:
         yield f"row {b}: {at}; nearest decision {distance:.3g} away{within}"
 
 
-@dataclass(frozen=True)
 class Shown:
     """An example as text, which is made only if Hypothesis prints it."""
 
-    example: Inputs
+    def __init__(self, example: Inputs) -> None:
+        self.example = example
 
     def __repr__(self) -> str:
         return "\n".join([*rows_of(self.example), *explain_lines(self.example)])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from svref.judging.formats import Format
 from svref.loss import SVXSoftmax
@@ -104,14 +105,21 @@ Maker = Callable[[st.DrawFn, Frame], Row]
 
 def free(draw: st.DrawFn, frame: Frame, less: int = 1) -> list[float]:
     """Draw the negatives that may be anything; `less` is how many columns are taken already, the target's included."""
-    size = max(frame.classes - less, 0)
-    return draw(st.lists(_cosines(frame.dtype), min_size=size, max_size=size))
+    return draw(_several(frame.dtype, max(frame.classes - less, 0)))
 
 
-# One object a format: Hypothesis then prepares it once and not in every draw.
+@functools.cache
+def _several(dtype: str, size: int) -> SearchStrategy[list[float]]:
+    """Return a strategy for that many cosines of a format, or of eighths if it is named "coarse"."""
+    one = grid(COARSE) if dtype == "coarse" else _cosines(dtype)
+    return st.lists(one, min_size=size, max_size=size)
+
+
+# One object each: Hypothesis then prepares it once and not in every draw.
 _cosines = functools.cache(cosines)
 _distances = functools.cache(distances)
 _tiny = functools.cache(tiny)
+_poles = st.sampled_from((1.0, -1.0))
 
 
 # ---- the kinds -----------------------------------------------------------------------------------------------------
@@ -149,7 +157,7 @@ def at_place(kind: str) -> Maker:
 
 def negative_at_pole(draw: st.DrawFn, frame: Frame) -> Row:
     """A negative at c = ±1, or some ulps inside."""
-    place, (inside, ulps) = draw(st.sampled_from((1.0, -1.0))), frame.beside(1.0, -abs(draw(_distances(frame.dtype))))
+    place, (inside, ulps) = draw(_poles), frame.beside(1.0, -abs(draw(_distances(frame.dtype))))
     negative, ulps = place * inside, int(place * ulps)
     return Row("negative-at-pole", ulps, draw(_cosines(frame.dtype)), [negative, *free(draw, frame, 2)])
 
@@ -226,6 +234,5 @@ def _below(draw: st.DrawFn, frame: Frame, kind: str, drop: float) -> Row:
     target = abs(draw(_cosines(frame.dtype)))
     target = target if _highest_negative(frame, target, drop) >= ANYWHERE else 1.0
     highest = math.floor(_highest_negative(frame, target, drop) * COARSE) / COARSE
-    size = frame.classes - 1
-    drawn = draw(st.lists(grid(COARSE), min_size=size, max_size=size))
+    drawn = draw(_several("coarse", frame.classes - 1))
     return Row(kind, None, target, [min(c, max(highest, ANYWHERE)) for c in drawn])
