@@ -45,7 +45,7 @@ from svref.variants import (
 )
 
 if TYPE_CHECKING:
-    from svref import deviations, exact, golden
+    from svref import deviations, exact, golden, strategies
     from svref.conformance import check, check_values, diagnose
     from svref.deviations import dialects
 
@@ -79,6 +79,7 @@ __all__ = [
     "mv_arc_softmax",
     "shards",
     "softmax",
+    "strategies",
     "sv_a_softmax",
     "sv_am_softmax",
     "sv_arc_softmax",
@@ -88,7 +89,7 @@ __all__ = [
 
 _HEAVY = {
     **dict.fromkeys(("check", "check_values", "diagnose"), "svref.conformance"),
-    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden")},
+    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden", "strategies")},
 }
 
 

@@ -75,9 +75,9 @@ class Inputs:
     def distance(self) -> FloatArray:
         """How far each row is from its nearest decision, (B,).
 
-        It is the least of \\|c_k - f\\| over the negatives, unless t = 1, and of the distance of the target's cosine to a
-        switch of f (a tail, an easy margin). It is infinite in rows without a decision. It is computed in float64, and
-        f in it is within a few 2^-53 of the exact one. `svref.exact.evaluate` proves the digits.
+        Of the mask that is the distance of a negative from f, unless t = 1; of a switch of f (a tail, an easy margin)
+        that of the target's cosine. It is infinite in rows without a decision. It is computed in float64, and as right
+        as f is there: to a few 2^-53, at a pole to 2^-27. `svref.exact.evaluate` proves every digit.
         """
         step, margin = self.step, self.loss.emphasis.boundary or self.loss.margin
         gaps = np.abs(step.cosines - step.boundary[:, None])

@@ -7,6 +7,7 @@ counts away, across powers of two and across 0. It works for the formats that Nu
 from __future__ import annotations
 
 import math
+import operator
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -28,7 +29,9 @@ def ordinal(x: float, format_: Format) -> int:
     """Return how many numbers of the format lie between 0 and x, with x's sign; x is rounded to the format first."""
     digits, lowest = format_
     size = abs(x)
-    binade = max(math.frexp(size)[1] - 1, lowest)  # 2^binade <= |x|; subnormal numbers have the spacing of the lowest
+    binade = (
+        max(math.frexp(size)[1] - 1, lowest) if x else lowest
+    )  # 2^binade <= |x|; subnormal numbers have the spacing of the lowest
     units = round(math.ldexp(size, digits - 1 - binade))
     return int(math.copysign(1, x)) * (units + (binade - lowest) * 2 ** (digits - 1))
 
@@ -62,12 +65,12 @@ def beside(x: float, ulps: int, format_: Format, subnormal: bool = True) -> floa
 
 def _toward_zero(count: int, left_out: int) -> int:
     """Return the count without the `left_out` numbers on either side of 0."""
-    return int(math.copysign(max(abs(count) - left_out, 0), count))
+    return max(count - left_out, 0) if count > 0 else min(count + left_out, 0)
 
 
 def _away_from_zero(count: int, left_out: int) -> int:
     """Return the count with the `left_out` numbers on either side of 0."""
-    return count + int(math.copysign(left_out, count)) if count else 0
+    return count + left_out if count > 0 else count - left_out if count else 0
 
 
 # ---- strategies --------------------------------------------------------------------------------------------------
@@ -131,21 +134,21 @@ def tiny(dtype: str = "float64", subnormal: bool = False) -> SearchStrategy[floa
 
 
 def distances(dtype: str = "float64") -> SearchStrategy[int]:
-    """Return a strategy for distances in ulps: 0, a few to either side, and powers of two up to an eighth of all.
+    """Return a strategy for distances in ulps: 0, a few to either side, and powers of two.
 
     Parameters
     ----------
     dtype : {"float64", "float32", "float16", "bfloat16"}
-        The format, whose digits bound the powers of two.
+        The format. The farthest distance is 2^-12 of the number, in bfloat16 2^-4.
 
     Returns
     -------
     SearchStrategy of int
         They shrink towards 0.
     """
-    far = st.tuples(st.integers(3, format_named(dtype).digits - 4), st.sampled_from((1, -1)))
-    near = st.integers(-NEAREST, NEAREST)
-    return st.one_of(st.just(0), near, far.map(lambda drawn: drawn[1] * 2 ** drawn[0]))
+    most = max(format_named(dtype).digits - 12, 4)
+    far = st.integers(3, most).map(lambda k: 2**k)
+    return st.one_of(st.just(0), st.integers(-NEAREST, NEAREST), far, far.map(operator.neg))
 
 
 def cotangents(dtype: str = "float64") -> SearchStrategy[float]:

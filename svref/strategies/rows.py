@@ -60,7 +60,7 @@ class Frame:
         return format_named(self.dtype)
 
     def beside(self, x: float, ulps: int) -> tuple[float, int]:
-        """Return the number `ulps` away from the one nearest to x; at an end of [-1, 1], and fewer, if that comes first."""
+        """Return the number `ulps` away from the one nearest to x, and `ulps`; at an end of [-1, 1] there are fewer."""
         moved = beside(x, ulps, self.format, self.subnormal)
         if abs(moved) <= 1:
             return moved, ulps
@@ -162,6 +162,12 @@ def negative_at_pole(draw: st.DrawFn, frame: Frame) -> Row:
     return Row("negative-at-pole", ulps, draw(_cosines(frame.dtype)), [negative, *free(draw, frame, 2)])
 
 
+def twice(draw: st.DrawFn, frame: Frame) -> Row:
+    """A negative with the target's cosine, as of a class that is there twice."""
+    target = draw(_cosines(frame.dtype))
+    return Row("twice", None, target, [target, *free(draw, frame, 2)])
+
+
 def converged(draw: st.DrawFn, frame: Frame) -> Row:
     """A loss below the unit roundoff, so that 1 + loss is 1."""
     return _below(draw, frame, "converged", frame.format.digits * math.log(2))
@@ -189,6 +195,7 @@ KINDS: dict[str, Maker] = {
     "kink": at_place("kink"),
     "threshold": at_place("threshold"),
     "negative-at-pole": negative_at_pole,
+    "twice": twice,
     "converged": converged,
     "underflowing": underflowing,
     "tiny": tiny_cosine,
@@ -203,7 +210,7 @@ def kinds_for(frame: Frame) -> list[str]:
     """
     has = {"plain", "hard", "tiny", *places(frame.loss.margin)}
     if frame.classes > 1:
-        has.add("negative-at-pole")
+        has |= {"negative-at-pole", "twice"}
         if frame.loss.emphasis.t > 1 and abs(frame.boundary(1.0)) <= 1:
             has.add("tie")
         smallest = _highest_negative(frame, 1.0, 0.0) - ANYWHERE  # how far a negative can fall below the target
@@ -225,7 +232,7 @@ def _with_boundary(target: float, frame: Frame) -> float:
 
 def _highest_negative(frame: Frame, target: float, drop: float) -> float:
     """Return the highest cosine that all negatives may have for a loss of at most e^-drop."""
-    room = (drop + math.log(max(frame.classes - 1, 1))) / frame.loss.s
+    room = (drop + math.log(frame.classes)) / frame.loss.s  # log C leaves room for a class that is there twice
     return min(float(frame.loss.margin.value(Angle.from_cosine([target]))[0]) - room, frame.boundary(target))
 
 
