@@ -51,7 +51,8 @@ FOLDERS: dict[str, Layers] = {
         ("commands",),
     ),
     "strategies": (
-        ("numbers", "places", "losses"),
+        ("numbers", "places"),
+        ("losses",),
         ("rows", "example"),
         ("printed", "kept"),
         ("drawn",),

@@ -374,7 +374,7 @@ def test_examples_shrink_to_small_ones_of_few_digits() -> None:
     assert find(examples("sv-am-softmax"), lambda example: True).cosines.tolist() == [[0.0]]
     head = find(heads("softmax"), lambda example: example.loss.s > 3)
     assert (head.loss.s, head.embeddings.shape, head.weights.shape) == (4.0, (1, 1), (1, 1))
-    assert find(cosines(), lambda c: c > 0.3) == 0.375
+    assert find(cosines(), lambda c: c > 0.3) == 0.5
     assert find(strengths(), lambda t: t > 1.2) == 1.25
     assert find(distances("float32"), lambda n: n > 100) == 128
     assert find(parameters("a-softmax"), lambda p: p["m"] > 1) == {"s": 1.0, "m": 2}

@@ -24,6 +24,7 @@ from svref.margins import (
     NoMargin,
     StraightThrough,
 )
+from svref.strategies.numbers import one_of_numbers
 from svref.variants import VARIANTS, Variant, spelt
 
 LARGEST_ANGLE = 25  # of a margin, in eighths of a radian: 3.125 is below π
@@ -34,9 +35,9 @@ def eighths(low: int, high: int) -> SearchStrategy[float]:
 
     Two of three are multiples of 1/8: only among these are ties that nobody rounds.
     """
-    exact = st.integers(low, high).map(lambda n: n / 8)
-    decimals = st.integers(math.ceil(low * 12.5), math.floor(high * 12.5)).map(lambda n: n / 100)
-    return st.one_of(exact, st.integers(max(low, 1), high).map(lambda n: n / 8), decimals)
+    exact = [n / 8 for n in range(low, high + 1)]
+    decimals = [n / 100 for n in range(math.ceil(low * 12.5), math.floor(high * 12.5) + 1)]
+    return one_of_numbers(exact * (2 * len(decimals) // len(exact)) + decimals)
 
 
 def scales() -> SearchStrategy[float]:
@@ -48,8 +49,8 @@ def scales() -> SearchStrategy[float]:
         With s = 512 or more, the exponentials of a hard row overflow in every format unless the largest logit is
         subtracted first.
     """
-    powers, whole = st.integers(0, 10).map(lambda k: 2.0**k), st.integers(1, 100).map(float)
-    return st.one_of(powers, whole, st.sampled_from((512.0, 1024.0)))
+    powers, whole = [2.0**k for k in range(11)], [float(n) for n in range(1, 101)]
+    return one_of_numbers(powers * 9 + whole + [512.0, 1024.0] * 50)
 
 
 def strengths() -> SearchStrategy[float]:

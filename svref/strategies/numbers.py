@@ -7,7 +7,8 @@ counts away, across powers of two and across 0. It works for the formats that Nu
 from __future__ import annotations
 
 import math
-import operator
+from collections.abc import Sequence
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -16,6 +17,8 @@ from svref.judging.formats import FORMATS, Format
 
 COARSE, FINE = 8, 128  # the grids of the numbers that come first: multiples of 1/8, then of 1/128
 NEAREST = 4  # neighbours up to that many ulps away are drawn one by one, farther ones by powers of two
+
+Number = TypeVar("Number", int, float)
 
 
 def format_named(name: str) -> Format:
@@ -100,17 +103,31 @@ def cosines(dtype: str = "float64") -> SearchStrategy[float]:
     >>> import hypothesis
     >>> from svref import strategies
     >>> hypothesis.find(strategies.cosines("bfloat16"), lambda c: c < -0.3)
-    -0.375
+    -0.5
     """
-    digits = format_named(dtype).digits
-    return st.one_of(
-        grid(COARSE), grid(FINE), st.integers(-(2**digits), 2**digits).map(lambda n: math.ldexp(n, -digits))
-    )
+    return st.one_of(grid(COARSE), grid(FINE), grid(2 ** format_named(dtype).digits))
 
 
 def grid(parts: int) -> SearchStrategy[float]:
-    """Return a strategy for the multiples of 1/parts in [-1, 1]."""
-    return st.integers(-parts, parts).map(lambda n: n / parts)
+    """Return a strategy for the multiples of 1/parts in [-1, 1], for a power of two; it shrinks towards few digits."""
+    return st.integers(-parts, parts).map(lambda n: math.copysign(1, n) if abs(n) == parts else few_digits_first(n))
+
+
+def few_digits_first(n: int) -> float:
+    """Return the n-th number of (-1, 1) by how many binary digits it has: 0, 1/2, 1/4, 3/4, 1/8, 5/8; -n is -c.
+
+    It is the number whose digits behind the point are those of |n| in reverse order.
+    """
+    digits = f"{abs(n):b}"[::-1]
+    return math.copysign(math.ldexp(int(digits, 2), -len(digits)), n) + 0.0
+
+
+def one_of_numbers(numbers: Sequence[Number]) -> SearchStrategy[Number]:
+    """Return a strategy for numbers that may repeat, to be drawn more often; it shrinks towards the first.
+
+    It is `sampled_from`, but does not print the whole list.
+    """
+    return st.integers(0, len(numbers) - 1).map(lambda i: numbers[i])
 
 
 def tiny(dtype: str = "float64", subnormal: bool = False) -> SearchStrategy[float]:
@@ -146,9 +163,9 @@ def distances(dtype: str = "float64") -> SearchStrategy[int]:
     SearchStrategy of int
         They shrink towards 0.
     """
-    most = max(format_named(dtype).digits - 12, 4)
-    far = st.integers(3, most).map(lambda k: 2**k)
-    return st.one_of(st.just(0), st.integers(-NEAREST, NEAREST), far, far.map(operator.neg))
+    far = [sign * 2**k for k in range(3, max(format_named(dtype).digits - 12, 4) + 1) for sign in (1, -1)]
+    near = [sign * n for n in range(1, NEAREST + 1) for sign in (1, -1)]
+    return one_of_numbers([0] * (len(far) // 2) + near * math.ceil(len(far) / 16) + far)
 
 
 def cotangents(dtype: str = "float64") -> SearchStrategy[float]:
