@@ -71,7 +71,7 @@ def examples(
     --------
     >>> import hypothesis
     >>> from svref import strategies
-    >>> tie = strategies.examples("sv-am-softmax", dtype="float32", kinds=("tie",), classes=(2, 4))
+    >>> tie = strategies.examples("sv-am-softmax", dtype="float32", kinds=("tie",), rows=1, classes=2)
     >>> hypothesis.find(tie, lambda example: example.parameters["m"] > 0 and example.distance[0] == 0)
     svref.strategies.Example(
         svref.sv_am_softmax(s=1.0, m=0.125, t=1.125),

@@ -165,7 +165,7 @@ def distances(dtype: str = "float64") -> SearchStrategy[int]:
     """
     far = [sign * 2**k for k in range(3, max(format_named(dtype).digits - 12, 4) + 1) for sign in (1, -1)]
     near = [sign * n for n in range(1, NEAREST + 1) for sign in (1, -1)]
-    return one_of_numbers([0] * (len(far) // 2) + near * math.ceil(len(far) / 16) + far)
+    return one_of_numbers([0] * len(far) + near * math.ceil(len(far) / 16) + far)
 
 
 def cotangents(dtype: str = "float64") -> SearchStrategy[float]:

@@ -200,13 +200,13 @@ KINDS: dict[str, Maker] = {
     "underflowing": underflowing,
     "tiny": tiny_cosine,
 }
-DECISIONS, OFTEN = ("tie", "tail", "threshold"), 3
+OFTEN = {"tie": 4, "tail": 4, "threshold": 4, "pole": 2}  # how many times as often as other kinds
 
 
 def kinds_for(frame: Frame) -> list[str]:
     """Return the kinds of rows that a loss has: no tie without an emphasis, no tail without a margin of an angle.
 
-    Rows at a decision stand in it several times, to be drawn more often.
+    Rows at a decision and at a pole stand in it several times, to be drawn more often.
     """
     has = {"plain", "hard", "tiny", *places(frame.loss.margin)}
     if frame.classes > 1:
@@ -217,7 +217,7 @@ def kinds_for(frame: Frame) -> list[str]:
         for kind, drop in (("converged", frame.format.digits), ("underflowing", -frame.format.lowest)):
             if frame.loss.s * smallest >= drop * math.log(2):
                 has.add(kind)
-    return [kind for kind in KINDS if kind in has for _ in range(OFTEN if kind in DECISIONS else 1)]
+    return [kind for kind in KINDS if kind in has for _ in range(OFTEN.get(kind, 1))]
 
 
 # ---- what the kinds share ------------------------------------------------------------------------------------------
