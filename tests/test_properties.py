@@ -141,7 +141,7 @@ def test_head_gradients_are_orthogonal_to_what_was_normalised(example: HeadExamp
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_reference_and_head_are_right_wherever_the_strategies_look(dtype: str, data: st.DataObject) -> None:
     example, head = data.draw(examples(dtype=dtype, cotangent=True)), data.draw(heads(dtype=dtype))

@@ -69,17 +69,14 @@ def examples(
 
     Examples
     --------
-    >>> import hypothesis
-    >>> from svref import strategies
-    >>> tie = strategies.examples("sv-am-softmax", dtype="float32", kinds=("tie",), rows=1, classes=2)
-    >>> hypothesis.find(tie, lambda example: example.parameters["m"] > 0 and example.distance[0] == 0)
-    svref.strategies.Example(
-        svref.sv_am_softmax(s=1.0, m=0.125, t=1.125),
-        cosines=[[0.0, -0.125]],
-        labels=[0],
-        dtype='float32',
-        at=['tie'],
-    )
+    >>> from hypothesis import given, settings
+    >>> from svref.strategies import examples
+    >>> @settings(max_examples=10, database=None)
+    ... @given(examples("sv-am-softmax", dtype="float32"))
+    ... def test_losses_are_right(example):
+    ...     loss = example.loss.value(example.cosines, example.labels, reduction="none")
+    ...     example.check(loss)
+    >>> test_losses_are_right()
     """
     format_named(dtype)
     sizes, wanted = (_sizes("rows", rows), _sizes("classes", classes)), _wanted(kinds)
