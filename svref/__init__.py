@@ -45,7 +45,7 @@ from svref.variants import (
 )
 
 if TYPE_CHECKING:
-    from svref import deviations, exact, golden, plots
+    from svref import deviations, exact, golden, plots, strategies
     from svref.conformance import check, check_values, diagnose
     from svref.deviations import dialects
 
@@ -80,6 +80,7 @@ __all__ = [
     "plots",
     "shards",
     "softmax",
+    "strategies",
     "sv_a_softmax",
     "sv_am_softmax",
     "sv_arc_softmax",
@@ -89,7 +90,7 @@ __all__ = [
 
 _HEAVY = {
     **dict.fromkeys(("check", "check_values", "diagnose"), "svref.conformance"),
-    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden", "plots")},
+    **{room: f"svref.{room}" for room in ("deviations", "dialects", "exact", "golden", "plots", "strategies")},
 }
 
 

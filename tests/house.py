@@ -33,7 +33,7 @@ HOUSE: Layers = (
     ("variants", "head", "exact"),
     ("deviations", "judging"),
     ("golden",),
-    ("conformance", "plots"),
+    ("conformance", "plots", "strategies"),
     ("cli", "testing"),
 )
 FOLDERS: dict[str, Layers] = {
@@ -64,6 +64,13 @@ FOLDERS: dict[str, Layers] = {
         ("pieces", "section"),
         ("case",),
         ("decorating", "plugin"),
+    ),
+    "strategies": (
+        ("numbers", "places"),
+        ("losses",),
+        ("rows", "example"),
+        ("printed", "kept"),
+        ("drawn",),
     ),
     "conformance": (("candidates", "numbers", "solving"), ("trial", "diagnosing"), ("mistakes",), ("checking",)),
 }
