@@ -147,5 +147,5 @@ def test_reference_and_head_are_right_wherever_the_strategies_look(dtype: str, d
     example, head = data.draw(examples(dtype=dtype, cotangent=True)), data.draw(heads(dtype=dtype))
     step = example.loss.forward(example.cosines, example.labels)
     example.check(step.loss, example.loss.backward(step, example.cotangent).cosines)
-    value, gradients = svref.head.value_and_grad(head.loss, *head.arrays, head.labels, reduction="none")
+    value, gradients = svref.head.value_and_grad(head.loss, *head.inputs, head.labels, reduction="none")
     head.check(value, gradients.embeddings, gradients.weights)

@@ -89,7 +89,7 @@ def test_without_subnormals_the_neighbours_of_zero_are_the_smallest_normal_numbe
 @given(data=st.data())
 def test_every_number_of_an_example_is_one_of_its_format(dtype: str, data: st.DataObject) -> None:
     example, head = data.draw(examples(dtype=dtype, cotangent=True)), data.draw(heads(dtype=dtype, cotangent=True))
-    for array in (*example.arrays, example.cotangent, *head.arrays, head.cotangent):
+    for array in (*example.inputs, example.cotangent, *head.inputs, head.cotangent):
         assert (holds(array, dtype) | (array == 0)).all()
         assert ((array == 0) | (np.abs(array) >= format_of(dtype).tiny)).all()
 
@@ -322,7 +322,7 @@ def test_what_is_printed_is_python_that_makes_the_example_again(example: Example
         again = eval(repr(printed), {"svref": svref})  # noqa: S307
         assert repr(again) == repr(printed)
         assert again.loss == printed.loss
-        for mine, theirs in zip(printed.arrays, again.arrays, strict=True):
+        for mine, theirs in zip(printed.inputs, again.inputs, strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
 

@@ -40,7 +40,7 @@ class Inputs:
     named: str | None
 
     @property
-    def arrays(self) -> tuple[FloatArray, ...]:
+    def inputs(self) -> tuple[FloatArray, ...]:
         """The arrays that the loss is a function of."""
         raise NotImplementedError
 
@@ -151,7 +151,7 @@ class Inputs:
             for name, values in zip(names, (losses, *gradients), strict=False)
             if values is not None
         }
-        expected = expect(self.loss, self.arrays, self.labels, self.cotangent, self.dtype)
+        expected = expect(self.loss, self.inputs, self.labels, self.cotangent, self.dtype)
         for right in expected.ways[0]:
             if right.name in outputs and outputs[right.name].shape != right.value.shape:
                 raise ValueError(f"{right.name} must have shape {right.value.shape}; got {outputs[right.name].shape}.")
@@ -222,7 +222,7 @@ class Example(Inputs):
         set_fields(self, cosines=c, labels=y, cotangent=g, **given)
 
     @property
-    def arrays(self) -> tuple[FloatArray, ...]:
+    def inputs(self) -> tuple[FloatArray, ...]:
         """(cosines,)."""
         return (self.cosines,)
 
@@ -291,7 +291,7 @@ class HeadExample(Inputs):
         self.step  # noqa: B018  # its checks are those of a head
 
     @property
-    def arrays(self) -> tuple[FloatArray, ...]:
+    def inputs(self) -> tuple[FloatArray, ...]:
         """(embeddings, weights)."""
         return self.embeddings, self.weights
 
@@ -302,13 +302,13 @@ class HeadExample(Inputs):
 
     @property
     def dimensions(self) -> int:
-        """D."""
+        """D, the numbers in an embedding."""
         return int(self.embeddings.shape[1])
 
     @cached_property
     def step(self) -> Step:
         """The forward pass in float64, with the targets' angles measured on the vectors."""
-        x, w = (a.astype(np.float64) for a in self.arrays)
+        x, w = (a.astype(np.float64) for a in self.inputs)
         return Shard.of(self.loss, x, w, self.labels).step()
 
     def __repr__(self) -> str:

@@ -62,8 +62,8 @@ def save(directory: str | os.PathLike[str], *examples: Inputs) -> None:
 
 def recipe_of(example: Inputs, group: str = GROUP) -> Recipe:
     """Return an example as the recipe of a golden case."""
-    names = ("cosines",) if len(example.arrays) == 1 else ("embeddings", "weights")
-    inputs = {name: array.tolist() for name, array in zip(names, example.arrays, strict=True)}
+    names = ("cosines",) if len(example.inputs) == 1 else ("embeddings", "weights")
+    inputs = {name: array.tolist() for name, array in zip(names, example.inputs, strict=True)}
     inputs |= {"labels": example.labels.tolist(), "cotangent": example.cotangent.tolist()}
     kinds = {at.rstrip("0123456789").rstrip("+-") for at in example.at}
     flags = tuple(sorted({FLAGS.get(kind, "Basic") for kind in kinds}))

@@ -186,6 +186,7 @@ def tiny_cosine(draw: st.DrawFn, frame: Frame) -> Row:
     return Row("tiny", None, small, free(draw, frame))
 
 
+#: The kinds of rows by name, each with the function that draws one.
 KINDS: dict[str, Maker] = {
     "plain": plain,
     "hard": hard,
