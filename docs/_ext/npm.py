@@ -18,10 +18,13 @@ NEEDS_NODE = (
 
 
 def program(command: str, what: str) -> str:
-    """Return the path of `node` or `npm`, or say what is missing."""
+    """Return the path of `node` or `npm`; end the build with one sentence if it is missing.
+
+    Sphinx prints a traceback of every other exception, and asks for a report of a fault.
+    """
     path = shutil.which(command)
     if path is None:
-        raise ExtensionError(NEEDS_NODE.format(what=what, command=command))
+        raise SystemExit(NEEDS_NODE.format(what=what, command=command))
     return path
 
 
