@@ -126,20 +126,23 @@ def _sum(step: Step, b: int, factors: FloatArray) -> str:
     return (" + ".join(terms) or "0") + (" + …" if len(order) > MOST_TERMS else "")
 
 
+def _negative_gradient(step: Step, b: int, gradients: Gradients) -> Iterator[Line]:
+    """Yield how the derivative by the cosine of the negative with the largest p comes about."""
+    k, q = largest(step, b), number(sigmoid(step.a)[b])
+    p, slope = number(step.probabilities[b, k]), number(float(step.emphasis.slope(step.mask)[b, k]))
+    yield Line(f"p_{{{k}}} = q e^{{r_{{{k}}} - a}}", f"{q} · e^{{{number(step.r[b, k] - step.a[b])}}}", p, "16")
+    fixed = step.emphasis.form == "fixed"
+    formula, with_numbers = ("1", "") if fixed else (f"1 + (t - 1) I_{{{k}}}", _slope(step, int(step.mask[b, k])))
+    yield Line(f"slope_{{{k}}} = {formula}", with_numbers, slope, "7")
+    numbers, by = f"{step.s:g} · {p} · {slope}", number(gradients.cosines[b, k])
+    yield Line(f"frac{{∂L}}{{∂c_{{{k}}}}} = s p_{{{k}}} slope_{{{k}}}", numbers, by, "17")
+
+
 def gradient_lines(step: Step, b: int, gradients: Gradients, by_t: bool) -> Iterator[Line]:
     """Yield the derivatives: of the negative with the largest p, of the target, and of the parameters."""
     s, q = f"{step.s:g}", number(sigmoid(step.a)[b])
     if step.mask.shape[1] > 1:
-        k, p = largest(step, b), number(step.probabilities[b, largest(step, b)])
-        slope = number(float(step.emphasis.slope(step.mask)[b, k]))
-        yield Line(f"p_{{{k}}} = q e^{{r_{{{k}}} - a}}", f"{q} · e^{{{number(step.r[b, k] - step.a[b])}}}", p, "16")
-        fixed = step.emphasis.form == "fixed"
-        formula, with_numbers = ("1", "") if fixed else (f"1 + (t - 1) I_{{{k}}}", _slope(step, int(step.mask[b, k])))
-        yield Line(f"slope_{{{k}}} = {formula}", with_numbers, slope, "7")
-        numbers = f"{s} · {p} · {slope}"
-        yield Line(
-            f"frac{{∂L}}{{∂c_{{{k}}}}} = s p_{{{k}}} slope_{{{k}}}", numbers, number(gradients.cosines[b, k]), "17"
-        )
+        yield from _negative_gradient(step, b, gradients)
     steep, own = number(float(step.margin.by_cosine(step.angle)[b])), step.labels[b]
     yield Line(
         "frac{∂L}{∂c_y} = -s q f'(c_y)", f"−{s} · {q} · {_factor(steep)}", number(gradients.cosines[b, own]), "18"
