@@ -18,7 +18,7 @@ from resealed import edited, replaced, seal
 from svref import golden
 from svref.golden import VectorsError, commands
 from svref.golden.files import canonical
-from svref.golden.files.pack import SCHEMAS, schema_of
+from svref.golden.files.schema import IN_PACKS, schema_of
 from svref.golden.large import load_large
 from svref.golden.listing import differences, lines
 
@@ -428,7 +428,7 @@ def test_an_export_makes_no_folder(place: str, whole: Path, tmp_path: Path) -> N
 
 
 def test_every_schema_but_that_of_a_map_is_closed() -> None:
-    for name in SCHEMAS:
+    for name in IN_PACKS:
         for place, node in objects(schema_of(name), ""):
             assert "additionalProperties" in node, f"{name}{place}"
 

@@ -466,7 +466,7 @@ def test_much_damage_is_counted_on_the_screen_and_whole_in_the_json(seed: Path) 
     shutil.rmtree(seed / "seed")
     text = svref_command("golden", "vendor", "--check", seed).stdout
     assert text.count("damaged") == 12
-    assert "\nand 4 more\nWrite it again" in text
+    assert "\nand 3 more\nWrite it again" in text
     assert len(json.loads(svref_command("golden", "vendor", "--check", seed, "--json").stdout)["findings"]) == 16
 
 

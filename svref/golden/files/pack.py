@@ -25,7 +25,7 @@ from svref._version import __version__
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json, encoded, file_digest
 from svref.golden.files.reading import exact_whole, finite, read_regular, shortened, strict_json
-from svref.golden.files.schema import SCHEMAS, schema_of
+from svref.golden.files.schema import IN_PACKS, schema_of
 from svref.golden.files.temporary import temporary_names
 
 FORMAT, FAMILY = "svref-vectors/1", "svref-vectors/"
@@ -348,7 +348,7 @@ def heading(name: str) -> dict[str, Json]:
 
 def common_files(name: str) -> dict[str, bytes]:
     """Return what every pack holds besides its cases: the schemas, and an empty list of withdrawn ids."""
-    schemas = {f"schema/{schema}.schema.json": encoded(schema_of(schema)) for schema in SCHEMAS}
+    schemas = {f"schema/{schema}.schema.json": encoded(schema_of(schema)) for schema in IN_PACKS}
     return {**schemas, "errata.json": encoded({**heading(name), "withdrawn": []})}
 
 

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from svref.golden.files.canonical import Json
 from svref.golden.files.reading import shortened
 
-SCHEMAS = ("answers", "errata", "group", "large", "manifest", "power", "report")
+IN_PACKS = ("answers", "errata", "group", "large", "manifest", "power")  # what a pack holds, and answers to it
+SCHEMAS = (*IN_PACKS, "report")
 _WORDS = {"$schema", "$id", "$defs", "title", "description", "then", "else"}  # they demand nothing by themselves
 _TYPES: Mapping[str, Callable[[Json], bool]] = {
     "object": lambda v: isinstance(v, dict),

@@ -39,7 +39,7 @@ from svref.golden.large import store
 from svref.golden.large.case import LargeCase
 from svref.golden.large.recipe import LargeRecipe
 
-VERSION = "1.0.0"
+VERSION = "1.0.1"
 PURPOSE = "Gradients of many classes, by certified projections; inputs are integer recipes."
 
 PARAMETERS: Mapping[str, Mapping[str, float]] = {
