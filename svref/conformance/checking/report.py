@@ -64,9 +64,10 @@ class Report(Outcome):
         """Return what the JSON holds; the reports of other dtypes are whole reports in it."""
         content = {
             "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "explained": self.explained,
-            "judged": self.judged, "share": self.share, **asdict(replace(self, also={})),
+            "judged": self.judged, "share": self.share, **asdict(replace(self, also={}, trials=())),
         }  # fmt: skip
         content["also"] = {dtype: cast(Report, other)._content() for dtype, other in self.also.items()}
+        del content["trials"]
         return {key: value for key, value in content.items() if value or key not in ("also", "not_judged")}
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -156,6 +157,7 @@ def report_of(
         partial=partial,
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, findings),
+        trials=tuple(run.trials),
     )
 
 
