@@ -1,10 +1,10 @@
-"""Losses of public libraries as candidates for `svref matrix`: each function calls the library's code as it is installed.
+"""Losses of public libraries as candidates for `svref matrix`: each function calls a library as installed.
 
 svref matrix docs/examples/matrix.toml
 
-A function stands here where a library's class takes what svref cannot know: a margin in degrees, weights under a name of
-their own, labels as rows of 0 and 1. Nothing of a library is changed. Classes that need no such function are named in
-the TOML file itself.
+A function stands here where a library's class takes what svref cannot know: a margin in degrees, weights under a name
+of their own, labels as rows of 0 and 1. Nothing of a library is changed. Classes that need no such function are named
+in the TOML file itself.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def pml_sphereface(embeddings: Tensor, weights: Tensor, labels: Tensor, *, s: fl
     return _pml("SphereFaceLoss", embeddings, weights, labels, scale=s, margin=m)
 
 
-# ---- Open Metric Learning, WeSpeaker, Metric Learning Layers: a module with a parameter `weight` -----------------------
+# ---- Open Metric Learning, WeSpeaker, Metric Learning Layers: a module with a parameter `weight` --------------------
 
 
 def _with_weight(module: Any, embeddings: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def layers_cosface(embeddings: Tensor, weights: Tensor, labels: Tensor, *, s: fl
     return _with_weight(module, embeddings, weights, labels)
 
 
-# ---- 3D-Speaker, SpeechBrain: losses that begin at the cosines --------------------------------------------------------
+# ---- 3D-Speaker, SpeechBrain: losses that begin at the cosines ------------------------------------------------------
 
 
 def speakerlab_arc(cosines: Tensor, labels: Tensor, *, s: float, m: float) -> Tensor:

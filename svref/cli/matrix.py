@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from svref.checks import Progress
 from svref.cli.chosen import PAGES
 from svref.cli.supervision import INTERRUPTED
 from svref.cli.tools import bar, errors, say
@@ -36,16 +37,17 @@ def matrix_command(
             found = matrix(file, lambda done, total, name: _tell(shown, done, total, name))
     say(f"{found}\n")
     with errors():
-        for path, text in ((html, lambda: table(found)), (report, found.to_json)):
-            if path is not None:
-                write_file(path, text().encode("utf-8"))
-                say(f"written to {path}\n")
+        if html is not None:
+            write_file(html, table(found).encode("utf-8"))
+        if report is not None:
+            write_file(report, found.to_json().encode("utf-8"))
+    say("".join(f"written to {path}\n" for path in (html, report) if path is not None))
     raise typer.Exit(INTERRUPTED if found.interrupted else found.exit_code)
 
 
-def _tell(shown: object, done: int, total: int, name: str) -> None:
+def _tell(shown: Progress | None, done: int, total: int, name: str) -> None:
     """Show how far the run is: a bar on a terminal, a line for each row elsewhere."""
-    if callable(shown):
+    if shown is not None:
         shown(done, total)
     elif name:
         sys.stderr.write(f"{done + 1} of {total}: {name}\n")

@@ -106,7 +106,8 @@ def read(path: str | os.PathLike[str]) -> Plan:
     entries = content.get("candidate", [])
     if not entries:
         raise ValueError(f"{where} must have a [[candidate]]; it has none.")
-    rows = [row for i, entry in enumerate(entries, 1) for row in _rows(entry, f"{where}: candidate {i}", dtypes, common)]
+    numbered = [(f"{where}: candidate {i}", entry) for i, entry in enumerate(entries, 1)]
+    rows = [row for place, entry in numbered for row in _rows(entry, place, dtypes, common)]
     folder = Path(path).parent
     return Plan(content.get("title", ""), tuple(_found_from(folder, row) for row in rows))
 
@@ -123,7 +124,8 @@ def _rows(entry: Any, where: str, dtypes: tuple[str, ...], common: Sequence[str]
     _check_name(entry.get("framework"), tuple(FRAMEWORKS), f"{where}: framework", ("array-api:",))
     _check_name(entry.get("reduction"), ("none", "sum", "mean"), f"{where}: reduction")
     losses = [entry["loss"]] if isinstance(entry["loss"], str) else entry["loss"]
-    name, options = entry.get("name", entry["candidate"]), _options(entry, ("dialect", "framework", "reduction"))
+    name = str(entry.get("name", entry["candidate"]))
+    options = _options(entry, ("dialect", "framework", "reduction"))
     options += [word for key, value in entry.get("map", {}).items() for word in ("--map", f"{key}={value}")]
     packages = tuple(map(str, entry.get("packages", ())))
     return [

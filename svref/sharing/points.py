@@ -1,4 +1,4 @@
-"""The judged numbers of a report as arrays: where each negative lies and whether it is wrong; the errors of each case."""
+"""The judged numbers of a report as arrays: where each negative lies, whether it is wrong, and the errors by case."""
 
 from __future__ import annotations
 
@@ -45,12 +45,13 @@ def _negatives_in(trial: Trial) -> Negatives:
     shape, rows = step.cosines.shape, np.arange(len(trial.labels))
     wrong = np.zeros(shape, bool)
     for quantity in trial.judgement.quantities:
+        found: BoolArray = quantity.wrong
         if quantity.name == "grad_cosines":
-            wrong |= quantity.wrong | quantity.wrong[rows, trial.labels][:, None]
-        elif quantity.name != "grad_weights" and quantity.wrong.ndim:
-            wrong |= quantity.wrong.reshape(len(rows), -1).any(axis=1)[:, None]
-        elif not quantity.wrong.ndim:
-            wrong |= bool(quantity.wrong)
+            wrong |= found | np.take_along_axis(found, trial.labels[:, None], axis=1)
+        elif not found.ndim:  # the candidate returns a sum or a mean
+            wrong |= found
+        elif quantity.name != "grad_weights":
+            wrong |= found.reshape(len(rows), -1).any(axis=1, keepdims=True)
     other = np.ones(shape, bool)
     other[rows, trial.labels] = False
     target = np.broadcast_to(step.cosines[rows, trial.labels][:, None], shape)
@@ -58,21 +59,20 @@ def _negatives_in(trial: Trial) -> Negatives:
 
 
 class Errors(NamedTuple):
-    """The errors of one output in one case, in units of the tolerance, and whether an element is wrong."""
+    """The errors of one output in one case, in units of the tolerance."""
 
     case: str
     output: str
     errors: FloatArray
-    wrong: bool
 
 
 def errors_of(report: Report) -> list[Errors]:
     """Return the errors of every case and output, in the order of the cases; of many cases, the worst sixty."""
     prefix = f"{report.header['loss']}-"
     found = [
-        Errors(trial.id.removeprefix(prefix), quantity.name, quantity.error[quantity.judged], bool(quantity.wrong.any()))
+        Errors(trial.id.removeprefix(prefix), q.name, q.error[q.judged])
         for trial in report.trials
-        for quantity in trial.judgement.quantities
+        for q in trial.judgement.quantities
     ]
     worst = {entry.case: 0.0 for entry in found}
     for entry in found:
@@ -100,4 +100,3 @@ def _row_of(departure: Departure, trial: Trial) -> int:
 def failing(trials: Sequence[Trial]) -> Iterator[Trial]:
     """Yield the cases with a wrong element."""
     return (trial for trial in trials if trial.failed)
-

@@ -1,4 +1,4 @@
-"""The sections of a report's page: the verdict, where and by how much it departs, the mistake, one row, the environment."""
+"""The sections of a report's page: the verdict, where and by how much it departs, the mistake, one row, versions."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def mistake(report: Report) -> Iterator[str]:
     if loss is None:
         yield "<p>It does not show in a row with negatives at 60° and 150°, whatever the angle of the target.</p>"
     else:
-        alt = f"The loss and its derivative by the target's cosine over the target's angle: the paper's, and {entry.name}."
+        alt = f"The loss and its derivative by c_y over the angle to the target: the paper's, and {entry.name}."
         yield f'<p class="soft">{escape(_typed(report, loss))}; negatives at 60° and 150°.</p>'
         yield _figure(svg(judged.mistake_curves(entry, loss)), alt, "mistake-")
     yield "</section>"
@@ -192,5 +192,3 @@ def lead(report: Report) -> Sequence[str]:
     dtypes = " and ".join(report.of) or escape(str(header["dtype"]))
     vectors = f", by the vectors {escape(str(header['vectors']))}" if header.get("vectors") else ""
     return f"<h1>{what}</h1>", f'<p class="soft">Judged by svref in {dtypes}{vectors}, {header["cases"]} cases.</p>'
-
-

@@ -58,8 +58,9 @@ def _cell(cell: Cell | None) -> str:
     """Return one cell: a mark, the verdict, the name of the mistake, and how many elements are wrong."""
     if cell is None:
         return "<td></td>"
-    total = cell.right + cell.wrong
-    counted = f'<br><span class="soft">{cell.wrong:,} of {total:,} wrong</span>' if cell.kind == "wrong" and total else ""
+    counted = ""
+    if cell.wrong:
+        counted = f'<br><span class="soft">{cell.wrong:,} of {cell.right + cell.wrong:,} wrong</span>'
     mark = f'<span aria-hidden="true">{MARKS[cell.kind]}</span> '
     return f'<td class="{KINDS[cell.kind]}">{mark}{escape(cell.text)}{counted}</td>'
 

@@ -147,17 +147,13 @@ def report_of(
         mishaps=tuple(Mishap(m.case, m.kind, m.message, m.trace) for m in run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
+        **_as_found(run),
         missing=missing,
         lacking=lacking,
-        refused=run.refused,
-        invalid=run.invalid,
         remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
-        unjudged=run.unjudged,
-        variations=run.variations,
         partial=partial,
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, findings),
-        trials=tuple(run.trials),
     )
 
 
@@ -180,6 +176,14 @@ def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
         "branches": int(sum((t.judgement.branch > 0).sum() for t in trials if not t.failed)),
         "skipped": int(sum((~e.judged & (e.undecided > 0)).sum() for e in expected)),
     }
+
+
+def _as_found(run: Run) -> dict[str, Any]:
+    """Return what a report takes from a run as it is."""
+    return {
+        "refused": run.refused, "invalid": run.invalid, "unjudged": run.unjudged, "variations": run.variations,
+        "trials": tuple(run.trials),
+    }  # fmt: skip
 
 
 def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[CallFinding]) -> str:
