@@ -34,6 +34,7 @@ HOUSE: Layers = (
     ("deviations", "judging"),
     ("golden",),
     ("conformance", "plots", "strategies"),
+    ("sharing",),
     ("cli", "testing"),
 )
 FOLDERS: dict[str, Layers] = {
@@ -50,11 +51,11 @@ FOLDERS: dict[str, Layers] = {
         ("listing",),
         ("commands", "vendoring"),
     ),
-    "explain": (("text", "formulas"), ("lines",), ("page",)),
+    "explain": (("text", "formulas", "document"), ("lines",), ("page",)),
     "plots": (
         ("style", "labels", "forms"),
         ("curves", "planes", "circle", "rows", "accuracy"),
-        ("overview", "code", "training"),
+        ("overview", "code", "training", "judged"),
     ),
     "testing": (
         ("naming", "gradcheck"),

@@ -25,6 +25,7 @@ PUBLIC = (
     "svref", "svref.head", "svref.head.shards", "svref.head.distributed", "svref.shards", "svref.exact",
     "svref.golden", "svref.conformance", "svref.deviations", "svref.deviations.dialects", "svref.dialects",
     "svref.explain", "svref.reference", "svref.plots", "svref.testing", "svref.strategies",
+    "svref.sharing",
 )  # fmt: skip
 NOT_FOR_USERS = {"as_in_the_paper", "t_less_one", "angle_in_degrees"}  # parts of the table of dialects
 COMMENT = re.compile(r"^<!-- api ([\w.*\s]+?) -->$", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The command `svref`: check, diagnose, explain, golden.
+"""The command `svref`: check, matrix, diagnose, explain, golden.
 
 Exit codes: 0 right; 1 wrong; 2 wrong options, or a candidate that cannot be judged; 3 damaged vectors.
 """
@@ -24,6 +24,7 @@ try:
     from svref.cli.diagnose import diagnose_command
     from svref.cli.explain import explain_command
     from svref.cli.golden import app as golden_app
+    from svref.cli.matrix import matrix_command
     from svref.cli.output import outputs
     from svref.cli.supervision import INTERRUPTED, leave
     from svref.cli.tools import USAGE, refuse_empty, say
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(golden_app, name="golden")
 app.command("check", short_help="Judge an implementation.")(check_command)
+app.command("matrix", short_help="Judge many implementations.")(matrix_command)
 app.command("diagnose", short_help="Say what an implementation computes.")(diagnose_command)
 app.command("explain", short_help="Print one row step by step.")(explain_command)
 

@@ -13,11 +13,11 @@ import typer
 from svref.cli.ended import report_of_end, say_ended
 from svref.cli.memory import Memory, bytes_of, memory_limited
 from svref.cli.supervision import Ending, run_in_child
-from svref.cli.tools import USAGE, bar, errors, fail, name_and_value, say
-from svref.conformance import Report, check
+from svref.cli.tools import USAGE, bar, errors, name_and_value, say
+from svref.cli.written import Written
+from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
-from svref.golden.files.writing import check_place
 from svref.judging.formats import FORMATS
 from svref.variants import VARIANTS
 
@@ -74,6 +74,8 @@ def check_command(
     seed: Annotated[int, typer.Option(help="Which batches these are.")] = 0,
     memory: Memory = None,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report into this file: a page to share.")] = None,
+    badge: Annotated[Path | None, typer.Option(help="Write the verdict into this file: a badge, .svg.")] = None,
 ) -> None:
     """Judge an implementation on the golden vectors.
 
@@ -84,11 +86,11 @@ def check_command(
     array API, the losses and the gradients of their sum (or of Σ cotangent_b L_b, if it takes cotangent=), or a sum or
     mean with its gradients.
     """
+    written = Written(report, html, badge)
     with errors():
-        if report is not None:
-            check_place(report, "--report")
+        written.check()
     limit, fixed = bytes_of(memory), dict(map(name_and_value, parameter or []))
-    ended = functools.partial(_say_ended, candidate=candidate, loss=loss, dtype=dtype or BOTH, report=report)
+    ended = functools.partial(_say_ended, candidate=candidate, loss=loss, dtype=dtype or BOTH, written=written)
     code = run_in_child(ended)
     if code is not None:
         raise typer.Exit(code)
@@ -101,22 +103,11 @@ def check_command(
             variations=variations, seed=seed, progress=progress,
         )  # fmt: skip
     say(f"{result}\n")
-    _write(result, report)
+    written.write(result)
     raise typer.Exit(EXIT_CODES.get(result.verdict.split("(")[0].removesuffix("-AS"), USAGE))
 
 
-def _write(result: Report, report: Path | None) -> None:
-    """Write the report to a file, if there is one, and say so."""
-    if report is not None:
-        try:
-            result.write(report)
-        except (OSError, ValueError) as error:
-            fail(f"the report is lost: {error}")
-        say(f"\nreport            {report}\n")
-
-
-def _say_ended(ending: Ending, candidate: str, loss: str, dtype: str, report: Path | None) -> None:
+def _say_ended(ending: Ending, candidate: str, loss: str, dtype: str, written: Written) -> None:
     """Report that the candidate has ended the process."""
     say_ended(ending, candidate, loss, dtype)
-    if report is not None:
-        _write(report_of_end(ending, candidate, loss, dtype), report)
+    written.write(report_of_end(ending, candidate, loss, dtype))

@@ -2,6 +2,7 @@
 
 text         forty lines of text
 formulas     a formula as MathML, from one line of text
+document     what every page has in common: the style sheet, the head, tables, pictures
 lines        the derivation of one row: each formula, its numbers, its result
 page         the derivation as one HTML page
 """

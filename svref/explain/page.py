@@ -8,6 +8,7 @@ from html import escape
 
 import numpy as np
 
+from svref.explain.document import document, inlined, lowered, scrolled
 from svref.explain.formulas import mathml
 from svref.explain.lines import (
     Line,
@@ -21,37 +22,7 @@ from svref.explain.lines import (
 )
 from svref.reference import Gradients, Step, backward
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --soft: #595959; --line: #d9d9d9; --card: #f5f5f5;
-  --target: #00588a; --support: #8f3a00; --negative: #595959; }
-@media (prefers-color-scheme: dark) { :root { --ink: #ececec; --paper: #161616; --soft: #b4b4b4; --line: #444;
-  --card: #222; --target: #7cc4f0; --support: #ffa466; --negative: #b4b4b4; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 56rem; padding: 1.2rem; color: var(--ink); background: var(--paper);
-  font: 1.0625rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem; }
-h2 { font-size: 1.25rem; margin: 2rem 0 .3rem; }
-p { margin: .3rem 0; }
-.soft, .equation { color: var(--soft); }
-ol { list-style: none; margin: .6rem 0; padding: 0; border-top: 1px solid var(--line); }
-li { display: grid; grid-template-columns: minmax(0, 5fr) minmax(0, 7fr) 2.6rem; gap: .2rem 1rem; align-items: center;
-  padding: .5rem 0; border-bottom: 1px solid var(--line); break-inside: avoid; }
-li b { white-space: nowrap; }
-.equation { text-align: right; }
-math { font-size: 1.12em; }
-.scroll { overflow-x: auto; margin: .6rem 0; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
-th:first-child { text-align: left; }
-.target { color: var(--target); } .support { color: var(--support); } .negative { color: var(--negative); }
-figure { margin: 1rem 0; padding: .6rem; background: #fff; border-radius: 6px; break-inside: avoid; }
-figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-@media (max-width: 36rem) { li { grid-template-columns: minmax(0, 1fr) 2.6rem; }
-  li .numbers { grid-area: 2 / 1 / 3 / 3; } figure { padding: .2rem; } }
-@media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --target: #00588a; --support: #8f3a00;
-  --negative: #444; } body { max-width: none; padding: 0; font-size: 11pt; } h2 { break-after: avoid; } }
-"""
+FOOT = '<p class="soft">The numbers at the right are those of the equations in svref\'s derivation.</p>'
 SECTIONS = {
     "1 The target": "The margin lowers the target's cosine from c_y to f.",
     "2 The negatives": "A negative whose cosine exceeds f is a support vector, and h_k emphasises it. "
@@ -108,44 +79,36 @@ def page(
     rows = len(step.labels)
     if not 0 <= row < rows:
         raise ValueError(f"row must be from 0 to {rows - 1}; got {row}.")
-    gradients = backward(step, np.ones(rows))
     given = {"s": step.s, "t": step.emphasis.t} if parameters is None else parameters
-    parts = [*_head(step, row, title, given)]
+    parts = [*_top(step, row, title, given)]
     if picture is not None:
-        parts.append(f"<figure>{_inlined(picture, alt)}</figure>")
+        parts.append(f"<figure>{inlined(picture, alt)}</figure>")
+    parts += [*sections(step, row, given), FOOT]
+    return document(f"svref explains {title[0] if title else 'one row of a loss'}", parts)
+
+
+def sections(step: Step, row: int, parameters: Mapping[str, float], heading: str = "h2") -> Iterator[str]:
+    """Yield the four sections of a row: the target, the negatives, the loss and the gradient."""
+    gradients = backward(step, np.ones(len(step.labels)))
     lines = (
         target_lines(step, row), negative_lines(step, row), loss_lines(step, row),
-        gradient_lines(step, row, gradients, "t" in given),
+        gradient_lines(step, row, gradients, "t" in parameters),
     )  # fmt: skip
     tables = {"2 The negatives": _negatives(step, row), "4 The gradient": _gradient(step, row, gradients)}
     for (name, sentence), found in zip(SECTIONS.items(), lines, strict=True):
-        parts += [
-            f"<section><h2>{name}</h2>",
-            f"<p>{_lowered(sentence)}</p>",
-            _list(found),
-            tables.get(name, ""),
-            "</section>",
-        ]
-    return "\n".join([*parts, *_foot()]) + "\n"
+        yield f"<section><{heading}>{name}</{heading}>"
+        yield f"<p>{lowered(sentence)}</p>"
+        yield _list(found)
+        yield tables.get(name, "")
+        yield "</section>"
 
 
-def _head(step: Step, b: int, title: Sequence[str], parameters: Mapping[str, float]) -> Iterator[str]:
+def _top(step: Step, b: int, title: Sequence[str], parameters: Mapping[str, float]) -> Iterator[str]:
     """Yield the lines up to the first section."""
-    name = escape(title[0]) if title else "one row of a loss"
     named = ", ".join(f"{key} = {number(value)}" for key, value in parameters.items())
-    yield "<!DOCTYPE html>"
-    yield '<html lang="en">'
-    yield '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield f"<title>svref explains {name}</title><style>{STYLE}</style></head>"
-    yield "<body><main>"
     yield f"<h1>L = {number(step.loss[b])} nats, step by step</h1>"
     yield from (f"<p>{escape(line)}</p>" for line in title)
     yield f"<p>{escape(named)}; label y = {step.labels[b]}; {step.cosines.shape[1]} classes</p>"
-
-
-def _foot() -> Iterator[str]:
-    yield '<p class="soft">The numbers at the right are those of the equations in svref\'s derivation.</p>'
-    yield "</main></body></html>"
 
 
 def _list(lines: Iterable[Line]) -> str:
@@ -165,11 +128,6 @@ def _list(lines: Iterable[Line]) -> str:
 def _raised(text: str) -> str:
     """Return numbers with their exponents raised."""
     return re.sub(r"\^\{([^}]*)\}", r"<sup>\1</sup>", escape(text))
-
-
-def _lowered(text: str) -> str:
-    """Return words with their subscripts lowered."""
-    return re.sub(r"\b(\w+)_(\w)\b", r"<var>\1<sub>\2</sub></var>", escape(text))
 
 
 def _negatives(step: Step, b: int) -> str:
@@ -207,19 +165,9 @@ def _table(step: Step, b: int, caption: str, heads: Sequence[str], cells: Callab
     left_out = step.cosines.shape[1] - len(shown)
     if left_out:
         caption += f"; {left_out} with a smaller probability are left out"
-    head = "".join(f'<th scope="col">{_lowered(text)}</th>' for text in heads)
     body = []
     for k in map(int, shown):
         kind = kind_of(step, b, k)
         values = "".join(f"<td>{escape(text)}</td>" for text in cells(k))
         body.append(f'<tr><th scope="row" class="{kind.split()[0]}">{k}, {kind}</th>{values}</tr>')
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>'
-        f'<thead><tr><th scope="col">class k</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
-    )
-
-
-def _inlined(svg: str, alt: str) -> str:
-    """Return an SVG as an element of a page: without prolog and metadata, and with a name for screen readers."""
-    bare = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    return bare.replace("<svg", f'<svg role="img" aria-label="{escape(alt, quote=True)}"', 1)
+    return scrolled(caption, ["class k", *map(lowered, heads)], body)

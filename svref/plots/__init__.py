@@ -11,6 +11,7 @@ forms      the textbook's form and the relative form in a narrower format
 accuracy   how many digits both forms keep
 code       what public code computes, over the papers' curves
 training   a training as it went
+judged     what a check found: where, by how much, and the mistake over the paper's curves
 """
 
 try:

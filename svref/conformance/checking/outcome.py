@@ -12,6 +12,7 @@ from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.diagnosing.reading import Reading
 from svref.conformance.mistakes.departure import Departure
 from svref.conformance.mistakes.explanations import Diagnosis
+from svref.conformance.trial import Trial
 
 LEAST_SHARE = 0.9  # of the elements that say something: with fewer of them judged, there is no verdict PASS
 
@@ -236,6 +237,8 @@ class Outcome:
         The stages that the candidate offers, in the order of computation; empty if it offers none.
     reading : Reading or None
         What `diagnose` finds first in a candidate whose failures no known mistake explains; None where it is not asked.
+    trials : tuple of Trial
+        The cases that were answered, with every judged number. They are not part of the JSON, and not compared.
     """
 
     header: Mapping[str, Any]
@@ -266,6 +269,7 @@ class Outcome:
     not_judged: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[StageRow, ...] = ()
     reading: Reading | None = None
+    trials: tuple[Trial, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def verdict(self) -> str:

@@ -64,9 +64,10 @@ class Report(Outcome):
         """Return what the JSON holds; the reports of other dtypes are whole reports in it."""
         content = {
             "schema": SCHEMA, "verdict": self.verdict, "ok": self.ok, "explained": self.explained,
-            "judged": self.judged, "share": self.share, **asdict(replace(self, also={})),
+            "judged": self.judged, "share": self.share, **asdict(replace(self, also={}, trials=())),
         }  # fmt: skip
         content["also"] = {dtype: cast(Report, other)._content() for dtype, other in self.also.items()}
+        del content["trials"]
         return {key: value for key, value in content.items() if value or key not in ("also", "not_judged")}
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -146,13 +147,10 @@ def report_of(
         mishaps=tuple(Mishap(m.case, m.kind, m.message, m.trace) for m in run.mishaps),
         blind=tuple(run.blind),
         **_decisions(run.trials),
+        **_as_found(run),
         missing=missing,
         lacking=lacking,
-        refused=run.refused,
-        invalid=run.invalid,
         remarks={**run.remarks, **({f"prints ({printed:,} characters)": len(run.trials)} if printed else {})},
-        unjudged=run.unjudged,
-        variations=run.variations,
         partial=partial,
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, findings),
@@ -178,6 +176,14 @@ def _decisions(trials: Sequence[Trial]) -> dict[str, Any]:
         "branches": int(sum((t.judgement.branch > 0).sum() for t in trials if not t.failed)),
         "skipped": int(sum((~e.judged & (e.undecided > 0)).sum() for e in expected)),
     }
+
+
+def _as_found(run: Run) -> dict[str, Any]:
+    """Return what a report takes from a run as it is."""
+    return {
+        "refused": run.refused, "invalid": run.invalid, "unjudged": run.unjudged, "variations": run.variations,
+        "trials": tuple(run.trials),
+    }  # fmt: skip
 
 
 def _reproduce(command: str, failures: Sequence[Failure], findings: Sequence[CallFinding]) -> str:
