@@ -192,8 +192,7 @@ MARGIN_MUTANTS = [
 
 
 @pytest.mark.usefixtures("undiagnosed")
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("mutant", MARGIN_MUTANTS, ids=lambda m: m[0])
+@pytest.mark.parametrize(("mutant", "dtype"), in_turn(MARGIN_MUTANTS))
 def test_a_wrong_margin_is_rejected(mutant: tuple, dtype: str) -> None:
     assert check(other_margin(*mutant[1:]), mutant[1], dtype=dtype).verdict.startswith("FAIL")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from formulations import FORMULATIONS, candidate
+from pairing import in_turn
 
 import svref
 from svref import AdditiveAngle, AdditiveCosine, MultiplicativeAngle, SupportVectors, SVXSoftmax
@@ -104,9 +105,9 @@ def suited(name: str) -> list[str]:
 # ---- wrong candidates ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "of"), [(name, of) for name in NAMES for of in suited(name)])
-def test_a_mistake_is_named_unless_a_black_box_cannot_tell(name: str, of: str, dtype: str) -> None:
+@pytest.mark.parametrize(("name_of", "dtype"), in_turn([(name, of) for name in NAMES for of in suited(name)]))
+def test_a_mistake_is_named_unless_a_black_box_cannot_tell(name_of: tuple[str, str], dtype: str) -> None:
+    name, of = name_of
     named = {finding.deviation for finding in disagreements(identify(wrong(name, LOSSES[of]), LOSSES[of], dtype))}
     asked = (name, dtype) not in CANNOT
     assert (name in named) is asked, f"svref diagnose must name {name}, or CANNOT say why it does not"
@@ -274,9 +275,7 @@ TAILS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("answer", TAILS)
-@pytest.mark.parametrize("of", ["arc-softmax", "sv-arc-softmax", "mv-arc-softmax"])
+@pytest.mark.parametrize(("of", "answer", "dtype"), in_turn(["arc-softmax", "sv-arc-softmax", "mv-arc-softmax"], TAILS))
 def test_an_unknown_tail_is_the_only_departure(of: str, answer: str, dtype: str) -> None:
     findings = identify(with_tail(TAILS[answer], of), LOSSES[of], dtype)
     assert [(f.question, f.answer) for f in disagreements(findings)] == [("f beyond θ + m = π", answer)]
@@ -322,8 +321,7 @@ def test_beside_an_unknown_f_the_negatives_are_read_no_finer_than_f_is(dtype: st
 # ---- right candidates ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", svref.VARIANTS)
+@pytest.mark.parametrize(("name", "dtype"), in_turn(svref.VARIANTS))
 def test_no_right_candidate_is_called_wrong(name: str, dtype: str) -> None:
     parameters = {**svref.VARIANTS[name].parameters, "s": S}
     for margin, entropy in FORMULATIONS:
@@ -358,8 +356,7 @@ def parameter_sets(name: str, count: int) -> list[dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", svref.VARIANTS)
+@pytest.mark.parametrize(("name", "dtype"), in_turn(list(svref.VARIANTS)[::-1]))
 def test_nothing_right_is_called_wrong_at_any_parameters(name: str, dtype: str) -> None:
     for i, parameters in enumerate(parameter_sets(name, 7)):
         loss, textbook = (
@@ -594,10 +591,10 @@ def all_clamped(variant: str, edge: float, of_target: bool) -> BoundCandidate:
     return run
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("variant", ["arc-softmax", "sv-am-dyadic"])
-@pytest.mark.parametrize("edge", ["0.001", "0.0001", "1e-06"])
-@pytest.mark.parametrize("of_target", [True, False])
+@pytest.mark.parametrize(
+    ("edge", "of_target", "variant", "dtype"),
+    in_turn(["0.001", "0.0001", "1e-06"], [True, False], ["arc-softmax", "sv-am-dyadic"]),
+)
 def test_a_clamp_is_told_by_the_size_it_has(edge: str, of_target: bool, variant: str, dtype: str) -> None:
     found = disagreements(identify(all_clamped(variant, float(edge), of_target), LOSSES[variant], dtype))
     c = "c_y" if of_target else "c"
