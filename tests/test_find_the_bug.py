@@ -56,7 +56,7 @@ def test_a_screen_is_what_its_command_prints(torch: object, command: str) -> Non
 
 def test_the_authors_tests_pass_though_the_head_is_wrong(torch: Any, tmp_path: Path) -> None:
     tests = next(block for block in code_of(PAGE) if "def test_it_trains" in block)
-    file = tmp_path / "test_head.py"
+    file = tmp_path / "test_the_head_of_the_author.py"
     file.write_text(AUTHORS + "\n\n" + tests, encoding="utf-8")
     assert tests.count("\ndef test_") == 4
     options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}"]

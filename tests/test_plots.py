@@ -40,13 +40,18 @@ LARGEST = 250_000  # bytes; the training shows 1,350 embeddings
 SMALLEST_TEXT = 10.5  # points, at a width of 460.8: 8 pixels on a phone 360 wide
 
 
-@pytest.fixture(scope="module")
+class Drawn(dict[str, Figure]):
+    """The figures, laid out; each is drawn when it is first asked for, and once in a process."""
+
+    def __missing__(self, name: str) -> Figure:
+        self[name] = FIGURES[name].draw()
+        self[name].draw_without_rendering()
+        return self[name]
+
+
+@pytest.fixture(scope="session")
 def drawn() -> Mapping[str, Figure]:
-    """Every figure, laid out, drawn once."""
-    made = {name: entry.draw() for name, entry in FIGURES.items()}
-    for figure in made.values():
-        figure.draw_without_rendering()
-    return made
+    return Drawn()
 
 
 def curve(axes: Axes, label: str) -> tuple[np.ndarray, np.ndarray]:

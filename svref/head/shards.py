@@ -44,6 +44,8 @@ from svref.reference import Step, forward, sigmoid, times_df
 ROOM = {"float32": (-40, 100), "float64": (-400, 900)}
 FOLDED = (2.0**-80, 2.0**80)  # numbers of rows that may multiply the embeddings in place of the exponentials
 
+STRONG = 2.0**10  # t beyond which exponentials times slope and scale could overflow float32 before the row's number
+
 Kept = kernels.Negatives
 
 
@@ -169,6 +171,9 @@ class Shard:
         exponentials, unless it is an extreme one.
         """
         factor, by_cosines, low = kernels.share_factor(kept.mass, mass).times(pull), kept.exponentials, kept.low
+        if self.loss.emphasis.t > STRONG:
+            kernels.multiply_rows(by_cosines, factor, low)
+            factor, low = kernels.Factor(np.ones(len(low)), np.ones(len(low))), np.full(len(low), -np.inf)
         if classes.scale is not None:
             power, low = _room(low, classes.scale)
             by_cosines *= np.ldexp(classes.scale, -power)

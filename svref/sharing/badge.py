@@ -44,7 +44,11 @@ def text_of(report: Report) -> str:
         return f"{report.verdict.split('(')[0].removesuffix('-AS')} {report.explanation}".strip()
     dtypes = "+".join(sorted(dtype for dtype, one in report.of.items() if one.ok))
     fixed = ", ".join(f"{name}={value:g}" for name, value in report.header.get("fixed", {}).items())
-    words = [report.verdict, dtypes, str(report.header.get("vectors", "")), f"at {fixed}" if fixed else ""]
+    dialect = report.header.get("dialect", "")
+    words = [
+        report.verdict, dtypes, str(report.header.get("vectors", "")), f"as {dialect}" if dialect else "",
+        f"at {fixed}" if fixed else "",
+    ]  # fmt: skip
     return " ".join(filter(None, words))
 
 

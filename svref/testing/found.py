@@ -16,6 +16,8 @@ from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.judged import with_fixed_values
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run
+from svref.conformance.checking.stages import with_stages
+from svref.conformance.mistakes.stages import Compared
 from svref.testing.suite import Suite
 from svref.variants import VARIANTS
 
@@ -80,7 +82,8 @@ class Found:
                 mishaps=[*result.mishaps, *(one for one in self.besides if isinstance(one, Mishap))],
             )
         report = report_of(result, self.header, self.command, entry, **self.options)
-        return with_fixed_values(report, result, lambda values: self.command_at_values)
+        report = with_fixed_values(report, result, lambda values: self.command_at_values)
+        return with_stages(report, result.stages, result.mishaps, {})
 
 
 def found_of(suite: Suite, verdicts: dict[str, int]) -> Found:
@@ -125,7 +128,6 @@ def _merged(several: list[Found]) -> Found:
     trials = [by_id[case] for case in several[0].order if case in by_id]
     values = [found for found in several if found.result.fixed is not None]
     fixed = values[0].result.fixed if values else None
-    agree = all(found.result.fixed == fixed for found in values)
     return replace(
         several[0],
         command_at_values=(values or several)[0].command_at_values,
@@ -138,13 +140,19 @@ def _merged(several: list[Found]) -> Found:
             invalid=sum(result.invalid for result in results),
             accepted=_once(case for result in results for case in result.accepted),
             probes=next((result.probes for result in results if result.probes), []),
-            fixed=fixed if agree else None,
+            fixed=fixed if all(found.result.fixed == fixed for found in values) else None,
             lenient=max((result.lenient for result in results), key=len),
             reduction=results[0].reduction,
+            stages=_stages(results),
         ),
         besides=_once(one for found in several for one in found.besides),
         verdicts={verdict: sum(found.verdicts[verdict] for found in several) for verdict in several[0].verdicts},
     )
+
+
+def _stages(results: Sequence[Run]) -> list[Compared]:
+    """Return the stages that were compared, each case once."""
+    return list({case.case: case for result in results for case in result.stages}.values())
 
 
 def _once(found: Iterable[Any]) -> list[Any]:

@@ -110,6 +110,8 @@ def enough_judged(suite: Suite, name: str) -> Result:
 
 def variation(suite: Suite, name: str) -> Result:
     """Ask a batch unlike the cases."""
+    if suite.refusal:
+        return Result("skipped", suite.refusal)
     if reason := suite.steps.reason_against_variations():
         return Result("skipped", reason)
     answer = suite.steps.ask_variation(name)
@@ -124,6 +126,8 @@ def known_failure(suite: Suite, name: str) -> Result:
     """Ask whether the failure that is known is there, and no other."""
     if suite.expectation is None:
         return PASSED
+    if suite.refusal:
+        return Result("skipped", suite.refusal)
     complaint = suite.expectation.complaint(suite.diagnosed)
     return Result("failed", f"{complaint}\n{suite.command()}") if complaint else PASSED
 

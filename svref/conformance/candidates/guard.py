@@ -87,7 +87,7 @@ class Unfinished(Mishap):
     """
 
     blank: tuple[str, ...] = ()
-    stages: Outputs = field(default_factory=dict, repr=False)
+    stages: Outputs = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass
