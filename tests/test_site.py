@@ -229,7 +229,7 @@ def test_without_node_the_build_says_what_to_install(site: Path, monkeypatch: py
     npm = importlib.import_module("_ext.npm")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(
-        Exception, match=r"Typesetting the formulas needs Node\.js, and node is not on the PATH: apt-get"
+        SystemExit, match=r"Typesetting the formulas needs Node\.js, and node is not on the PATH: apt-get"
     ):
         npm.program("node", "Typesetting the formulas")
 
