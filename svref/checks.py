@@ -220,6 +220,12 @@ def reduction_cotangent(reduction: str, counted: BoolArray | None, rows: int) ->
     return g / g.sum()
 
 
+def check_row(row: int, rows: int) -> None:
+    """Raise a ValueError unless `row` is one of so many rows; rows count from 0."""
+    if not 0 <= row < rows:
+        raise ValueError(f"row must be from 0 to {rows - 1}; got {row}.")
+
+
 def check_progress(progress: object) -> None:
     """Raise unless `progress` is a function or None."""
     if progress is not None and not callable(progress):

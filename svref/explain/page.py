@@ -8,6 +8,7 @@ from html import escape
 
 import numpy as np
 
+from svref.checks import check_row
 from svref.explain.document import document, inlined, lowered, scrolled
 from svref.explain.formulas import mathml
 from svref.explain.lines import (
@@ -77,8 +78,7 @@ def page(
     <html lang="en">
     """
     rows = len(step.labels)
-    if not 0 <= row < rows:
-        raise ValueError(f"row must be from 0 to {rows - 1}; got {row}.")
+    check_row(row, rows)
     given = {"s": step.s, "t": step.emphasis.t} if parameters is None else parameters
     parts = [*_top(step, row, title, given)]
     if picture is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from svref.arrays import FloatArray
+from svref.checks import check_row
 from svref.reference import Gradients, Step, backward, sigmoid
 
 #: How f of each margin is written in a line of text, by the name of its class.
@@ -54,8 +55,7 @@ def explain(
        f = c_y = -2   (3)
     """
     rows = len(step.labels)
-    if not 0 <= row < rows:
-        raise ValueError(f"row must be from 0 to {rows - 1}; got {row}.")
+    check_row(row, rows)
     gradients = backward(step, np.ones(rows))
     parameters = {"s": step.s, "t": step.emphasis.t} if parameters is None else parameters
     named = ", ".join(f"{name} = {value:g}" for name, value in parameters.items())

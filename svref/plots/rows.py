@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from svref.arrays import FloatArray, IntArray
+from svref.checks import check_row
 from svref.explain.lines import kind_of, number, shown_classes
 from svref.plots.style import INK, NEGATIVE, PALE, SHADE, SUPPORT, TARGET, panels, styled
 from svref.reference import Step, backward
@@ -38,8 +39,7 @@ def row(step: Step, row: int = 0) -> Figure:
     ValueError
         If the step has no such row.
     """
-    if not 0 <= row < len(step.labels):
-        raise ValueError(f"row must be from 0 to {len(step.labels) - 1}; got {row}.")
+    check_row(row, len(step.labels))
     shown = shown_classes(step, row)
     gradient = backward(step, np.ones(len(step.labels))).cosines[row]
     figure, axes = panels(3, 2, 3 * (1.0 + 0.3 * len(shown)))

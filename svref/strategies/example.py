@@ -217,9 +217,7 @@ class Example(Inputs):
         check_name(loss, variant)
         c = exact_array("cosines", cosines, dtype)
         _, y, _ = loss.checked(c, labels, None)
-        g = np.ones(len(y)) if cotangent is None else np.asarray(cotangent, dtype=np.float64)
-        given = {"loss": loss, "dtype": dtype, "at": tuple(at) or ("",) * len(y), "named": variant}
-        set_fields(self, cosines=c, labels=y, cotangent=g, **given)
+        set_fields(self, cosines=c, labels=y, **given(loss, len(y), cotangent, dtype, at, variant))
 
     @property
     def inputs(self) -> tuple[FloatArray, ...]:
@@ -285,9 +283,7 @@ class HeadExample(Inputs):
         check_name(loss, variant)
         x, w = exact_array("embeddings", embeddings, dtype), exact_array("weights", weights, dtype)
         y = np.asarray(labels, dtype=np.intp)
-        g = np.ones(len(y)) if cotangent is None else np.asarray(cotangent, dtype=np.float64)
-        given = {"loss": loss, "dtype": dtype, "at": tuple(at) or ("",) * len(y), "named": variant}
-        set_fields(self, embeddings=x, weights=w, labels=y, cotangent=g, **given)
+        set_fields(self, embeddings=x, weights=w, labels=y, **given(loss, len(y), cotangent, dtype, at, variant))
         self.step  # noqa: B018  # its checks are those of a head
 
     @property
@@ -319,6 +315,14 @@ class HeadExample(Inputs):
 
 
 # ---- made, checked and written --------------------------------------------------------------------------------------
+
+
+def given(
+    loss: SVXSoftmax, rows: int, cotangent: ArrayLike | None, dtype: str, at: Sequence[str], variant: str | None
+) -> dict[str, Any]:
+    """Return the fields that both kinds of examples have; rows without a cotangent get 1, and without a mark none."""
+    g = np.ones(rows) if cotangent is None else np.asarray(cotangent, dtype=np.float64)
+    return {"loss": loss, "cotangent": g, "dtype": dtype, "at": tuple(at) or ("",) * rows, "named": variant}
 
 
 def set_fields(example: Inputs, **values: Any) -> None:

@@ -17,6 +17,7 @@ from svref.conformance.checking.judged import with_fixed_values
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.stages import with_stages
+from svref.conformance.checking.stepwise import once
 from svref.conformance.mistakes.stages import Compared
 from svref.testing.suite import Suite
 from svref.variants import VARIANTS
@@ -133,19 +134,19 @@ def _merged(several: list[Found]) -> Found:
         command_at_values=(values or several)[0].command_at_values,
         result=Run(
             trials=trials,
-            mishaps=_once(mishap for result in results for mishap in result.mishaps),
-            findings=_once(finding for result in results for finding in result.findings),
-            blind=_once(control for result in results for control in result.blind),
+            mishaps=once(mishap for result in results for mishap in result.mishaps),
+            findings=once(finding for result in results for finding in result.findings),
+            blind=once(control for result in results for control in result.blind),
             refused=sum(result.refused for result in results),
             invalid=sum(result.invalid for result in results),
-            accepted=_once(case for result in results for case in result.accepted),
+            accepted=once(case for result in results for case in result.accepted),
             probes=next((result.probes for result in results if result.probes), []),
             fixed=fixed if all(found.result.fixed == fixed for found in values) else None,
             lenient=max((result.lenient for result in results), key=len),
             reduction=results[0].reduction,
             stages=_stages(results),
         ),
-        besides=_once(one for found in several for one in found.besides),
+        besides=once(one for found in several for one in found.besides),
         verdicts={verdict: sum(found.verdicts[verdict] for found in several) for verdict in several[0].verdicts},
     )
 
@@ -153,12 +154,3 @@ def _merged(several: list[Found]) -> Found:
 def _stages(results: Sequence[Run]) -> list[Compared]:
     """Return the stages that were compared, each case once."""
     return list({case.case: case for result in results for case in result.stages}.values())
-
-
-def _once(found: Iterable[Any]) -> list[Any]:
-    """Return each of some things once, in their order."""
-    once: list[Any] = []
-    for one in found:
-        if one not in once:
-            once.append(one)
-    return once

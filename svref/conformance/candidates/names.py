@@ -17,7 +17,6 @@ import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -135,7 +134,7 @@ class Names:
         """Return whether every function of svref does what it did."""
         now = [part for function, _ in self.codes for part in _code_of(function)]
         then = [part for _, code in self.codes for part in code]
-        return all(map(is_, now, then))
+        return all(map(operator.is_, now, then))
 
     def set_back(self) -> None:
         """Set back what was changed in modules, and note its names. This takes 60 us."""

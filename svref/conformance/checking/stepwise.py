@@ -6,7 +6,7 @@ outputs, and the batches unlike the cases. A piece that needs the answers to cas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -190,7 +190,7 @@ class Stepwise:
 
     def finished(self) -> Run:
         """Return what was found, with what a wrong candidate answers besides, so that its mistake can be told."""
-        result = replace(self.result, findings=_once(self.result.findings), mishaps=_once(self.result.mishaps))
+        result = replace(self.result, findings=once(self.result.findings), mishaps=once(self.result.mishaps))
         if whole.is_worth_probing(self.plan, result):
             result.probes = probed(self._asker)
             result.fixed = finding_on_fixed(self.plan, result.trials, self.reduction)
@@ -227,6 +227,10 @@ def stepwise(check: Check) -> list[Stepwise]:
     return [Stepwise(check, kind, cases) for kind in check.kinds(cases, {})]
 
 
-def _once(found: list[Any]) -> list[Any]:
-    """Return findings or mishaps without those that were found before, as by a piece that was asked twice."""
-    return [one for i, one in enumerate(found) if one not in found[:i]]
+def once(found: Iterable[Any]) -> list[Any]:
+    """Return findings, mishaps or names, each once, in their order; a piece that was asked twice finds them twice."""
+    kept: list[Any] = []
+    for one in found:
+        if one not in kept:
+            kept.append(one)
+    return kept
