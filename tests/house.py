@@ -24,7 +24,7 @@ OLD_PATHS = ("shards", "distributed", "dialects")  # kept so that imports of use
 Layers = tuple[tuple[str, ...], ...]
 HOUSE: Layers = (
     ("_version", "arrays"),
-    ("checks",),
+    ("checks", "formats"),
     ("margins",),
     ("emphasis",),
     ("reference",),
@@ -40,7 +40,7 @@ HOUSE: Layers = (
 FOLDERS: dict[str, Layers] = {
     "engine": (("threads",), ("kernels",), ("tiles",)),
     "head": (("geometry",), ("shards",), ("streaming",), ("distributed",)),
-    "judging": (("formats",), ("figures",), ("condition",), ("judge",), ("expected",)),
+    "judging": (("precision", "figures"), ("condition",), ("narrow",), ("judge",), ("expected",)),
     "golden": (
         ("notes",),
         ("files",),

@@ -444,9 +444,9 @@ def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(golden.VectorsError, match=r"tests is no pack of vectors: it has no manifest\.json\.$"):
         check(named(""), "sv-am-softmax", pack=str(Path(__file__).parent))
     with pytest.raises(ValueError, match="compute must be one of float64, float32, float16, bfloat16; got 'int8'"):
-        check(named(""), "sv-am-softmax", compute="int8")
+        check(named(""), "sv-am-softmax", precision="int8")
     with pytest.raises(ValueError, match="compute must be no wider than dtype, float32: outputs do not hold it; got"):
-        check(named(""), "sv-am-softmax", dtype="float32", compute="float64")
+        check(named(""), "sv-am-softmax", dtype="float32", precision="float64")
     for timeout in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="timeout must be a positive number of seconds; got"):
             check(named(""), "sv-am-softmax", timeout=timeout)

@@ -16,9 +16,9 @@ from svref import golden
 from svref.conformance import check
 from svref.conformance.checking.dtypes import WORST_FIRST
 from svref.deviations import DEVIATIONS
+from svref.formats import format_of
 from svref.golden.files.checks import validate
 from svref.golden.listing import lines
-from svref.judging.formats import format_of
 
 NAME = "sv-am-softmax"
 Candidate = Callable[..., Any]
@@ -134,8 +134,8 @@ def test_files_of_answers_are_judged_in_the_dtype_that_they_hold(tmp_path: Path)
 
 
 def test_a_dtype_narrower_than_the_format_computed_in_is_not_judged() -> None:
-    assert list(check(sv_am, NAME, compute="float64", variations=0).of) == ["float64"]
-    assert list(check(sv_am, NAME, compute="float16", variations=0).of) == ["float64", "float32"]
+    assert list(check(sv_am, NAME, precision="float64", variations=0).of) == ["float64"]
+    assert list(check(sv_am, NAME, precision="float16", variations=0).of) == ["float64", "float32"]
 
 
 def test_progress_counts_both_dtypes_once() -> None:
@@ -242,9 +242,9 @@ def test_the_largest_number_of_a_format(name: str, largest: float) -> None:
 
 
 def test_inputs_beyond_the_format_of_the_computation_are_told() -> None:
-    report = check(am, "am-softmax", dtype="float32", compute="float16", variations=0)
+    report = check(am, "am-softmax", dtype="float32", precision="float16", variations=0)
     assert "  beyond          inputs that float16 must round, in 1 case: am-softmax-digits-" in str(report)
-    large = check(am, "am-softmax", dtype="float32", compute="float16", variations=0, parameters={"s": 70_000.0})
+    large = check(am, "am-softmax", dtype="float32", precision="float16", variations=0, parameters={"s": 70_000.0})
     assert "  beyond          inputs or parameters above 65504, the largest number of float16, in 2" in str(large)
     assert "beyond" not in str(check(am, "am-softmax", dtype="float32", variations=0))
 

@@ -21,6 +21,7 @@ from resealed import edited, replaced, seal
 
 import svref
 from svref import golden
+from svref.formats import FORMATS
 from svref.golden import VectorsError, commands
 from svref.golden.files import canonical
 from svref.golden.files.checks import Verification, check_complete
@@ -32,7 +33,6 @@ from svref.golden.making.power import BEYOND, BEYOND_ANGLES, BEYOND_HEADS
 from svref.golden.making.recipes import Draw
 from svref.golden.notes import NOTES
 from svref.judging import condition
-from svref.judging.formats import FORMATS
 
 CORE = golden.load()
 CASES = [v for v in CORE if v.result != "error"]

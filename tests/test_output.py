@@ -110,7 +110,7 @@ def test_indices_and_words_are_not_broken() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["framework", "dialect", "case", "compute", "pack", "device", "report", "memory", "loss"]
+    "option", ["framework", "dialect", "case", "precision", "pack", "device", "report", "memory", "loss"]
 )
 @pytest.mark.parametrize("value", ["", " "])
 def test_an_empty_value_is_refused(option: str, value: str) -> None:

@@ -23,7 +23,7 @@ from textbook import sv_am
 
 import svref.judging.judge
 from svref.conformance import CandidateError, check, diagnose
-from svref.judging.formats import FORMATS
+from svref.formats import FORMATS
 
 NAME = "sv-am-softmax"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc on this platform")
@@ -313,7 +313,7 @@ def changed_code() -> None:
 OWN_CHANGES: dict[str, Callable[[], object]] = {
     "svref.judging.judge.judge": lambda: setattr(svref.judging.judge, "judge", zeros),
     "svref.judging.judge.Quantity.wrong": lambda: setattr(svref.judging.judge.Quantity, "wrong", property(zeros)),
-    "svref.judging.formats.FORMATS['float64']": lambda: FORMATS.update(float64=FORMATS["float16"]),
+    "svref.formats.FORMATS['float64']": lambda: FORMATS.update(float64=FORMATS["float16"]),
 }
 
 

@@ -127,7 +127,7 @@ def test_a_report_without_a_case_has_a_page_too() -> None:
         "candidate": "<f>",
         "loss": "sv-softmax",
         "dtype": "float64",
-        "compute": "float64",
+        "precision": "float64",
         "cases": 0,
     }
     shown = Page(page(Report(header, (), ())))

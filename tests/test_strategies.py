@@ -24,7 +24,7 @@ import svref
 from svref import AdditiveAngle, EasyMargin, MultiplicativeAngle, NoMargin, SupportVectors, SVXSoftmax, exact
 from svref.cli import app
 from svref.conformance import check
-from svref.judging.formats import FORMATS, format_of, holds
+from svref.formats import FORMATS, format_of, holds
 from svref.strategies import (
     KINDS,
     Example,

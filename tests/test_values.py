@@ -154,7 +154,7 @@ def test_a_mistake_is_listed_exactly_if_code_with_it_passes() -> None:
 
 def trial(loss: svref.SVXSoftmax, cosines: np.ndarray, labels: np.ndarray) -> object:
     class Case:
-        level, compute = "cosine", "float64"
+        level, precision = "cosine", "float64"
 
     Case.loss = loss
     return Case

@@ -18,7 +18,7 @@ from svref.cli.written import Written
 from svref.conformance import check
 from svref.conformance.candidates.adapters import FRAMEWORKS
 from svref.deviations.dialects import DIALECTS
-from svref.judging.formats import FORMATS
+from svref.judging.precision import PRECISIONS
 from svref.variants import VARIANTS
 
 BOTH = "float64 and float32"
@@ -47,8 +47,8 @@ def check_command(
     parameter: Annotated[
         list[str] | None, typer.Option("--with", help="name=value that is fixed inside, such as s=32; repeat for more.")
     ] = None,
-    compute: Annotated[
-        str | None, typer.Option(help=f"What it computes in, if not that: {', '.join(FORMATS)}.")
+    precision: Annotated[
+        str | None, typer.Option(help=f"Where it rounds, if that is not the dtype: {', '.join(PRECISIONS)}.")
     ] = None,
     pack: Annotated[str, typer.Option(help="The vectors: core, paper, seed, or a directory.")] = "core",
     framework: Annotated[
@@ -97,7 +97,7 @@ def check_command(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow would log every invalid input that is asked
     with errors(), bar("judging") as progress, memory_limited(limit):
         result = check(
-            candidate, loss, dtype=dtype, compute=compute, parameters=fixed, pack=pack, framework=framework,
+            candidate, loss, dtype=dtype, precision=precision, parameters=fixed, pack=pack, framework=framework,
             device=device, reduction=None if reduction is None else reduction.value, dialect=dialect, map=mapping,
             case=case_id, timeout=timeout, strict=strict, invalid=not no_invalid, partial=partial, finite=finite,
             variations=variations, seed=seed, progress=progress,

@@ -38,7 +38,14 @@ def say_ended(ending: Ending, candidate: str, loss: str, dtype: str) -> None:
 
 def report_of_end(ending: Ending, candidate: str, loss: str, dtype: str) -> Report:
     """Return the report of a run that ended so: its verdict is ERROR, and its only mishap is the end."""
-    header = {"svref": __version__, "candidate": candidate, "loss": loss, "dtype": dtype, "compute": dtype, "cases": 0}
+    header = {
+        "svref": __version__,
+        "candidate": candidate,
+        "loss": loss,
+        "dtype": dtype,
+        "precision": dtype,
+        "cases": 0,
+    }
     return Report(
         header,
         counts=(),

@@ -37,7 +37,7 @@ class Trial:
         The target classes.
     cotangent : array of float64, shape (B,)
         g, the factor of each row's loss in the gradient.
-    compute : str
+    precision : str
         The format that the candidate computes in, which the tolerances are for.
     outputs : mapping of str to array
         What came back, by the names of the outputs.
@@ -59,7 +59,7 @@ class Trial:
     arrays: tuple[FloatArray, ...] = field(repr=False)
     labels: IntArray = field(repr=False)
     cotangent: FloatArray = field(repr=False)
-    compute: str
+    precision: str
     outputs: Outputs = field(repr=False)
     answer: Answer | None = field(repr=False)
     judgement: Judgement = field(repr=False)
@@ -84,7 +84,7 @@ class Trial:
     @cached_property
     def expected_of_rows(self) -> Expected:
         """What is right for losses (B,), as svref computes it; also where the candidate returns a scalar."""
-        return expect(self.loss, self.inputs, self.labels, self.cotangent, self.compute)
+        return expect(self.loss, self.inputs, self.labels, self.cotangent, self.precision)
 
     @cached_property
     def expected_of_unit_cotangents(self) -> Way:
@@ -94,7 +94,7 @@ class Trial:
         a row with g = 0 needs a tolerance too.
         """
         g = np.fmax(1.0, np.abs(self.cotangent))
-        return expect(self.loss, self.inputs, self.labels, g, self.compute).ways[0]
+        return expect(self.loss, self.inputs, self.labels, g, self.precision).ways[0]
 
     @property
     def inputs(self) -> list[FloatArray]:
@@ -113,9 +113,9 @@ class Trial:
         """Return the trial judged by another reference, one for losses (B,), which is reduced where it must be."""
         return replace(self, judgement=judge(self._as_returned(expected), self.outputs))
 
-    def computed_in(self, compute: str) -> Trial:
+    def computed_in(self, precision: str) -> Trial:
         """Return the trial judged with the tolerances of another format."""
-        other = replace(self, compute=compute)
+        other = replace(self, precision=precision)
         return other.judged_by(other.expected_of_rows)
 
     def against(self, other: Expected, names: Collection[str] | None = None) -> Judgement:

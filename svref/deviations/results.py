@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.deviations.formats import to_bfloat16, to_float16, to_float32
 from svref.deviations.kinds import Applies, changed_inputs, changed_loss, changed_result
 from svref.deviations.logits import (
     CosineRun,
@@ -20,6 +19,7 @@ from svref.deviations.logits import (
     right_logits,
     right_result,
 )
+from svref.formats import rounded_to
 from svref.loss import SVXSoftmax
 
 EPS = 1e-9
@@ -214,16 +214,16 @@ def inputs_cast_to_float32(values: FloatArray) -> FloatArray:
 
     Near a boundary or a tie the mask may also decide otherwise.
     """
-    return to_float32(values)
+    return rounded_to(values, "float32")
 
 
 @changed_inputs("c := float16(c), or x := float16(x) and w := float16(w); the rest in the format asked for")
 def inputs_cast_to_float16(values: FloatArray) -> FloatArray:
     """As inputs-cast-to-float32, with 11 significant bits: losses are wrong by up to s/4096."""
-    return to_float16(values)
+    return rounded_to(values, "float16")
 
 
 @changed_inputs("c := bfloat16(c), or x := bfloat16(x) and w := bfloat16(w); the rest in the format asked for")
 def inputs_cast_to_bfloat16(values: FloatArray) -> FloatArray:
     """As inputs-cast-to-float32, with 8 significant bits: losses are wrong by up to s/512."""
-    return to_bfloat16(values)
+    return rounded_to(values, "bfloat16")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -14,15 +15,18 @@ from svref.golden.files import canonical
 from svref.golden.files.canonical import Json
 from svref.golden.vectors import Vector
 from svref.judging import condition
+from svref.judging.expected import expect
 from svref.judging.judge import Expected, ExpectedOutput, rows_where
+from svref.judging.precision import Precision, precision_of
 
+INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
 OUTPUTS = {  # by level: the name of an output, and its name in the file
     "cosine": {"loss": "loss", "grad_cosines": "cosines"},
     "head": {"loss": "loss", "grad_embeddings": "embeddings", "grad_weights": "weights"},
 }
 
 
-def expect_vector(vector: Vector, dtype: DTypeLike, compute: str | None = None) -> Expected:
+def expect_vector(vector: Vector, dtype: DTypeLike, precision: Precision | DTypeLike | None = None) -> Expected:
     """Return what is right on a vector.
 
     Parameters
@@ -31,8 +35,8 @@ def expect_vector(vector: Vector, dtype: DTypeLike, compute: str | None = None) 
         Any but one whose inputs must raise.
     dtype : dtype
         Of the candidate's outputs.
-    compute : str, optional
-        The format that the candidate computes in, "bfloat16" for example; None is `dtype`.
+    precision : Precision, str or dtype, optional
+        Where the candidate rounds, "autocast-bfloat16" for example; None is `dtype` throughout.
 
     Returns
     -------
@@ -40,39 +44,62 @@ def expect_vector(vector: Vector, dtype: DTypeLike, compute: str | None = None) 
         Rows whose decisions rounding in the format may turn over are judged if the file has their other branches. The
         first way has every row as certified. Way number j has, in rows that have so many, the j-th other branch.
     """
-    compute = compute or np.dtype(dtype).name
-    branches: dict[int, list[Json]] = defaultdict(list)
-    for branch in vector.case["branches"]:
-        if branch["dtype"] == compute:
-            branches[branch["row"]].append(branch)
-    certified = tuple(_certified_output(vector, name, compute) for name in OUTPUTS[vector.level])
+    plan = precision_of(dtype if precision is None else precision)
+    if not plan.is_uniform:
+        return _of_several_formats(vector, np.dtype(dtype), plan)
+    precision, branches = plan.logits, _branches(vector, plan)
+    certified = tuple(_certified_output(vector, name, precision) for name in OUTPUTS[vector.level])
     ways = [certified]
     for j in range(max(map(len, branches.values()), default=0)):
         rows = {b: of_row[j] for b, of_row in branches.items() if j < len(of_row)}
-        ways.append(tuple(_with_branches(vector, output, rows, compute) for output in certified))
-    decisive = canonical.bools(vector.case["decisive"][compute])
+        ways.append(tuple(_with_branches(vector, output, rows, precision) for output in certified))
+    decisive = canonical.bools(vector.case["decisive"][precision])
     # n undecided decisions have 2^n - 1 other branches, a number of n binary digits.
     undecided = np.array([len(branches[b]).bit_length() for b in range(len(decisive))], dtype=np.intp)
     gaps = canonical.array(vector.case["expected"]["gaps"]).min(axis=1)
     return Expected(np.dtype(dtype), tuple(ways), gaps, undecided, decisive | (undecided > 0))
 
 
-def _certified_output(vector: Vector, name: str, compute: str) -> ExpectedOutput:
+def _branches(vector: Vector, plan: Precision) -> dict[int, list[Json]]:
+    """Return, by row, the other branches of the format in which a plan decides the mask."""
+    branches: dict[int, list[Json]] = defaultdict(list)
+    for branch in vector.case["branches"]:
+        if branch["dtype"] == plan.logits:
+            branches[branch["row"]].append(branch)
+    return branches
+
+
+def _of_several_formats(vector: Vector, dtype: np.dtype[Any], plan: Precision) -> Expected:
+    """Return what is right where stages have formats of their own.
+
+    Tolerances and undecided decisions are svref's for the plan. Values are certified, those of other branches where the
+    file has them.
+    """
+    arrays = [vector.inputs[name].astype(dtype) for name in INPUTS[vector.level]]
+    found = expect(vector.loss, arrays, vector.labels, vector.inputs["cotangent"], plan)
+    first = tuple(
+        replace(output, value=vector.expected[key], rest=vector.rest[key])
+        for output, key in ((o, OUTPUTS[vector.level][o.name]) for o in found.ways[0])
+    )
+    return replace(found, ways=(first, *found.ways[1:]))
+
+
+def _certified_output(vector: Vector, name: str, precision: str) -> ExpectedOutput:
     """Return what one output should be, with every decision as certified."""
     key = OUTPUTS[vector.level][name]
-    value, tolerance = vector.expected[key], _tolerance(vector, vector.scales[key], compute)
+    value, tolerance = vector.expected[key], _tolerance(vector, vector.scales[key], precision)
     if name == "grad_cosines":
         tolerance = tolerance * np.abs(vector.inputs["cotangent"])[:, None]
     poles = vector.case["poles"]
-    near_poles = vector.case.get("rounds_to_pole", {}).get(compute, "")
+    near_poles = vector.case.get("rounds_to_pole", {}).get(precision, "")
     policy, fragile = (_target_entries(vector, name, canonical.bools(rows), value) for rows in (poles, near_poles))
     return ExpectedOutput(name, value, vector.rest[key], tolerance, policy, fragile)
 
 
-def _tolerance(vector: Vector, scale: FloatArray, compute: str) -> FloatArray:
+def _tolerance(vector: Vector, scale: FloatArray, precision: str) -> FloatArray:
     """Return the tolerance of an output from its condition scale, for a cotangent of one."""
     p = vector.parameters
-    return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), compute)
+    return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), precision)
 
 
 def _target_entries(vector: Vector, name: str, rows: BoolArray, like: FloatArray) -> BoolArray:
@@ -91,7 +118,7 @@ def _target_entries(vector: Vector, name: str, rows: BoolArray, like: FloatArray
 
 
 def _with_branches(
-    vector: Vector, output: ExpectedOutput, branches: Mapping[int, Json], compute: str
+    vector: Vector, output: ExpectedOutput, branches: Mapping[int, Json], precision: str
 ) -> ExpectedOutput:
     """Return an output with value, rest and tolerance of some rows as their other branches have them."""
     key = OUTPUTS[vector.level][output.name]
@@ -100,5 +127,5 @@ def _with_branches(
         certified = branch["expected"][key]
         value[b], rest[b] = canonical.array(certified), canonical.array(certified, "lo")
         factor = abs(vector.inputs["cotangent"][b]) if output.name == "grad_cosines" else 1.0
-        tolerance[b] = _tolerance(vector, canonical.array(branch["scales"][key]), compute) * factor
+        tolerance[b] = _tolerance(vector, canonical.array(branch["scales"][key]), precision) * factor
     return replace(output, value=value, rest=rest, tolerance=tolerance)

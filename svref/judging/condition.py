@@ -7,6 +7,8 @@ A candidate is right in an element if
 with u the unit roundoff and tiny the smallest normal number of the dtype it computes in. K is the first-order
 error, in units of u, of the formulations people write: rounded logits, a shifted softmax, the sine taken from the
 cosine, p_y - 1 (equations 40 to 44 of docs/explanation/rounding.md). There is no rtol and no atol to choose.
+
+Where a plan has several formats, u is that of the softmax here. `narrow` has what narrower stages add.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from svref.arrays import BoolArray, FloatArray
+from svref.formats import format_of
 from svref.head import HeadGradients
 from svref.head.geometry import Directions
 from svref.judging.figures import branch_gap, few_digits, figures, is_exact, steepness, widest
-from svref.judging.formats import format_of
+from svref.judging.precision import Precision, precision_of
 from svref.reference import Step, sigmoid
 
 SLACK = 8.0  # constants that a first-order error in units of u leaves out
@@ -47,122 +50,156 @@ def unit_roundoff(dtype: DTypeLike) -> float:
 
 
 @np.errstate(under="ignore", over="ignore")
-def scales(step: Step, dtype: DTypeLike) -> Scales:
-    """Return the condition scales of a float64 `step` for a candidate that computes in `dtype` (equation 41)."""
-    u = unit_roundoff(dtype)
+def scales(step: Step, precision: Precision | DTypeLike) -> Scales:
+    """Return the condition scales of a float64 `step`, in units of the softmax's u (equation 41)."""
+    u = unit_roundoff(precision_of(precision).softmax)
     errors = figures(step.margin, step.angle, u)
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * step.f
     zs = np.maximum(np.abs(z).max(axis=1) + step.s * errors.value, step.loss)  # L > z_s: many classes, small logits
     zs = np.minimum(zs, LARGEST)
-    by_logits = _by_logits(step, lost=u * zs > 1)
+    moved = by_logits(step, lost=u * zs > 1)
     q, p_y = sigmoid(step.a), sigmoid(-step.a)
     target = 1 + np.maximum(q, p_y) * zs
-    by_cosines = step.s * by_logits * step.emphasis.slope(step.mask) * (1 + zs)[:, None]
+    by_cosines = step.s * moved * step.emphasis.slope(step.mask) * (1 + zs)[:, None]
     by_cosines[step.own] = step.s * errors.by_cosine * target
     by_t = step.emphasis.log_h_by_t(step.cosines, step.mask, step.s)
     return Scales(
         loss=1 + zs,
         cosines=by_cosines,
-        s=(1 + zs) * (by_logits * np.abs(z / step.s)).sum(axis=1) + np.abs(step.f) + q * errors.value,
-        t=(1 + zs) * (by_logits * np.abs(by_t)).sum(axis=1),
+        s=(1 + zs) * (moved * np.abs(z / step.s)).sum(axis=1) + np.abs(step.f) + q * errors.value,
+        t=(1 + zs) * (moved * np.abs(by_t)).sum(axis=1),
         margin={name: step.s * error * target for name, error in errors.by_parameter.items()},
     )
 
 
 @np.errstate(under="ignore", over="ignore")
 def head_scales(
-    step: Step, rows: Directions, classes: Directions, g: FloatArray, dtype: DTypeLike
+    step: Step, rows: Directions, classes: Directions, g: FloatArray, precision: Precision | DTypeLike
 ) -> tuple[FloatArray, HeadGradients]:
     r"""Return the condition scales of the losses and of both gradients at head level (equations 43 and 44).
 
     Every cosine carries an error of :math:`\sqrt D` units; it moves the loss by dL/dc and dL/dc by its own
     derivatives, and all of it is carried through both projections. The gradients are those of Σ g_b L_b.
     """
-    at = scales(step, dtype)
-    reach = float(np.sqrt(rows.unit.shape[1]))
-    gradient, second = _cosine_sensitivities(step, dtype, reach)
+    plan = precision_of(precision)
+    at, u = scales(step, plan), unit_roundoff(plan.softmax)
+    reach = float(np.sqrt(rows.unit.shape[1])) * (unit_roundoff(plan.accumulator) / u)
+    gradient, second = cosine_sensitivities(step, u, u * reach)
     loss = at.loss + reach * gradient.sum(axis=1)  # (43)
     per_entry = np.abs(g)[:, None] * (at.cosines + reach * (second + gradient))  # (44)
-    return loss, HeadGradients(_carried(per_entry, rows, classes), _carried(per_entry.T, classes, rows))
+    return loss, carried(per_entry, rows, classes)
 
 
-def tolerance(scale: FloatArray, classes: int, s: float, t: float, dtype: DTypeLike) -> FloatArray:
-    """Return the largest error of a right candidate, for a cotangent of one (equation 40)."""
-    tiny = format_of(dtype).tiny
-    return SLACK * unit_roundoff(dtype) * scale * (1 + classes / 128) + 4 * max(1.0, s * t) * tiny
+def tolerance(scale: FloatArray, classes: int, s: float, t: float, precision: Precision | DTypeLike) -> FloatArray:
+    """Return the largest error of a right candidate, for a cotangent of one (equation 40).
+
+    The sums over the classes have the accumulator's u.
+    """
+    plan = precision_of(precision)
+    u, least = unit_roundoff(plan.softmax), format_of(plan.softmax).least
+    sums = unit_roundoff(plan.accumulator) / u * (classes / 128)
+    return SLACK * u * scale * (1 + sums) + 4 * max(1.0, s * t) * least
 
 
 @np.errstate(under="ignore")
-def undecided(step: Step, dtype: DTypeLike, dimensions: int = 0) -> tuple[BoolArray, FloatArray]:
-    """Return which mask decisions (B, C) rounding in `dtype` may take either way, and its reach at branches (B,).
+def undecided(step: Step, precision: Precision | DTypeLike, dimensions: int = 0) -> tuple[BoolArray, FloatArray]:
+    """Return which mask decisions (B, C) rounding may take either way, and its reach at branches (B,).
 
-    A decision is undecided if c_k is within 4 u (1 + fs) max(1, |c_k|, |f|) of the boundary f (equation 42). A tie of
-    numbers with few digits is decided all the same, because no formulation rounds them. Without an emphasis the mask
-    does not matter, and none is undecided. The reach is how far around c_y a switch of f (a tail, an easy margin) may
-    go either way; it is negative in rows without such a switch.
+    A decision is undecided if c_k is within 4 u (1 + fs) max(1, |c_k|, |f|) of the boundary f (equation 42), with the
+    u of the logits. A tie of numbers with few digits is decided all the same, because no formulation rounds them.
+    Without an emphasis the mask does not matter, and none is undecided. The reach is how far around c_y a switch of f
+    (a tail, an easy margin) may go either way; it is negative in rows without such a switch.
 
-    At head level, D = `dimensions`, every cosine has an error of √D units more, and f that error times its slope.
+    At head level, D = `dimensions`, every cosine has the error of `cosine_error` besides, and f that error times its
+    slope.
     """
-    u, spread = unit_roundoff(dtype), np.sqrt(dimensions)
+    plan = precision_of(precision)
+    u, moved = unit_roundoff(plan.logits), cosine_error(plan, dimensions)
     decider = step.emphasis.boundary or step.margin
     b = step.boundary
-    carried = spread * (1 + steepness(decider, step.angle, u))
+    carried = moved / u * (1 + steepness(decider, step.angle, u))
     width = UNDECIDED * u * (1 + widest(decider, step.angle, u) + carried)
     near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
         1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
     )
-    near &= ~(few_digits(step.cosines, dtype) & is_exact(decider, step.angle, dtype)[:, None])
+    if not (dimensions and product_error(plan)):  # of few digits, but of operands that have many
+        exact = few_digits(step.cosines, plan.logits) & is_exact(decider, step.angle, plan.logits)[:, None]
+        near &= ~exact
     near[step.own] = False
     near &= step.emphasis.t > 1
-    reach = UNDECIDED * u * (1 + spread + widest(step.margin, step.angle, u))
+    reach = UNDECIDED * u * (1 + moved / u + widest(step.margin, step.angle, u))
     gap = np.minimum(branch_gap(step.margin, step.angle), branch_gap(decider, step.angle))
     return near, np.where(gap <= reach, reach, -1.0)
 
 
-def rounds_to_pole(step: Step, dtype: DTypeLike, dimensions: int) -> BoolArray:
-    """Return the rows of a head whose target's cosine may come out as ±1 in `dtype`, without being it.
+def rounds_to_pole(step: Step, precision: Precision | DTypeLike, dimensions: int) -> BoolArray:
+    """Return the rows of a head whose target's cosine may come out as ±1, without being it.
 
     There 1 - |c| is within the rounding error of a sum of D products, so that df/dc, which is finite, may come out
     infinite.
     """
-    within = UNDECIDED * unit_roundoff(dtype) * (1 + np.sqrt(dimensions))
+    plan = precision_of(precision)
+    within = UNDECIDED * (unit_roundoff(plan.logits) + cosine_error(plan, dimensions))
     sine = step.angle.sine
     return np.asarray(step.margin.angular & (sine > 0) & (sine**2 <= 2 * within))
 
 
-def _by_logits(step: Step, lost: BoolArray) -> FloatArray:
+def cosine_error(plan: Precision, dimensions: int) -> float:
+    """Return how far a head's rounding may carry a cosine: √D u of the accumulator, and `product_error`."""
+    return float(np.sqrt(dimensions)) * unit_roundoff(plan.accumulator) + (product_error(plan) if dimensions else 0.0)
+
+
+def product_error(plan: Precision) -> float:
+    """Return how far narrow operands of the product, and storing a cosine narrow, carry it more (equation 45).
+
+    Σ |x̂_d ŵ_d| is at most 1, so operands off by u of themselves move the sum by 2 u; a cosine is at most 1, too.
+    """
+    return excess(plan.product, plan.accumulator) + excess(plan.cosines, plan.softmax)
+
+
+def excess(form: str, over: str) -> float:
+    """Return by how much the unit roundoff of a format exceeds that of another; 0 if it does not."""
+    return max(0.0, unit_roundoff(form) - unit_roundoff(over))
+
+
+def by_logits(step: Step, lost: BoolArray) -> FloatArray:
     """Return |dL/dz|: p_k, and q at the label; 1 in rows that are `lost`.
 
     There u z_s exceeds 1. The logits are then off by more than 1, and every p_k in [0, 1] may be right.
     """
-    by_logits = step.probabilities.copy()
-    by_logits[step.own] = sigmoid(step.a)
-    by_logits[lost] = 1.0
-    return by_logits
+    moved = step.probabilities.copy()
+    moved[step.own] = sigmoid(step.a)
+    moved[lost] = 1.0
+    return moved
 
 
-def _cosine_sensitivities(step: Step, dtype: DTypeLike, reach: float) -> tuple[FloatArray, FloatArray]:
+def cosine_sensitivities(step: Step, u: float, error: float) -> tuple[FloatArray, FloatArray]:
     """Return |dL/dc|, and to first order how far it moves if every cosine of the row moves by 1 (equation 43).
 
     With slopes ζ_k = |dz_k/dc_k|, p_k moves by at most p_k (ζ_k + Σ p_j ζ_j), since dp_k/dz_j = p_k (δ_kj - p_j);
     q by p_y Σ_{j≠y} p_j (ζ_j + ζ_y); df/dc by F'. `steepness` caps the slopes at a pole. A straight-through margin
     multiplies by the slope 1, but its z_y moves with the true slope of f: ζ_y is the larger of the two.
 
-    Where errors of `reach` units move a logit by more than `BEYOND`, every p_k in [0, 1] may be right.
+    Where cosines off by `error` move a logit by more than `BEYOND`, every p_k in [0, 1] may be right.
     """
-    u, q, p_y = unit_roundoff(dtype), sigmoid(step.a), sigmoid(-step.a)
+    q, p_y = sigmoid(step.a), sigmoid(-step.a)
     slope, steep = step.s * step.emphasis.slope(step.mask), steepness(step.margin, step.angle, u)
     factor = step.s * np.minimum(np.abs(step.margin.by_cosine(step.angle)), np.maximum(steep, u**-0.5))
     slope[step.own] = target = np.maximum(factor, step.s * steep)
     steepest = slope.max(axis=1)
-    lost = u * reach * steepest > BEYOND
+    lost = error * steepest > BEYOND
     others = np.maximum((step.probabilities * slope).sum(axis=1) - p_y * target, 0)
-    gradient = _by_logits(step, lost) * slope
+    gradient = by_logits(step, lost) * slope
     second = gradient * (slope + np.where(lost, steepest, others + p_y * target)[:, None])
     bent = step.s * q * figures(step.margin, step.angle, u).by_cosine
     second[step.own] = factor * np.where(lost, steepest, p_y * (others + q * target)) + bent
     return gradient, second
+
+
+def carried(per_entry: FloatArray, rows: Directions, classes: Directions) -> HeadGradients:
+    """Return the scales of both gradients of a head from those of the entries of dL/dc (equation 44)."""
+    return HeadGradients(_carried(per_entry, rows, classes), _carried(per_entry.T, classes, rows))
 
 
 def _carried(per_entry: FloatArray, rows: Directions, others: Directions) -> FloatArray:

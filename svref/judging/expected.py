@@ -16,8 +16,9 @@ from numpy.typing import DTypeLike
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.head.geometry import directions
 from svref.head.shards import Shard, by_embeddings
-from svref.judging import condition
+from svref.judging import condition, narrow
 from svref.judging.judge import Expected, ExpectedOutput, Way, rows_where
+from svref.judging.precision import Precision, precision_of
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.reference import Step, backward, forward
@@ -28,7 +29,7 @@ def expect(
     arrays: Sequence[FloatArray],
     labels: IntArray,
     g: FloatArray,
-    compute: str,
+    precision: Precision | DTypeLike,
     counted: BoolArray | None = None,
 ) -> Expected:
     """Return what is right for cosines, or for embeddings and weights, in their dtype.
@@ -41,15 +42,16 @@ def expect(
         (cosines,) or (embeddings, weights).
     labels, g : arrays, shape (B,)
         The target classes; the cotangents.
-    compute : str
-        The format the candidate computes in.
+    precision : Precision, str or dtype
+        Where the candidate rounds: what `precision_of` takes.
     counted : array of bool, shape (B,), optional
         The rows of cosines to judge.
     """
+    plan = precision_of(precision)
     if len(arrays) == 1:
-        return _of_cosines(loss, arrays[0], labels, g, compute, counted)
+        return _of_cosines(loss, arrays[0], labels, g, plan, counted)
     embeddings, weights = arrays
-    return _of_head(loss, embeddings, weights, labels, g, compute)
+    return _of_head(loss, embeddings, weights, labels, g, plan)
 
 
 def certify(
@@ -78,49 +80,54 @@ def _of_cosines(
     cosines: FloatArray,
     labels: IntArray,
     g: FloatArray,
-    compute: str,
+    plan: Precision,
     counted: BoolArray | None,
 ) -> Expected:
     """Return what is right for cosines; rows with more than three undecided decisions are not judged."""
     c = cosines.astype(np.float64)
     step = _step(loss, c, labels)
-    near, reach = condition.undecided(step, compute)
+    near, reach = condition.undecided(step, plan)
     undecided = near.sum(axis=1) + (reach >= 0)
-    counted = np.ones(len(labels), dtype=bool) if counted is None else counted
+    counted = ~narrow.overflows(step, plan) & (True if counted is None else counted)
     judged = counted & (undecided <= condition.MOST_UNDECIDED)
     ways = [
-        _way(_step(loss, c, labels, flipped, np.where(other, reach, -1.0)), g, compute)
+        way_of(_step(loss, c, labels, flipped, np.where(other, reach, -1.0)), g, plan)
         for flipped, other in _alternatives(near, reach >= 0, ~judged)
     ]
-    return Expected(cosines.dtype, tuple(ways), _gap(step), np.where(counted, undecided, 0).astype(np.intp), judged)
+    undecided = np.where(counted, undecided, 0).astype(np.intp)
+    loss_dtype = plan.loss_dtype("cosine", cosines.dtype)
+    return Expected(cosines.dtype, tuple(ways), _gap(step), undecided, judged, loss_dtype)
 
 
-def _of_head(loss: SVXSoftmax, x: FloatArray, w: FloatArray, labels: IntArray, g: FloatArray, compute: str) -> Expected:
+def _of_head(
+    loss: SVXSoftmax, x: FloatArray, w: FloatArray, labels: IntArray, g: FloatArray, plan: Precision
+) -> Expected:
     """Return what is right for vectors; rows with an undecided decision are not judged."""
     shard = Shard.of(loss, x.astype(np.float64), w.astype(np.float64), labels)
     step = shard.step()
-    near, reach = condition.undecided(step, compute, x.shape[1])
+    near, reach = condition.undecided(step, plan, x.shape[1])
     undecided = near.sum(axis=1) + (reach >= 0)
-    way = _head_way(shard, step, g, compute)
-    return Expected(x.dtype, (way,), _gap(step), undecided.astype(np.intp), undecided == 0)
+    way, judged = _head_way(shard, step, g, plan), (undecided == 0) & ~narrow.overflows(step, plan)
+    loss_dtype = plan.loss_dtype("head", x.dtype)
+    return Expected(x.dtype, (way,), _gap(step), undecided.astype(np.intp), judged, loss_dtype)
 
 
-def _head_way(shard: Shard, step: Step, g: FloatArray, compute: str) -> Way:
+def _head_way(shard: Shard, step: Step, g: FloatArray, plan: Precision) -> Way:
     x, w = shard.embeddings, shard.weights
-    scale, scales = condition.head_scales(step, directions(x), directions(w), g, compute)
-    args = (len(w), step.s, step.emphasis.t, compute)
+    allowed, by = narrow.allowed_at_head(step, directions(x), directions(w), g, plan)
     by_x, by_w = _head_gradients(shard, g)
-    pole, fragile = _at_pole(step), condition.rounds_to_pole(step, compute, x.shape[1])
+    pole, fragile = _at_pole(step), condition.rounds_to_pole(step, plan, x.shape[1])
     nowhere = np.zeros(len(x), dtype=bool)
     return (
-        _right("loss", step.loss, condition.tolerance(scale, *args), nowhere),
+        _right("loss", step.loss, allowed, nowhere),
         ExpectedOutput(
-            "grad_embeddings", by_x, np.zeros_like(by_x), condition.tolerance(scales.embeddings, *args),
-            rows_where(pole, by_x), rows_where(fragile, by_x),
+            "grad_embeddings", by_x, np.zeros_like(by_x), by.embeddings,
+            rows_where(pole, by_x), rows_where(fragile, by_x) | narrow.is_beyond(by_x, plan),
         ),
         ExpectedOutput(
-            "grad_weights", by_w, np.zeros_like(by_w), condition.tolerance(scales.weights, *args),
-            rows_where(pole, by_w, step.labels), rows_where(fragile, by_w, step.labels),
+            "grad_weights", by_w, np.zeros_like(by_w), by.weights,
+            rows_where(pole, by_w, step.labels),
+            rows_where(fragile, by_w, step.labels) | narrow.is_beyond(by_w, plan),
         ),
     )  # fmt: skip
 
@@ -149,21 +156,15 @@ def _step(
 
 
 @np.errstate(under="ignore")
-def _way(step: Step, g: FloatArray, compute: DTypeLike) -> Way:
-    scales = condition.scales(step, compute)
-    args = (step.cosines.shape[1], step.s, step.emphasis.t, compute)
+def way_of(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> Way:
+    """Return the outputs of a step on cosines, with the tolerances of a plan."""
+    plan = precision_of(precision)
+    allowed, by_cosines = narrow.allowed(step, g, plan)
     pole = np.zeros(step.cosines.shape, dtype=bool)
     pole[step.own] = _at_pole(step)
-    nowhere = np.zeros(len(step.labels), dtype=bool)
-    return (
-        _right("loss", step.loss, condition.tolerance(scales.loss, *args), nowhere),
-        _right(
-            "grad_cosines",
-            backward(step, g).cosines,
-            condition.tolerance(scales.cosines, *args) * np.abs(g)[:, None],
-            pole,
-        ),
-    )
+    nowhere, gradient = np.zeros(len(step.labels), dtype=bool), backward(step, g).cosines
+    right = _right("grad_cosines", gradient, by_cosines, pole)
+    return _right("loss", step.loss, allowed, nowhere), replace(right, fragile=narrow.is_beyond(gradient, plan))
 
 
 def _right(name: str, value: FloatArray, tolerance: FloatArray, policy: BoolArray) -> ExpectedOutput:

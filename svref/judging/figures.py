@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from svref.arrays import BoolArray, FloatArray
-from svref.judging.formats import format_of
+from svref.formats import format_of
 from svref.margins import (
     AdditiveAngle,
     AdditiveCosine,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.formats import format_of
 
 Outputs = Mapping[str, NDArray[Any]]
 
@@ -56,7 +57,7 @@ class Expected:
     Parameters
     ----------
     dtype : dtype
-        Of the outputs.
+        Of the outputs, which is that of the inputs.
     ways : tuple of tuples of ExpectedOutput
         All outputs with the decisions as they are; then, for each other way to take the undecided ones, all again.
     gap : array, shape (B,)
@@ -65,6 +66,8 @@ class Expected:
         Decisions within rounding of their boundary.
     judged : array of bool, shape (B,)
         False in rows that are ignored or have more undecided decisions than there are ways.
+    loss_dtype : dtype, optional
+        Of the losses; None is that of the other outputs.
     """
 
     dtype: np.dtype[Any]
@@ -72,6 +75,11 @@ class Expected:
     gap: FloatArray
     undecided: IntArray
     judged: BoolArray
+    loss_dtype: np.dtype[Any] | None = None
+
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Return the dtype of an output."""
+        return self.loss_dtype or self.dtype if name == "loss" else self.dtype
 
     @property
     def classes(self) -> int:
@@ -82,7 +90,7 @@ class Expected:
     def reduced(self, factor: float) -> Expected:
         """Return what is expected of a scalar, factor Σ_b L_b; its tolerance is infinite if a row has two ways."""
         loss = self.ways[0][0]
-        rounding = len(self.gap) * float(np.finfo(self.dtype).eps) / 2 * np.abs(loss.value)
+        rounding = len(self.gap) * format_of(self.dtype_of("loss")).unit_roundoff * np.abs(loss.value)
         known = self.judged.all() and len(self.ways) == 1
         tolerance = factor * (loss.tolerance + rounding).sum() if known else np.inf
         value, rest = (np.asarray(factor * part.sum()) for part in (loss.value, loss.rest))
@@ -172,7 +180,7 @@ def rows_where(samples: BoolArray | IntArray, like: FloatArray, labels: IntArray
 def judge(expected: Expected, outputs: Outputs) -> Judgement:
     """Compare the outputs that there are with what is expected."""
     ways = [
-        [_quantity(right, outputs[right.name], expected.dtype) for right in way if right.name in outputs]
+        [_quantity(right, outputs[right.name], expected.dtype_of(right.name)) for right in way if right.name in outputs]
         for way in expected.ways
     ]
     best = _best(ways, len(expected.gap))

@@ -6,6 +6,7 @@ log(1 + e^a) and q. Here they are the objects to be measured, so they are writte
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,20 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from svref.arrays import FloatArray
-from svref.deviations.formats import to_bfloat16, to_float32
+from svref.formats import rounded_to
 from svref.loss import SVXSoftmax
 from svref.reference import Step
 
-
-def to_float64(values: FloatArray) -> FloatArray:
-    """Return values as they are."""
-    return values
-
-
 ROUNDINGS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "float64": to_float64,
-    "float32": to_float32,
-    "bfloat16": to_bfloat16,
+    name: functools.partial(rounded_to, name=name) for name in ("float64", "float32", "bfloat16")
 }
 
 

@@ -176,7 +176,7 @@ def _facts(header: Mapping[str, Any], date: str) -> Iterator[tuple[str, str]]:
     yield "taken", header.get("taken", "")
     yield "loss", f"{header['loss']} as {header['dialect']}" if header.get("dialect") else header["loss"]
     yield "fixed", ", ".join(f"{name} = {value:g}" for name, value in header.get("fixed", {}).items())
-    computed = "" if header["compute"] == header["dtype"] else f", computed in {header['compute']}"
+    computed = "" if header["precision"] == header["dtype"] else f" at {header['precision']}"
     yield "dtype of the pictures", f"{header['dtype']}{computed}"
     yield "framework", header.get("framework", "")
     yield "svref", header["svref"]

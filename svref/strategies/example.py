@@ -16,11 +16,11 @@ from hypothesis import reject
 from numpy.typing import ArrayLike
 
 from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.formats import holds
 from svref.head.shards import Shard
 from svref.judging import condition
 from svref.judging.expected import expect
 from svref.judging.figures import branch_gap
-from svref.judging.formats import holds
 from svref.judging.judge import Quantity, judge
 from svref.loss import SVXSoftmax, check_loss
 from svref.reference import Step

@@ -13,7 +13,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from svref.judging.formats import FORMATS, Format
+from svref.formats import FORMATS, STORED, Format
 
 COARSE, FINE = 8, 128  # the grids of the numbers that come first: multiples of 1/8, then of 1/128
 NEAREST = 4  # neighbours up to that many ulps away are drawn one by one, farther ones by powers of two
@@ -23,14 +23,14 @@ Number = TypeVar("Number", int, float)
 
 def format_named(name: str) -> Format:
     """Return a format by its name; raise a ValueError that lists the names there are."""
-    if name not in FORMATS:
-        raise ValueError(f"dtype must be one of {', '.join(FORMATS)}; got {name!r}.")
+    if name not in STORED:
+        raise ValueError(f"dtype must be one of {', '.join(STORED)}; got {name!r}.")
     return FORMATS[name]
 
 
 def ordinal(x: float, format_: Format) -> int:
     """Return how many numbers of the format lie between 0 and x, with x's sign; x is rounded to the format first."""
-    digits, lowest = format_
+    digits, lowest = format_.digits, format_.lowest
     size = abs(x)
     binade = (
         max(math.frexp(size)[1] - 1, lowest) if x else lowest
@@ -41,7 +41,7 @@ def ordinal(x: float, format_: Format) -> int:
 
 def number(count: int, format_: Format) -> float:
     """Return the number of the format whose ordinal is `count`."""
-    digits, lowest = format_
+    digits, lowest = format_.digits, format_.lowest
     binade = max(abs(count) // 2 ** (digits - 1) - 1, 0)
     units = abs(count) - binade * 2 ** (digits - 1)
     return math.copysign(math.ldexp(units, binade + lowest + 1 - digits), count)
@@ -144,7 +144,8 @@ def tiny(dtype: str = "float64", subnormal: bool = False) -> SearchStrategy[floa
     -------
     SearchStrategy of float
     """
-    digits, lowest = format_named(dtype)
+    form = format_named(dtype)
+    digits, lowest = form.digits, form.lowest
     normal = st.integers(1, -lowest).map(lambda k: math.ldexp(1.0, -k))
     below = st.integers(1, 2 ** (digits - 1) - 1).map(lambda n: math.ldexp(n, lowest + 1 - digits))
     return st.tuples(st.one_of(normal, below) if subnormal else normal, st.sampled_from((1, -1))).map(math.prod)

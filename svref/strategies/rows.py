@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from svref.judging.formats import Format
+from svref.formats import Format
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.strategies.numbers import (

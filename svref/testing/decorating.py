@@ -33,7 +33,7 @@ class Asked(TypedDict, total=False):
     dtype: str | Sequence[str] | None
     parameters: Mapping[str, float] | None
     pack: str
-    compute: str | None
+    precision: str | None
     framework: str | None
     device: str
     reduction: str | None

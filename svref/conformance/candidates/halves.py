@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from svref.conformance.candidates.call import Adapter, Call
 from svref.conformance.candidates.frameworks import TorchAdapter, framework
 from svref.conformance.candidates.guard import Guard
-from svref.judging.formats import holds
+from svref.formats import holds
 
 FORMATS = ("float16", "bfloat16")
 ENOUGH = 12  # losses that must all be numbers of a format before it counts as theirs

@@ -50,7 +50,7 @@ class Plan:
         What the candidate takes; None for files of answers, which may answer both.
     dtype : dtype
         The dtype of its inputs and outputs.
-    compute : str
+    precision : str
         The format that it computes in, which the tolerances are for.
     dialect : Dialect or None
         The public code whose loss is right; None is the paper.
@@ -67,7 +67,7 @@ class Plan:
     guard: Guard
     level: Level | None
     dtype: np.dtype[Any]
-    compute: str
+    precision: str
     dialect: Dialect | None = None
     can_be_asked: bool = True
     ignores: bool = False
@@ -83,7 +83,7 @@ class Plan:
         call = Call(vector.id, arrays, vector.labels, vector.inputs["cotangent"], given)
         question = self.question_of(call, vector.variant, vector.group)
         if self.dialect is None and vector.expected:  # a case at other parameters may have come without right values
-            question = replace(question, right=lambda: expect_vector(vector, self.dtype, self.compute))
+            question = replace(question, right=lambda: expect_vector(vector, self.dtype, self.precision))
         return question
 
     def question_again(self, trial: Trial, parameters: Mapping[str, float] | None = None) -> Question:
@@ -102,7 +102,7 @@ class Plan:
             return VARIANTS[variant].factory(**given) if self.dialect is None else self.dialect.loss(variant, **given)
 
         def right() -> Expected:
-            return expect(loss(), call.arrays, call.labels, call.cotangent, self.compute)
+            return expect(loss(), call.arrays, call.labels, call.cotangent, self.precision)
 
         return Question(call, variant, group, given, loss, right)
 
@@ -157,7 +157,7 @@ def asked(plan: Plan, question: Question, reduction: str) -> Trial | Mishap:
     arrays = tuple(a.astype(np.float64) for a in call.arrays)
     return Trial(
         call.id, question.group, question.variant, question.loss(), question.parameters, arrays, call.labels,
-        call.cotangent, plan.compute, outputs, answer, judge(expected, outputs), factor,
+        call.cotangent, plan.precision, outputs, answer, judge(expected, outputs), factor,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def check(
     *,
     pack: str = "core",
     dtype: DTypeLike | None = None,
-    compute: str | None = None,
+    precision: str | None = None,
     parameters: Mapping[str, float] | None = None,
     framework: str | None = None,
     device: str = "cpu",
@@ -65,8 +66,11 @@ def check(
     dtype : {"float64", "float32"}, optional
         The dtype of inputs and outputs. None is both: the report is then that of the dtype with the worse verdict, and
         ``report.of["float32"]`` is that of one of them. A dtype that the candidate refuses is left out.
-    compute : {"float64", "float32", "float16", "bfloat16"}, optional
-        The format the candidate computes in, no wider than `dtype`; the tolerance is for it. None is `dtype`.
+    precision : str, optional
+        Where the candidate rounds: a plan of `PRECISIONS`, such as "autocast-bfloat16" or "float16", with stages
+        changed after it where need be: "fused-bfloat16,product=float8_e4m3fn". Inputs are then numbers of the plan's
+        format, in the dtype of that format, or in `dtype` if that is given. PyTorch runs under autocast where the plan
+        does. None is `dtype` throughout.
     parameters : mapping, optional
         Parameters that are fixed, such as ``{"s": 32, "m": 0.35}``: all cases are judged at these values, as the paper
         counts them. A candidate that does not take one of them is called without it.
@@ -124,7 +128,7 @@ def check(
     checks.check_progress(progress)
     wanted = (case,) if isinstance(case, str) else tuple(case or ())
     options = Options(
-        pack, compute, framework, device, reduction, dialect, map, wanted, timeout, strict, invalid, partial,
+        pack, precision, framework, device, reduction, dialect, map, wanted, timeout, strict, invalid, partial,
         finite, variations, seed,
     )  # fmt: skip
     kinds = None if dtype is None else (dtype_of(dtype),)
@@ -142,12 +146,14 @@ def check_of(
 
     `kinds` are the dtypes to judge it in; None is both. The errors are those of `check`.
     """
-    entry, kinds = variant_of(loss), kinds_for(options.compute) if kinds is None else kinds
+    entry, tried = variant_of(loss), kinds_for(options.precision) if kinds is None else kinds
     _check_options(options)
     vectors, fixed = load_vectors(pack=options.pack), fixed_parameters(entry, parameters)
     subject = subject_of(
-        candidate, entry, options.framework, options.device, kinds, options.timeout, fixed, options.map
+        candidate, entry, options.framework, options.device, tried, options.timeout, fixed, options.map
     )
+    if kinds is None and options.precision is not None and subject.level is not None:
+        subject = replace(subject, kinds=kinds_for(options.precision, subject.level))
     return Check(subject, entry, vectors, options)
 
 

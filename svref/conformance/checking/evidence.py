@@ -23,15 +23,15 @@ def evidence_of(plan: Plan, vectors: Sequence[Vector], trials: Sequence[Trial]) 
     judged = [v for v in vectors if v.id in answered]
     if plan.dialect is not None or not judged or not all("power" in v.case for v in judged):
         return None
-    known = {name for v in judged for name in _applying(v.loss, v.level == "head", plan.compute)}
-    exposed = {name for v in judged for name in v.case["power"].get(plan.compute, {}).get("firm", ())}
+    known = {name for v in judged for name in _applying(v.loss, v.level == "head", plan.precision)}
+    exposed = {name for v in judged for name in v.case["power"].get(plan.precision, {}).get("firm", ())}
     return Evidence(len(known & exposed), tuple(sorted(known - exposed)))
 
 
-def _applying(loss: SVXSoftmax, is_head: bool, compute: str) -> list[str]:
+def _applying(loss: SVXSoftmax, is_head: bool, precision: str) -> list[str]:
     """Return the names of the deviations that code of a loss can have, and that are wrong in a format."""
     return [
         name
         for name, deviation in DEVIATIONS.items()
-        if (is_head or deviation.on_cosines is not None) and (name, compute) not in BEYOND and deviation.applies(loss)
+        if (is_head or deviation.on_cosines is not None) and (name, precision) not in BEYOND and deviation.applies(loss)
     ]

@@ -118,7 +118,7 @@ def _changes(plan: Plan, trial: Trial, parameters: Values) -> bool:
 
 def _right_losses(trial: Trial, loss: SVXSoftmax) -> FloatArray:
     """Return the losses that are right for a loss in a case."""
-    return expect(loss, trial.inputs, trial.labels, trial.cotangent, trial.compute).ways[0][0].value
+    return expect(loss, trial.inputs, trial.labels, trial.cotangent, trial.precision).ways[0][0].value
 
 
 def _loss(plan: Plan, trial: Trial, parameters: Mapping[str, float]) -> SVXSoftmax:
@@ -162,7 +162,7 @@ def _rounded(value: float, digits: int) -> float:
 def _is_right(plan: Plan, trial: Trial, values: Values) -> bool:
     """Return whether the recorded answer to a case is right with other values of some parameters."""
     loss = _loss(plan, trial, {**trial.parameters, **values})
-    return not trial.against(expect(loss, trial.inputs, trial.labels, trial.cotangent, trial.compute)).wrong
+    return not trial.against(expect(loss, trial.inputs, trial.labels, trial.cotangent, trial.precision)).wrong
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,9 +29,10 @@ from svref.conformance.checking.variations.trying import numbers_of, usual_numbe
 from svref.conformance.diagnosing.reading import reading_of
 from svref.deviations.dialects import Dialect
 from svref.deviations.dialects import dialect as dialect_of
+from svref.formats import format_of
 from svref.golden.making.fixed import at_parameters, can_certify
 from svref.golden.vectors import Vector, Vectors
-from svref.judging.formats import FORMATS, format_of
+from svref.judging.precision import precision_of
 from svref.variants import Variant
 
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
@@ -42,7 +43,7 @@ class Options:
     """How a check was asked for: the arguments of `svref.check` beside the candidate, the loss and the dtype."""
 
     pack: str = "core"
-    compute: str | None = None
+    precision: str | None = None
     framework: str | None = None
     device: str = "cpu"
     reduction: str | None = None
@@ -64,7 +65,7 @@ class Options:
     def _by_name(self, dtype: str) -> dict[str, Any]:
         """Return the options by their names on the command line."""
         return {
-            "pack": self.pack, "dtype": dtype, "compute": self.compute, "framework": self.framework,
+            "pack": self.pack, "dtype": dtype, "precision": self.precision, "framework": self.framework,
             "device": self.device, "reduction": self.reduction, "dialect": self.dialect, "map": words_of_map(self.map),
             "timeout": self.timeout,
             "strict": self.strict, "no-invalid": not self.invalid, "partial": self.partial,
@@ -93,9 +94,10 @@ class Cases:
     alone: bool
     set_aside: int
 
-    def held_by(self, kind: np.dtype[Any]) -> list[Vector]:
-        """Return the cases whose inputs a dtype holds."""
-        return [vector for vector in self.of_pack if kind.name in vector.dtypes]
+    def held_by(self, kind: np.dtype[Any], precision: str | None = None) -> list[Vector]:
+        """Return the cases whose inputs a dtype holds, and the format of the inputs of a plan."""
+        plan = precision_of(kind if precision is None else precision)
+        return [v for v in self.of_pack if {kind.name, plan.inputs(v.level)} <= {*v.dtypes}]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ class Check:
         cases, reports, left_out = self.cases(), dict[str, Report](), dict[str, str]()
         kinds = self.kinds(cases, left_out)
         number = self.number_of_variations()
-        sizes = [len(cases.held_by(kind)) + number for kind in kinds]
+        sizes = [len(cases.held_by(kind, self.options.precision)) + number for kind in kinds]
         for i, kind in enumerate(kinds):
 
             def tell(done: int, total: int, before: int = sum(sizes[:i])) -> None:
@@ -161,7 +163,7 @@ class Check:
 
         Inputs that must raise are judged alone only where they are asked for by their ids.
         """
-        held = cases.held_by(kind)
+        held = cases.held_by(kind, self.options.precision)
         if any(v.result != "error" or self.options.cases for v in held):
             return True
         which = f"no case {self.options.cases[0]!r} of" if self.options.cases else "no cases of"
@@ -178,9 +180,10 @@ class Check:
 
     def plan_in(self, kind: np.dtype[Any]) -> Plan:
         """Return how the candidate is asked and judged in a dtype."""
-        subject, compute = self.subject, compute_of(self.options.compute, kind)
+        subject = self.subject
+        precision = precision_in(self.options.precision, kind, subject.level)
         return Plan(
-            subject.guard(), subject.level, kind, compute, self.dialect, subject.can_be_asked, subject.ignores,
+            subject.guard(), subject.level, kind, precision, self.dialect, subject.can_be_asked, subject.ignores,
             subject.fixed, subject.lacks,
         )  # fmt: skip
 
@@ -191,7 +194,7 @@ class Check:
 
         `only_single`: what no search explains in one dtype is not searched for again in the other, which takes seconds.
         """
-        plan, held, options = self.plan_in(kind), cases.held_by(kind), self.options
+        plan, held, options = self.plan_in(kind), cases.held_by(kind, self.options.precision), self.options
         result = Run() if cases.alone else run(plan, held, options.reduction, progress, options.seed, number)
         if cases.variations:
             run_variations(plan, held, options.reduction, cases.variations, result)
@@ -209,7 +212,7 @@ class Check:
         """Return the report of a run, without what the candidate has to be asked for."""
         options, kind = self.options, plan.dtype
         command = functools.partial(options.command, self.subject, self.entry.name, kind.name)
-        number = len(cases.variations) if cases.alone else len(cases.held_by(kind))
+        number = len(cases.variations) if cases.alone else len(cases.held_by(kind, self.options.precision))
         report = report_of(
             result, self.header(plan, number, cases), command({}), self.entry, strict, plan.guard.printed,
             options.partial, options.finite, only_single,
@@ -220,7 +223,7 @@ class Check:
     def _with_reading(self, report: Report, plan: Plan) -> Report:
         """Return the report; one of failures that nothing explains says what `diagnose` finds first."""
         hangs = any(mishap.kind in ("hung", "ended", "patched") for mishap in report.mishaps)
-        usual = plan.can_be_asked and plan.dialect is None and plan.compute == plan.dtype.name and not plan.fixed
+        usual = plan.can_be_asked and plan.dialect is None and plan.precision == plan.dtype.name and not plan.fixed
         if not report.failures or report.explained or hangs or not usual:
             return report
         subject = self.subject
@@ -230,7 +233,7 @@ class Check:
 
     def _half_precision(self, plan: Plan, result: Run) -> str:
         """Return a sentence on half precision inside the candidate, where it was not said that it computes so."""
-        if not result.trials or not plan.can_be_asked or plan.compute != plan.dtype.name:
+        if not result.trials or not plan.can_be_asked or plan.precision != plan.dtype.name:
             return ""
         question = plan.question_again(result.trials[0])
         losses = [trial.outputs["loss"] for trial in result.trials]
@@ -238,43 +241,19 @@ class Check:
 
     def header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
         """Return the header of the report: what is judged, by which vectors, and in how many cases."""
-        left_out = 0 if cases.alone else len(cases.of_pack) - len(cases.held_by(plan.dtype))
+        left_out = 0 if cases.alone else len(cases.of_pack) - len(cases.held_by(plan.dtype, self.options.precision))
         header = {
             "svref": __version__, "vectors": f"{self.vectors.name} {self.vectors.version}",
             "digest": self.vectors.digest, "candidate": self.subject.name, "loss": self.entry.name,
             "dialect": plan.dialect.name if plan.dialect else "", "framework": plan.guard.adapter.description,
-            "dtype": plan.dtype.name, "compute": plan.compute, "cases": asked, "left_out": left_out,
+            "dtype": plan.dtype.name, "precision": plan.precision, "cases": asked, "left_out": left_out,
         }  # fmt: skip
         if plan.guard.taken:
             header["taken"] = plan.guard.taken
-        if beyond := list(_beyond(plan.compute, cases.held_by(plan.dtype))):
-            header["beyond"] = beyond
         if self.subject.fixed:
             certified = self.dialect is None and can_certify()
             header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}
         return header
-
-
-def _beyond(compute: str, cases: Sequence[Vector]) -> Iterator[str]:
-    """Yield sentences on cases whose inputs a narrower format does not hold: too large, or of too many digits."""
-    largest, numeric = format_of(compute).largest, [v for v in cases if v.result != "error"]
-    too_large = [v for v in numeric if _largest_input(v) > largest]
-    rounded = [v for v in numeric if compute not in v.dtypes and v not in too_large]
-    if too_large:
-        yield f"inputs or parameters above {largest:.6g}, the largest number of {compute}, {_in_cases(too_large)}"
-    if rounded:
-        yield f"inputs that {compute} must round, {_in_cases(rounded)}"
-
-
-def _in_cases(cases: Sequence[Vector]) -> str:
-    """Return in how many cases, and in which one first."""
-    return f"in {len(cases)} case{'' if len(cases) == 1 else 's'}: {cases[0].id}"
-
-
-def _largest_input(vector: Vector) -> float:
-    """Return the largest size of an input or a parameter of a case."""
-    arrays = [array for name, array in vector.inputs.items() if name != "labels"]
-    return max(float(np.abs(array).max(initial=0.0)) for array in [*arrays, np.array([*vector.parameters.values()])])
 
 
 def with_fixed_values(report: Report, result: Run, command: Callable[[Mapping[str, float]], str]) -> Report:
@@ -290,12 +269,13 @@ def with_fixed_values(report: Report, result: Run, command: Callable[[Mapping[st
     return replace(report, findings=(finding, *report.findings), reproduce=again)
 
 
-def compute_of(name: str | None, kind: np.dtype[Any]) -> str:
-    """Return the format that the candidate computes in; raise a ValueError if it is unknown or wider than the dtype."""
-    if name is None:
-        return kind.name
-    if name not in FORMATS:
-        raise ValueError(f"compute must be one of {', '.join(FORMATS)}; got {name!r}.")
-    if format_of(name).digits > format_of(kind.name).digits:
-        raise ValueError(f"compute must be no wider than dtype, {kind.name}: outputs do not hold it; got {name}.")
-    return name
+def precision_in(name: str | None, kind: np.dtype[Any], level: Level | None) -> str:
+    """Return the plan that the candidate is judged by; raise a ValueError if it is unknown or wider than the dtype."""
+    plan = precision_of(kind if name is None else name)
+    inputs = plan.inputs(level or "cosine")
+    if format_of(inputs).digits > format_of(kind.name).digits:
+        raise ValueError(
+            f"the inputs of --precision {plan.name} are {inputs}, which {kind.name} does not hold; "
+            f"use --dtype {inputs}, or a plan of {kind.name}."
+        )
+    return plan.name

@@ -30,7 +30,7 @@ def stages_in(plan: Plan, question: Question, found: Trial | Mishap) -> list[Com
         return []
     call = question.call
     step = step_on(question.loss(), call.arrays, call.labels)
-    return [compared(call.id, step, plan.compute, call.level, call.arrays[0].shape[-1], stages)]
+    return [compared(call.id, step, plan.precision, call.level, call.arrays[0].shape[-1], stages)]
 
 
 def _of_trial(trial: Trial) -> dict[str, np.ndarray]:

@@ -22,7 +22,8 @@ from svref.conformance.candidates.loading import (
 )
 from svref.conformance.candidates.reading import fixed_in
 from svref.conformance.checking.notes import Note, notes_of
-from svref.judging.formats import FORMATS, format_of
+from svref.formats import numpy_dtype
+from svref.judging.precision import precision_of
 from svref.variants import Variant
 
 BOTH = (np.dtype(np.float64), np.dtype(np.float32))
@@ -141,10 +142,19 @@ def _how_to_fix(name: str, entry: Variant, missing: Sequence[str]) -> str:
     )
 
 
-def kinds_for(compute: str | None) -> tuple[np.dtype[Any], ...]:
-    """Return the dtypes that are judged where none is named: both, but none narrower than the format computed in."""
-    digits = FORMATS[compute].digits if compute in FORMATS else 0
-    return tuple(kind for kind in BOTH if format_of(kind).digits >= digits)
+def kinds_for(precision: str | None, level: Level | None = None) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes that are judged where none is named: float64 and float32, or that of the inputs of a plan.
+
+    At a level that is not known yet, the plan's dtypes at both levels.
+    """
+    if precision is None:
+        return BOTH
+    plan = precision_of(precision)
+    levels = ("cosine", "head") if level is None else (level,)
+    try:
+        return tuple(dict.fromkeys(numpy_dtype(plan.inputs(each)) for each in levels))
+    except ImportError as error:
+        raise CandidateError(str(error)) from error
 
 
 def fixed_parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:

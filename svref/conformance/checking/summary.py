@@ -63,7 +63,7 @@ def _headline(outcome: Outcome) -> str:
     h = outcome.header
     vectors = f"vectors {h['vectors']} (sha256 {h['digest'][:8]})" if "vectors" in h else ""
     loss = f"{h['loss']} as {h['dialect']}" if h.get("dialect") else h["loss"]
-    dtype = h["dtype"] if h["compute"] == h["dtype"] else f"{h['dtype']} computed in {h['compute']}"
+    dtype = h["dtype"] if h["precision"] == h["dtype"] else f"{h['dtype']} computed in {h['compute']}"
     cases = f"{h['cases']} case{'' if h['cases'] == 1 else 's'}"
     parts = [f"svref {h['svref']}", vectors, h["candidate"], loss, h.get("framework", ""), dtype, cases]
     return " · ".join(part for part in parts if part)
@@ -159,7 +159,6 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     if outcome.header.get("left_out"):
         h = outcome.header
         yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
-    yield from (f"  beyond          {text}" for text in outcome.header.get("beyond", ()))
     if outcome.invalid:
         counts = "" if outcome.refused == outcome.invalid or _counts_invalid(outcome) else " (does not count)"
         yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused{counts}"

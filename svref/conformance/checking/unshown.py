@@ -47,7 +47,7 @@ def unshown(trial: Trial, variant: str | None) -> Unshown:
 def _possible(trial: Trial) -> Iterator[str]:
     """Yield the mistakes that can be made in the loss, and that some data at this level and in this format show."""
     for name, deviation in DEVIATIONS.items():
-        if can_be_exposed(trial.level, trial.loss.angular, name, trial.compute) and deviation.applies(trial.loss):
+        if can_be_exposed(trial.level, trial.loss.angular, name, trial.precision) and deviation.applies(trial.loss):
             yield name
 
 
@@ -72,7 +72,7 @@ def _parts(trial: Trial, mistakes: int) -> Iterator[tuple[slice, Expected]]:
             return
         part = slice(start, start + count)
         arrays = _rows_of(trial.inputs, part)
-        yield part, expect(trial.loss, arrays, trial.labels[part], trial.cotangent[part], trial.compute)
+        yield part, expect(trial.loss, arrays, trial.labels[part], trial.cotangent[part], trial.precision)
         start, count = part.stop, 2 * count
 
 
@@ -124,7 +124,7 @@ def _groups(names: Sequence[str], variant: str | None, trial: Trial) -> dict[str
     shown: dict[str, set[str]] = {}
     for vector in load():
         if vector.level == trial.level and variant in (None, vector.variant):
-            exposed = vector.case.get("power", {}).get(trial.compute, {"firm": ()})
+            exposed = vector.case.get("power", {}).get(trial.precision, {"firm": ()})
             shown.setdefault(vector.group, set()).update(exposed["firm"])
     found, left = dict.fromkeys(names, ""), set(names)
     while best := max(shown, key=lambda group: len(shown[group] & left), default=""):

@@ -83,8 +83,8 @@ def check_values(
     g = _cotangent(cotangent, reduction, counted)
     outputs = _outputs(losses, gradient, Call("", arrays, y, g, {}), reduction)
     trial = _trial(right, arrays, y, g, outputs, counted, reduction)
-    header = {"svref": __version__, "candidate": "plain arrays", "loss": repr(right), "dtype": trial.compute,
-              "compute": trial.compute, "cases": 1}  # fmt: skip
+    header = {"svref": __version__, "candidate": "plain arrays", "loss": repr(right), "dtype": trial.precision,
+              "precision": trial.precision, "cases": 1}  # fmt: skip
     report = _with_rows(report_of(Run(trials=[trial]), header, "", None), np.flatnonzero(counted))
     if report.failures or not counted.any():
         return report
@@ -159,17 +159,17 @@ def _trial(
     """
     rows = counted if counted.any() else ~counted
     kept = (arrays[0][rows], *arrays[1:])
-    y, g, compute = labels[rows], g[rows], arrays[0].dtype.name
+    y, g, precision = labels[rows], g[rows], arrays[0].dtype.name
     outputs = {
         name: values[rows] if values.ndim and name != "grad_weights" else values for name, values in outputs.items()
     }
     factor = None if reduction not in SCALARS else 1.0 if reduction == "sum" else 1 / len(y)
-    expected = expect(loss, kept, y, g, compute)
+    expected = expect(loss, kept, y, g, precision)
     expected = replace(expected, judged=expected.judged & counted[rows])
     expected = expected if factor is None else expected.reduced(factor)
     in_float64 = tuple(a.astype(np.float64) for a in kept)
     judgement = judge(expected, outputs)
-    return Trial("", "", "", loss, {}, in_float64, y, g, compute, outputs, None, judgement, factor)
+    return Trial("", "", "", loss, {}, in_float64, y, g, precision, outputs, None, judgement, factor)
 
 
 def _with_rows(report: Report, rows: IntArray) -> Report:

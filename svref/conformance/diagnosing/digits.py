@@ -17,7 +17,7 @@ from svref.conformance.diagnosing.behaviour import ordinary_losses, ordinary_row
 from svref.conformance.diagnosing.findings import Finding, known_deviation, unanswered
 from svref.conformance.diagnosing.probes import BATCH, CLASSES, Rows, Subject
 from svref.deviations import DEVIATIONS
-from svref.judging.formats import format_of, holds
+from svref.formats import format_of, holds
 
 DIGITS = "digits"
 NARROWER = {"float64": ("float32", "float16", "bfloat16"), "float32": ("float16", "bfloat16")}

@@ -29,9 +29,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS
+from svref.formats import format_of
 from svref.judging import condition
 from svref.judging.figures import figures
-from svref.judging.formats import format_of
 from svref.loss import SVXSoftmax
 from svref.margins import AdditiveCosine, Angle, Combined, MultiplicativeAngle, NoMargin
 

@@ -20,7 +20,7 @@ from svref.conformance.diagnosing.findings import Finding, unanswered
 from svref.conformance.diagnosing.heads import HeadAnswer
 from svref.conformance.diagnosing.probes import rounded
 from svref.deviations import DEVIATIONS
-from svref.judging.formats import format_of
+from svref.formats import format_of
 from svref.loss import SVXSoftmax
 
 EMBEDDINGS, WEIGHTS = "length of the embeddings", "length of the weights"

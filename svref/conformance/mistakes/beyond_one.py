@@ -16,6 +16,7 @@ from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.trial import Trial
 from svref.judging import condition
 from svref.judging.judge import Expected, ExpectedOutput, rows_where
+from svref.judging.precision import precision_of
 from svref.loss import SVXSoftmax
 
 SEEN = ("PaddlePaddle/Paddle, margin_cross_entropy", "cavalleria/cavaface:head/metrics.py")
@@ -55,8 +56,9 @@ class ArccosBeyondOne:
         """
         if trial.level == "cosine" or not trial.loss.angular:
             return np.zeros(len(trial.labels), dtype=bool)
-        u, dimensions = condition.unit_roundoff(trial.compute), trial.arrays[0].shape[1]
-        reach = condition.UNDECIDED * u * (1 + np.sqrt(dimensions))
+        plan, dimensions = precision_of(trial.precision), trial.arrays[0].shape[1]
+        u = condition.unit_roundoff(plan.logits)
+        reach = condition.UNDECIDED * (u + condition.cosine_error(plan, dimensions))
         near = (1 - np.abs(trial.step().cosines) <= reach).any(axis=1)
         return np.asarray(near & np.isnan(trial.outputs["loss"]))
 

@@ -32,9 +32,10 @@ from svref.conformance.mistakes.tolerances import (
 from svref.conformance.trial import Trial
 from svref.deviations import Deviation
 from svref.deviations.logits import forget_passes
+from svref.formats import format_of, holds
 from svref.judging.expected import expect
-from svref.judging.formats import format_of, holds
 from svref.judging.judge import Expected
+from svref.judging.precision import precision_of
 from svref.loss import SVXSoftmax
 
 Change = Callable[[Trial], SVXSoftmax]  # returns the loss that is computed in a case; the same one if nothing changes
@@ -103,9 +104,9 @@ def expected_of(computation: Computation, trial: Trial) -> Expected | None:
 
 
 @remembered
-def expected_of_loss(loss: SVXSoftmax, trial: Trial, compute: str) -> Expected:
+def expected_of_loss(loss: SVXSoftmax, trial: Trial, precision: str) -> Expected:
     """Return what is right for another loss in a format; remembered, because many changes lead to the same loss."""
-    return expect(loss, trial.inputs, trial.labels, trial.cotangent, compute)
+    return expect(loss, trial.inputs, trial.labels, trial.cotangent, precision)
 
 
 @remembered
@@ -152,7 +153,7 @@ class OtherLoss:
         loss = self.loss(trial)
         if loss is None or loss == trial.loss or _needs_other_cosines(loss, trial):
             return None
-        return lost_at_poles(trial, expected_of_loss(loss, trial, trial.compute))
+        return lost_at_poles(trial, expected_of_loss(loss, trial, trial.precision))
 
     def loss(self, trial: Trial) -> SVXSoftmax | None:
         """Return the other loss; None if it refuses the parameters of the case."""
@@ -170,7 +171,7 @@ class OtherLoss:
         loss = self.loss(trial)
         if loss is None or (loss == trial.loss and not may_be_lost) or _needs_other_cosines(loss, trial):
             return True
-        return losses_differ(trial, loss, trial.compute, may_be_lost)
+        return losses_differ(trial, loss, trial.precision, may_be_lost)
 
     def supported(self, failing: Sequence[Trial]) -> bool:
         """Return True: outputs within the tolerances of another loss are evidence by themselves."""
@@ -228,7 +229,7 @@ class WrongComputation:
         if values is None:
             return False
         got, right = trial.outputs["loss"], trial.expected_of_unit_cotangents[0]
-        room = self.wider * estimated(right, values[0], relative_error(trial, values[0], trial.compute))
+        room = self.wider * estimated(right, values[0], relative_error(trial, values[0], trial.precision))
         finite = np.isfinite(values[0])
         undecided = self.only_decided & (trial.expected_of_rows.undecided > 0)
         off = finite & ~(np.abs(got - np.where(finite, values[0], 0.0)) <= room) & ~right.policy
@@ -405,7 +406,7 @@ class NarrowerFormat:
         loss = OtherLoss(self.change).loss(trial)
         if loss is None:
             return None
-        if not self._is_16_bit and not self._digits_show(trial, expected_of_loss(loss, trial, trial.compute)):
+        if not self._is_16_bit and not self._digits_show(trial, expected_of_loss(loss, trial, trial.precision)):
             return None
         return expected_of_loss(loss, trial, self.format)
 
@@ -440,7 +441,8 @@ class NarrowerFormat:
         return format_of(self.format).digits < MOST_OF_16_BITS
 
     def _is_narrower(self, trial: Trial) -> bool:
-        return format_of(self.format).digits < format_of(trial.compute).digits
+        narrowest = precision_of(trial.precision).narrowest(trial.level)
+        return format_of(self.format).digits < format_of(narrowest).digits
 
     def _is_rounded(self, trial: Trial, loss: SVXSoftmax) -> bool:
         """Return whether some error in a case is above 1/64 of the format's tolerance, as rounding makes it."""

@@ -62,7 +62,7 @@ def _departure(trial: Trial, hypothesis: Hypothesis | None) -> Departure | None:
     """Return the first departure of one case."""
     right = trial.step()
     D = trial.arrays[0].shape[-1]
-    stages = compared(trial.id, right, trial.compute, trial.level, D, _returned_stages(trial, hypothesis))
+    stages = compared(trial.id, right, trial.precision, trial.level, D, _returned_stages(trial, hypothesis))
     outputs = {quantity.name: quantity for quantity in trial.judgement.quantities}
     for name in ORDER:
         if name in stages.got and name not in outputs and stages.wrong(name).any():

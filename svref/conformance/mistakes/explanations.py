@@ -24,7 +24,7 @@ from svref.conformance.mistakes.hypothesis import Hypothesis
 from svref.conformance.mistakes.sizes import DOWNCAST
 from svref.conformance.trial import Trial
 from svref.deviations.dialects import DIALECTS, Dialect
-from svref.judging.formats import holds
+from svref.formats import holds
 from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
@@ -115,7 +115,7 @@ def _in_float32(trials: Sequence[Trial], entry: Variant | None, probes: Sequence
 
     Empty where some output has more digits, or float32 alone explains them all.
     """
-    if not all(trial.compute == "float64" and _is_held(trial) for trial in (*trials, *probes)):
+    if not all(trial.precision == "float64" and _is_held(trial) for trial in (*trials, *probes)):
         return ()
     narrow, also = ([trial.computed_in("float32") for trial in some] for some in (trials, probes))
     failing = sum(trial.failed for trial in trials)

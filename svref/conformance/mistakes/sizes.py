@@ -28,7 +28,7 @@ from svref.deviations.heads import NORM_EPS, with_norm_eps
 from svref.deviations.logits import CosineRun
 from svref.deviations.normalisation import head_around
 from svref.deviations.results import with_eps
-from svref.judging.formats import FORMATS
+from svref.formats import STORED
 from svref.loss import SVXSoftmax
 from svref.margins import MultiplicativeAngle
 
@@ -51,7 +51,7 @@ def sized() -> Iterator[Hypothesis]:
     yield from _clamps("clamp-of-target-kills-gradient", "c_y")
     yield from _norms()
     # The narrowest first: every number of bfloat16 that is no too small one is a number of float16 too.
-    for name in sorted(FORMATS, key=lambda name: FORMATS[name].digits):
+    for name in reversed(STORED):
         if name != "float64":
             yield narrowed(name)
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from svref.arrays import BoolArray, FloatArray
 from svref.conformance.candidates.call import Level
+from svref.formats import format_of
 from svref.judging import condition
 from svref.judging.figures import figures
-from svref.judging.formats import format_of
+from svref.judging.precision import precision_of
 from svref.reference import Gradients, Step, backward, sigmoid
 
 LOSS = "loss"  # a stage among the others for a candidate that is unfinished, and an output
@@ -58,7 +59,9 @@ class Compared:
         return np.asarray((width < np.abs(right)) | ((right == 0) & np.isfinite(width)))
 
 
-def compared(case: str, step: Step, compute: str, level: Level, D: int, stages: Mapping[str, NDArray[Any]]) -> Compared:
+def compared(
+    case: str, step: Step, precision: str, level: Level, D: int, stages: Mapping[str, NDArray[Any]]
+) -> Compared:
     """Return the stages that a candidate has beside the right ones; those that are not compared are left out.
 
     Parameters
@@ -67,7 +70,7 @@ def compared(case: str, step: Step, compute: str, level: Level, D: int, stages: 
         The case's id.
     step : Step
         The right loss on the inputs of the case.
-    compute : str
+    precision : str
         The format that the candidate computes in.
     level : {"cosine", "head"}
         What the candidate takes.
@@ -76,10 +79,11 @@ def compared(case: str, step: Step, compute: str, level: Level, D: int, stages: 
     stages : mapping of str to array
         The candidate's, by their names in `STAGES`; also "loss".
     """
-    right, width = values_of(step), widths_of(step, compute, level, D)
+    right, width = values_of(step), widths_of(step, precision, level, D)
     got = {name: np.asarray(values, np.float64) for name, values in stages.items() if name in width and name in right}
     exact = {name: np.asarray(right[name], np.float64) for name in got}
-    return Compared(case, step, format_of(compute).unit_roundoff, got, exact, {name: width[name] for name in got})
+    u = format_of(precision_of(precision).narrowest(level)).unit_roundoff
+    return Compared(case, step, u, got, exact, {name: width[name] for name in got})
 
 
 def beyond(got: FloatArray, right: FloatArray, width: FloatArray) -> BoolArray:
@@ -126,8 +130,10 @@ def _by_parameters(by: Gradients) -> dict[str, FloatArray]:
 # ---- how far rounding may carry it ------------------------------------------------------------------------------
 
 
-def widths_of(step: Step, compute: str, level: Level, D: int = 0) -> dict[str, FloatArray]:
+def widths_of(step: Step, precision: str, level: Level, D: int = 0) -> dict[str, FloatArray]:
     """Return how far rounding may carry each stage of the loss; infinity where a stage is not compared.
+
+    Of a plan with several formats, the narrowest counts for all stages.
 
     q and p have widths relative to themselves: every form but the difference 1 - p_y keeps their digits where the loss
     is nearly 0, and p is q times a share. The other widths behind the logits are those of the outputs.
@@ -135,9 +141,10 @@ def widths_of(step: Step, compute: str, level: Level, D: int = 0) -> dict[str, F
     A mask may differ where rounding decides it, and f beside a switch. What follows from such a decision is not
     compared there, and neither is the label's column, which no loss reads.
     """
-    u = 8 * format_of(compute).unit_roundoff
+    precision = precision_of(precision).narrowest(level)
+    u = 8 * format_of(precision).unit_roundoff
     fs = figures(step.margin, step.angle, u / 8).value
-    near, undecided = condition.undecided(step, compute)
+    near, undecided = condition.undecided(step, precision)
     switch = undecided >= 0
     near = near | switch[:, None]
     reach = np.sqrt(D) if level == "head" else 0.0
@@ -154,19 +161,19 @@ def widths_of(step: Step, compute: str, level: Level, D: int = 0) -> dict[str, F
     }
     if level == "head":
         return forward
-    return forward | _widths_behind_the_logits(step, compute, np.asarray(near.any(axis=1)), unread, u * widest)
+    return forward | _widths_behind_the_logits(step, precision, np.asarray(near.any(axis=1)), unread, u * widest)
 
 
 def _widths_behind_the_logits(
-    step: Step, compute: str, unsure: BoolArray, unread: FloatArray, of_logits: FloatArray
+    step: Step, precision: str, unsure: BoolArray, unread: FloatArray, of_logits: FloatArray
 ) -> dict[str, FloatArray]:
     """Return the widths from the log-odds on; rows with a decision that rounding may turn over are not compared."""
-    at, C = condition.scales(step, compute), step.cosines.shape[1]
+    at, C = condition.scales(step, precision), step.cosines.shape[1]
     row = np.where(unsure, np.inf, 0.0)
-    u = 8 * format_of(compute).unit_roundoff
+    u = 8 * format_of(precision).unit_roundoff
 
     def allowed(scale: FloatArray) -> FloatArray:
-        width = condition.tolerance(scale, C, step.s, step.emphasis.t, compute)
+        width = condition.tolerance(scale, C, step.s, step.emphasis.t, precision)
         return np.asarray(width + (row[:, None] if scale.ndim == 2 else row))
 
     slope = figures(step.margin, step.angle, u / 8).by_cosine

@@ -14,13 +14,13 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray
 from svref.conformance.trial import Trial
 from svref.judging import condition
-from svref.judging.condition import SLACK
-from svref.judging.formats import format_of
+from svref.judging.condition import SLACK, excess, unit_roundoff
 from svref.judging.judge import Expected, ExpectedOutput
+from svref.judging.precision import precision_of
 from svref.loss import SVXSoftmax
 
 
-def losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: bool) -> bool:
+def losses_differ(trial: Trial, loss: SVXSoftmax, precision: str, may_be_lost: bool) -> bool:
     """Return whether a row's loss is farther from that of another loss than rounding may carry it.
 
     Rows next to a decision of the mask or of a tail are left out: they may be right in two ways. Heads and scalars are
@@ -29,10 +29,10 @@ def losses_differ(trial: Trial, loss: SVXSoftmax, compute: str, may_be_lost: boo
     if trial.level == "head" or trial.factor is not None:
         return False
     step = loss.forward(trial.arrays[0], trial.labels)
-    near, reach = condition.undecided(step, compute)
+    near, reach = condition.undecided(step, precision)
     got = trial.outputs["loss"]
     allowed = near.any(axis=1) | (reach >= 0) | (may_be_lost & ~np.isfinite(got))
-    room = relative_error(trial, step.loss, compute) * (1 + step.loss) + trial.expected.ways[0][0].tolerance
+    room = relative_error(trial, step.loss, precision) * (1 + step.loss) + trial.expected.ways[0][0].tolerance
     return not (allowed | (np.abs(got - step.loss) <= room)).all()
 
 
@@ -43,7 +43,7 @@ def with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider
     right output, and e is `relative_error`. Where a value is not finite, the candidate's must be infinite, NaN or 0.
     A 0 is a number divided by infinity.
     """
-    relative = relative_error(trial, values[0], trial.compute)
+    relative = relative_error(trial, values[0], trial.precision)
     outputs = []
     for right, value in zip(trial.expected_of_unit_cotangents, values, strict=True):
         lost = ~np.isfinite(value) & _is_lost(trial, right.name)
@@ -68,7 +68,7 @@ def estimated_tolerances(trial: Trial, names: Sequence[str]) -> FloatArray:
     A scalar has the sum of the tolerances of its rows.
     """
     losses = np.asarray(trial.outputs["loss"], np.float64)
-    relative = relative_error(trial, np.ravel(losses), trial.compute)
+    relative = relative_error(trial, np.ravel(losses), trial.precision)
     parts = []
     for right in trial.expected_of_unit_cotangents:
         if right.name in names:
@@ -105,13 +105,16 @@ def _is_lost(trial: Trial, name: str) -> BoolArray | np.bool_:
     return np.True_ if values is None else ~np.isfinite(values) | (values == 0)
 
 
-def relative_error(trial: Trial, losses: FloatArray, compute: str) -> float:
-    """Return the relative error of outputs made of logits z: 8 u (1 + C/128) (1 + max |z|).
+def relative_error(trial: Trial, losses: FloatArray, precision: str) -> float:
+    """Return the relative error of outputs made of logits z: 8 u (1 + C/128) (1 + max |z|), and what a plan adds.
 
     max |z| is estimated from the losses. The 8 is `condition.SLACK`, as in the tolerance of a right output.
     """
-    u = format_of(compute).unit_roundoff
-    return SLACK * u * (1 + trial.expected.classes / 128) * (1 + _largest_logit(trial.loss, losses))
+    plan, largest = precision_of(precision), _largest_logit(trial.loss, losses)
+    u, sums = (unit_roundoff(form) for form in (plan.softmax, plan.accumulator))
+    narrow = excess(plan.logits, plan.softmax) * largest + excess(plan.gradient, plan.softmax)
+    product = condition.product_error(plan) * largest if trial.level == "head" else 0.0
+    return SLACK * ((u + sums * (trial.expected.classes / 128)) * (1 + largest) + narrow + product)
 
 
 def _largest_logit(loss: SVXSoftmax, losses: FloatArray) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import which
 from svref.deviations.families.kind import Family, family, loss_family
-from svref.deviations.formats import to_bfloat16
 from svref.deviations.logits import (
     CosineRun,
     Logits,
@@ -23,6 +22,7 @@ from svref.deviations.logits import (
     right_logits,
     right_result,
 )
+from svref.formats import rounded_to
 from svref.loss import SVXSoftmax
 from svref.margins import Angle
 from svref.reference import Step
@@ -109,7 +109,10 @@ LABELS: tuple[tuple[str, Callable[[IntArray, int], IntArray]], ...] = (
     ("that of the row after", lambda y, classes: np.roll(y, -1)),
     ("those of the batch in reverse order", lambda y, classes: y[::-1].copy()),
     ("float16(y)", lambda y, classes: np.minimum(y.astype(np.float16).astype(np.intp), classes - 1)),
-    ("bfloat16(y)", lambda y, classes: np.minimum(to_bfloat16(y.astype(np.float64)).astype(np.intp), classes - 1)),
+    (
+        "bfloat16(y)",
+        lambda y, classes: np.minimum(rounded_to(y.astype(np.float64), "bfloat16").astype(np.intp), classes - 1),
+    ),
     ("y mod 256", lambda y, classes: y % 256),
 )
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
+from svref.formats import STORED
 from svref.golden.large.recipe import LargeRecipe
 from svref.judging import condition
-from svref.judging.formats import FORMATS
 from svref.loss import SVXSoftmax
 
 Arrays = Mapping[str, FloatArray]
@@ -202,8 +202,8 @@ class LargeCase:
             if array.shape != shape:
                 raise ValueError(f"{name} must have shape {shape}; got {array.shape}.")
         form = by_cosines.dtype.name if dtype is None else dtype
-        if form not in FORMATS:
-            raise TypeError(f"the gradient must be of one of {', '.join(FORMATS)}; got {form}.")
+        if form not in STORED:
+            raise TypeError(f"the gradient must be of one of {', '.join(STORED)}; got {form}.")
         judged = self.decisive[form]
         readings = [r for i, b in enumerate(numbers) if judged[b] for r in self._row(b, by_row[i], by_cosines[i], form)]
         return LargeResult(self.id, form, tuple(readings), tuple(b for b in numbers if not judged[b]))

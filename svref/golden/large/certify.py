@@ -9,12 +9,12 @@ import numpy as np
 from svref.arrays import BoolArray, FloatArray
 from svref.checks import Progress
 from svref.exact.counted import CountedRow, evaluate_counted
+from svref.formats import STORED
 from svref.golden.files import canonical
 from svref.golden.files.pack import VectorsError
 from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
 from svref.golden.large.recipe import GRID, LargeRecipe
 from svref.judging import condition
-from svref.judging.formats import FORMATS
 
 
 def certify(recipe: LargeRecipe, progress: Progress | None = None) -> LargeCase:
@@ -48,7 +48,7 @@ def _counted(recipe: LargeRecipe) -> Iterator[CountedRow]:
 def _scales_and_decisive_rows(recipe: LargeRecipe) -> tuple[dict[str, FloatArray], dict[str, BoolArray]]:
     """Return the condition scales, rounded up, and which rows are decisive in each format."""
     scales: dict[str, FloatArray] = {name: np.empty(recipe.rows) for name in SCALES}
-    decisive: dict[str, BoolArray] = {name: np.empty(recipe.rows, bool) for name in FORMATS}
+    decisive: dict[str, BoolArray] = {name: np.empty(recipe.rows, bool) for name in STORED}
     for rows in recipe.blocks():
         step = recipe.loss.forward(recipe.cosines(rows=rows), recipe.labels[rows])
         found = condition.scales(step, np.float64)

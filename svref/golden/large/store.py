@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from svref.arrays import FloatArray
+from svref.formats import STORED
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json
 from svref.golden.files.pack import VectorsError, errors_as_damage
 from svref.golden.large.case import OUTPUTS, SCALES, LargeCase
 from svref.golden.large.recipe import LargeRecipe
-from svref.judging.formats import FORMATS
 
 FILES = CASES, TENSORS = "large.json", "large.safetensors"
 
@@ -70,7 +70,7 @@ def read_case(root: Path, entry: Mapping[str, Any], stored: Mapping[str, NDArray
         _ = recipe.loss  # raises where a parameter is unknown or out of range
     if recipe.id != entry["id"]:
         raise VectorsError(f"{where}: the recipe was changed; its id is {recipe.id}. Get the pack again.")
-    decisive = {name: canonical.bools(entry["decisive"][name]) for name in FORMATS}
+    decisive = {name: canonical.bools(entry["decisive"][name]) for name in STORED}
     if {len(rows) for rows in decisive.values()} != {recipe.rows}:
         raise VectorsError(f"{where}: decisive has not one digit for each of {recipe.rows} rows.")
     shapes = {

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS, Deviation
+from svref.formats import STORED
 from svref.golden.expected import OUTPUTS, expect_vector
 from svref.golden.vectors import Vector, Vectors
-from svref.judging.formats import FORMATS
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
@@ -125,13 +125,13 @@ def _repeated(expected: Expected, count: int) -> Expected:
 def matrix(vectors: Vectors, level: str | None = None) -> dict[str, dict[str, int]]:
     """Return, by deviation and format, how many cases of a pack, or those of a level, expose it firmly."""
     counts = Counter(pair for v in vectors if level in (None, v.level) for pair in _firm(v))
-    return {name: {dtype: counts[dtype, name] for dtype in FORMATS} for name in DEVIATIONS}
+    return {name: {dtype: counts[dtype, name] for dtype in STORED} for name in DEVIATIONS}
 
 
 def table(vectors: Vectors) -> Iterator[str]:
     """Yield the lines of `matrix` as a table: all cases by format, then the heads among them in float64 and float32."""
     of_all, of_heads = matrix(vectors), matrix(vectors, "head")
-    yield f"{'deviation':<36}{''.join(f'{name:>10}' for name in FORMATS)}   heads:{''.join(f'{n:>9}' for n in JUDGED)}"
+    yield f"{'deviation':<36}{''.join(f'{name:>10}' for name in STORED)}   heads:{''.join(f'{n:>9}' for n in JUDGED)}"
     for name in DEVIATIONS:
         counts = [*of_all[name].values(), *(of_heads[name][dtype] for dtype in JUDGED)]
         reason = next(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.judging.formats import FORMATS, format_of, holds
+from svref.formats import STORED, format_of, holds
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
 
@@ -77,7 +77,7 @@ def dtypes_of(recipe: Recipe) -> list[str]:
     """
     numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
     numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
-    return [name for name in FORMATS if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
+    return [name for name in STORED if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
 
 
 class Draw:

@@ -28,6 +28,7 @@ from svref.deviations import DEVIATIONS
 from svref.exact import Certified
 from svref.exact.cosines import Truth
 from svref.exact.head import HeadTruth
+from svref.formats import STORED
 from svref.golden.files import canonical
 from svref.golden.files.canonical import Json, bits, encoded, rounded_up, tensor
 from svref.golden.files.exposed import POWER, Power, power_file
@@ -41,7 +42,6 @@ from svref.golden.vectors import Vector, Vectors
 from svref.head.geometry import directions
 from svref.head.shards import Shard
 from svref.judging import condition
-from svref.judging.formats import FORMATS
 from svref.loss import SVXSoftmax
 from svref.reference import Step, forward
 
@@ -166,7 +166,7 @@ def _of_head(recipe: Recipe) -> Case:
         "expected": {**_mask_and_gaps(truth), **_output_tensors(outputs)},
         "scales": _scale_tensors({"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}),
         **_decisions(loss, step, dimensions),
-        "rounds_to_pole": {name: bits(condition.rounds_to_pole(step, name, dimensions)) for name in FORMATS},
+        "rounds_to_pole": {name: bits(condition.rounds_to_pole(step, name, dimensions)) for name in STORED},
         "branches": [],
         "radius": head_radius(loss, x, w, y),
     }
@@ -230,7 +230,7 @@ def _decisions(loss: SVXSoftmax, step: Step, dimensions: int = 0) -> dict[str, J
     The digit in `poles` is 1 if the target is at a pole.
     """
     decisive = {}
-    for name in FORMATS:
+    for name in STORED:
         near, reach = condition.undecided(step, name, dimensions)
         decisive[name] = bits(~near.any(axis=1) & (reach < 0))
     poles = bits((step.angle.sine == 0) & loss.margin.angular)

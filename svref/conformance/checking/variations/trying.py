@@ -23,9 +23,10 @@ from svref.conformance.checking.outcome import Variations, but_should_be
 from svref.conformance.checking.variations.causes import Cause, cause_of
 from svref.conformance.mistakes.explanations import Diagnosis, explanations
 from svref.conformance.trial import Trial
+from svref.formats import STORED, format_of
 from svref.golden.making.batches import PLAIN, SHAPES, Batch, batches
 from svref.judging.expected import certify
-from svref.judging.formats import FORMATS, format_of
+from svref.judging.precision import precision_of
 from svref.variants import VARIANTS, Variant
 
 GROUP, _INFIX = "variations", "variation"
@@ -138,9 +139,9 @@ def one_variation(asker: Asker, seed: int, i: int) -> tuple[Batch, Trial | Misha
 def _batches(asker: Asker, seed: int, number: int) -> Iterator[Batch]:
     """Yield the batches of a seed; in a narrow format the inputs and the parameters have few digits."""
     plan = asker.plan
-    narrow = plan.compute != plan.dtype.name
+    narrow = plan.precision != plan.dtype.name
     layouts = plan.guard.adapter.layouts
-    digits = format_of(plan.compute).digits
+    digits = format_of(precision_of(plan.precision).inputs(plan.level or "cosine")).digits
     for batch in batches(asker.variant, seed, number, plan.level == "head", digits, layouts, narrow):
         yield replace(batch, parameters={**batch.parameters, **plan.fixed})
 
@@ -218,9 +219,7 @@ def _described(cause: Cause, trial: Trial) -> str:
     batch = cause.batch
     parameters = ", ".join(f"{name}={value:.6g}" for name, value in trial.parameters.items())
     dimensions = f", D = {batch.dimensions}" if batch.dimensions else ""
-    cast = "".join(
-        f", inputs as if cast to {name}" for name, kind in FORMATS.items() if kind.digits == batch.digits - 1
-    )
+    cast = "".join(f", inputs as if cast to {name}" for name in STORED if format_of(name).digits == batch.digits - 1)
     return f"with B = {batch.rows}, C = {batch.classes:,}{dimensions}, {batch.labels} labels, {parameters}{cast}"
 
 

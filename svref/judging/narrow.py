@@ -1,0 +1,180 @@
+r"""What stages narrower than the softmax add to a tolerance: each its own sensitivity times its own unit roundoff.
+
+    tolerance = equation 40 with the u of the softmax + 8 Σ_stage (u_stage - u)_+ K_stage        (equation 45)
+
+The stages are the operands of the product and stored cosines (`condition.product_error`), the logits with the margin
+and the emphasis, the losses, and the gradients. A target's gradient is judged on the scale of q = 1 - p_y: only the
+softmax forms p_y - 1. Logits that every formulation gets without rounding add nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from svref.arrays import BoolArray, FloatArray
+from svref.formats import format_of, holds
+from svref.head import HeadGradients
+from svref.head.geometry import Directions
+from svref.judging import condition
+from svref.judging.condition import SLACK, by_logits, carried, cosine_sensitivities, excess, unit_roundoff
+from svref.judging.figures import figures
+from svref.judging.precision import Precision, precision_of
+from svref.reference import Step, backward, sigmoid
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """How far errors of one unit in every logit move the outputs, to first order.
+
+    Parameters
+    ----------
+    loss : array, shape (B,)
+        The losses.
+    cosines : array, shape (B, C)
+        The gradient by the cosines, for a cotangent of one.
+    """
+
+    loss: FloatArray
+    cosines: FloatArray
+
+
+@np.errstate(under="ignore", over="ignore")
+def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tuple[FloatArray, FloatArray]:
+    """Return the tolerances of the losses (B,), and of the gradient by the cosines (B, C) for the cotangents g."""
+    plan, size = precision_of(precision), np.abs(g)[:, None]
+    at, args = condition.scales(step, plan), (step.cosines.shape[1], step.s, step.emphasis.t, plan)
+    loss, gradient = condition.tolerance(at.loss, *args), condition.tolerance(at.cosines, *args) * size
+    if plan.is_uniform:
+        return loss, gradient
+    narrow = of_logits(step, plan)
+    stored = excess(plan.gradient, plan.softmax) * np.abs(backward(step, g).cosines)
+    return (
+        loss + SLACK * (excess(plan.logits, plan.softmax) * narrow.loss + _rounded_losses(step, plan)),
+        gradient
+        + SLACK * (excess(plan.logits, plan.softmax) * narrow.cosines * size + _finite(stored))
+        + _lost_gradient(step, plan) * np.maximum(1, size) * (size > 0),
+    )
+
+
+@np.errstate(under="ignore", over="ignore")
+def allowed_at_head(
+    step: Step, rows: Directions, classes: Directions, g: FloatArray, precision: Precision | DTypeLike
+) -> tuple[FloatArray, HeadGradients]:
+    """Return the tolerances of the losses of a head, and of both gradients of Σ g_b L_b."""
+    plan = precision_of(precision)
+    loss, by = condition.head_scales(step, rows, classes, g, plan)
+    args = (len(classes.unit), step.s, step.emphasis.t, plan)
+    loss = condition.tolerance(loss, *args)
+    by = HeadGradients(condition.tolerance(by.embeddings, *args), condition.tolerance(by.weights, *args))
+    if plan.is_uniform:
+        return loss, by
+    at_loss, per_entry = _added_at_head(step, plan)
+    more = carried(np.abs(g)[:, None] * per_entry, rows, classes)
+    return loss + SLACK * at_loss, HeadGradients(
+        by.embeddings + SLACK * more.embeddings, by.weights + SLACK * more.weights
+    )
+
+
+def of_logits(step: Step, plan: Precision, at_head: bool = False) -> Sensitivity:
+    r"""Return the sensitivity to errors of δ_k units in the logits, and of F' units in the slope (equation 46).
+
+    .. math:: K_L = \sum_{k \ne y} p_k \delta_k + q \delta_y, \qquad
+              K_{c_k} = s\, \mathrm{slope}_k\, p_k (\delta_k + \sum_j p_j \delta_j), \qquad
+              K_{c_y} = s |f'| p_y (\sum_{j \ne y} p_j \delta_j + q \delta_y) + s q F'
+    """
+    u, q, p_y = unit_roundoff(plan.logits), sigmoid(step.a), sigmoid(-step.a)
+    errors, off = figures(step.margin, step.angle, u), _logit_errors(step, plan, at_head)
+    lost = u * off.max(axis=1) > 1
+    moved, own = by_logits(step, lost), off[step.own]
+    others = moved * off
+    others[step.own] = 0
+    mean = others.sum(axis=1)
+    steep = np.minimum(np.abs(step.margin.by_cosine(step.angle)), u**-0.5)
+    by_cosines = step.s * moved * step.emphasis.slope(step.mask) * (off + (mean + p_y * own)[:, None])
+    p_y, q = np.where(lost, 1, p_y), np.where(lost, 1, q)
+    by_cosines[step.own] = step.s * (steep * p_y * (mean + q * own) + q * errors.by_cosine)
+    return Sensitivity(mean + q * own, by_cosines)
+
+
+def overflows(step: Step, precision: Precision | DTypeLike) -> BoolArray:
+    """Return the rows whose logits come near the largest number of a narrow format, or exceed it: not judged."""
+    plan = precision_of(precision)
+    if plan.is_uniform:
+        return np.zeros(len(step.labels), bool)
+    z = np.maximum(np.abs(step.s * step.cosines + step.log_h), step.s * np.abs(step.cosines))
+    z[step.own] = np.maximum(step.s * np.abs(step.f), z[step.own])
+    return np.asarray(np.maximum(z.max(axis=1), step.s) > format_of(plan.logits).largest / 2)
+
+
+def is_beyond(gradient: FloatArray, precision: Precision | DTypeLike) -> BoolArray:
+    """Return where a gradient comes near the largest number of its narrow format: infinity and NaN are right there."""
+    plan = precision_of(precision)
+    if plan.is_uniform:
+        return np.zeros(gradient.shape, bool)
+    return np.asarray(np.abs(gradient) > format_of(plan.gradient).largest / 2)
+
+
+def _logit_errors(step: Step, plan: Precision, at_head: bool) -> FloatArray:
+    """Return δ (B, C): by how many units of u the logits may be off; 0 where no formulation rounds.
+
+    A negative's z_k is off by its size and, if it is a support vector, by log h_k and the rounding of h_k. The target's
+    is off by its size and s f_s.
+    """
+    u, c = unit_roundoff(plan.logits), np.abs(step.cosines)
+    off = step.s * c + 2 * np.abs(step.log_h) + step.mask
+    own = step.s * (np.abs(step.f) + figures(step.margin, step.angle, u).value)
+    exact = np.zeros(c.shape, bool) if at_head else _negatives_are_exact(step, plan.logits)
+    off = np.where(exact, 1.0 * step.mask, off)
+    exact_own = np.zeros(len(own), bool) if at_head else _target_is_exact(step, plan.logits)
+    off[step.own] = np.where(exact_own, 0.0, own)
+    return off
+
+
+def _negatives_are_exact(step: Step, form: str) -> BoolArray:
+    """Return where a format holds c_k and s c_k, and all that the emphasis is made of."""
+    c, s, t = step.cosines, step.s, step.emphasis.t
+    plain = [c, s * c]
+    emphasised = [t * c, t * c + (t - 1), c + 1, (t - 1) * (c + 1), s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
+    all_held = np.logical_and.reduce([holds(v, form) for v in emphasised])
+    return np.logical_and.reduce([holds(v, form) for v in plain]) & (all_held | ~step.mask)
+
+
+def _target_is_exact(step: Step, form: str) -> BoolArray:
+    """Return where f is the cosine less a number, and a format holds both, f, and s times each."""
+    c, f, s = step.cosines[step.own], step.f, step.s
+    if step.margin.angular:
+        return np.zeros(len(c), bool)
+    return np.logical_and.reduce([holds(v, form) for v in (c, f, c - f, s * c, s * f, s * (c - f))])
+
+
+def _rounded_losses(step: Step, plan: Precision) -> FloatArray:
+    """Return by how much losses stored narrow are off."""
+    return excess(plan.loss, plan.softmax) * step.loss
+
+
+def _lost_gradient(step: Step, plan: Precision) -> float:
+    """Return the size below which a narrow gradient may be lost, times what multiplies it after that.
+
+    The gradient by the logits is multiplied by the cotangent before or after it is stored.
+    """
+    least = format_of(plan.gradient).least
+    return 4 * max(1.0, step.s * step.emphasis.t) * least if least > format_of(plan.softmax).least else 0.0
+
+
+def _added_at_head(step: Step, plan: Precision) -> tuple[FloatArray, FloatArray]:
+    """Return what narrow stages add to the losses (B,), and to the entries of dL/dc (B, C), for a cotangent of one."""
+    error, u = condition.product_error(plan), max(unit_roundoff(plan.product), unit_roundoff(plan.logits))
+    gradient, second = cosine_sensitivities(step, u, error)
+    narrow, logits = of_logits(step, plan, at_head=True), excess(plan.logits, plan.softmax)
+    loss = error * gradient.sum(axis=1) + logits * narrow.loss + _rounded_losses(step, plan)
+    stored = excess(plan.gradient, plan.softmax)
+    entries = logits * narrow.cosines + error * (second + gradient) + stored * gradient
+    return loss, entries + _lost_gradient(step, plan) / SLACK
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    """Return values with 0 for those at a pole, which are not judged."""
+    return np.where(np.isfinite(values), values, 0.0)
