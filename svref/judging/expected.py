@@ -63,6 +63,7 @@ def certify(
     """
     from svref import exact  # the core does not need python-flint
 
+    arrays = [np.asarray(a, np.float64) for a in arrays]
     if len(arrays) == 1:
         of_cosines = exact.evaluate(loss, arrays[0], labels, g)
         truths = [of_cosines.loss, of_cosines.cosines]

@@ -156,12 +156,13 @@ def _rounded_losses(step: Step, plan: Precision) -> FloatArray:
 
 
 def _lost_gradient(step: Step, plan: Precision) -> float:
-    """Return the size below which a narrow gradient may be lost, times what multiplies it after that.
+    """Return how much of a gradient may be lost where its format is short of small numbers, as float16 is.
 
-    The gradient by the logits is multiplied by the cotangent before or after it is stored.
+    The gradient by the logits is multiplied by the cotangent before or after it is stored; so the loss counts for a
+    cotangent of at least 1.
     """
     least = format_of(plan.gradient).least
-    return 4 * max(1.0, step.s * step.emphasis.t) * least if least > format_of(plan.softmax).least else 0.0
+    return 4 * max(1.0, step.s * step.emphasis.t) * least if least > format_of("float32").least else 0.0
 
 
 def _added_at_head(step: Step, plan: Precision) -> tuple[FloatArray, FloatArray]:

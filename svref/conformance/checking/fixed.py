@@ -19,6 +19,7 @@ from svref.conformance.checking.controls import CallFinding
 from svref.conformance.checking.reproduce import with_options
 from svref.conformance.solving import REFUSED, least_squares
 from svref.conformance.trial import Trial
+from svref.formats import format_of
 from svref.judging.expected import expect
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
@@ -134,7 +135,7 @@ def _same_losses(plan: Plan, trial: Trial, reduction: str, parameters: Values) -
     if not isinstance(again, Trial):
         return False
     before, after = (np.asarray(t.outputs["loss"], np.float64) for t in (trial, again))
-    room = SAME * float(np.finfo(trial.expected.dtype).eps) * np.abs(before)
+    room = SAME * 2 * format_of(trial.expected.dtype_of("loss")).unit_roundoff * np.abs(before)
     with np.errstate(invalid="ignore"):
         return bool(((np.abs(after - before) <= room) | (after == before) | np.isnan(before) & np.isnan(after)).all())
 
