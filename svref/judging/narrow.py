@@ -71,14 +71,14 @@ def allowed_at_head(
     by = HeadGradients(condition.tolerance(by.embeddings, *args), condition.tolerance(by.weights, *args))
     if plan.is_uniform:
         return loss, by
-    at_loss, per_entry = _added_at_head(step, plan)
+    at_loss, per_entry = _added_at_head(step, plan, condition.exact_rows(step, rows, classes, plan))
     more = carried(np.abs(g)[:, None] * per_entry, rows, classes)
     return loss + SLACK * at_loss, HeadGradients(
         by.embeddings + SLACK * more.embeddings, by.weights + SLACK * more.weights
     )
 
 
-def of_logits(step: Step, plan: Precision, at_head: bool = False) -> Sensitivity:
+def of_logits(step: Step, plan: Precision, exact: BoolArray | bool = True) -> Sensitivity:
     r"""Return the sensitivity to errors of δ_k units in the logits, and of F' units in the slope (equation 46).
 
     .. math:: K_L = \sum_{k \ne y} p_k \delta_k + q \delta_y, \qquad
@@ -86,7 +86,7 @@ def of_logits(step: Step, plan: Precision, at_head: bool = False) -> Sensitivity
               K_{c_y} = s |f'| p_y (\sum_{j \ne y} p_j \delta_j + q \delta_y) + s q F'
     """
     u, q, p_y = unit_roundoff(plan.logits), sigmoid(step.a), sigmoid(-step.a)
-    errors, off = figures(step.margin, step.angle, u), _logit_errors(step, plan, at_head)
+    errors, off = figures(step.margin, step.angle, u), _logit_errors(step, plan, np.asarray(exact))
     lost = u * off.max(axis=1) > 1
     moved, own = by_logits(step, lost), off[step.own]
     others = moved * off
@@ -117,8 +117,10 @@ def is_beyond(gradient: FloatArray, precision: Precision | DTypeLike) -> BoolArr
     return np.asarray(np.abs(gradient) > format_of(plan.gradient).largest / 2)
 
 
-def _logit_errors(step: Step, plan: Precision, at_head: bool) -> FloatArray:
+def _logit_errors(step: Step, plan: Precision, exact: BoolArray) -> FloatArray:
     """Return δ (B, C): by how many units of u the logits may be off; 0 where no formulation rounds.
+
+    At a head that is so in `exact` rows only, whose cosines are exact.
 
     A negative's z_k is off by its size and, if it is a support vector, by log h_k and the rounding of h_k. The target's
     is off by its size and s f_s.
@@ -126,10 +128,8 @@ def _logit_errors(step: Step, plan: Precision, at_head: bool) -> FloatArray:
     u, c = unit_roundoff(plan.logits), np.abs(step.cosines)
     off = step.s * c + 2 * np.abs(step.log_h) + step.mask
     own = step.s * (np.abs(step.f) + figures(step.margin, step.angle, u).value)
-    exact = np.zeros(c.shape, bool) if at_head else _negatives_are_exact(step, plan.logits)
-    off = np.where(exact, 1.0 * step.mask, off)
-    exact_own = np.zeros(len(own), bool) if at_head else _target_is_exact(step, plan.logits)
-    off[step.own] = np.where(exact_own, 0.0, own)
+    off = np.where(_negatives_are_exact(step, plan.logits) & exact[..., None], 1.0 * step.mask, off)
+    off[step.own] = np.where(_target_is_exact(step, plan.logits) & exact, 0.0, own)
     return off
 
 
@@ -165,14 +165,15 @@ def _lost_gradient(step: Step, plan: Precision) -> float:
     return 4 * max(1.0, step.s * step.emphasis.t) * least if least > format_of("float32").least else 0.0
 
 
-def _added_at_head(step: Step, plan: Precision) -> tuple[FloatArray, FloatArray]:
+def _added_at_head(step: Step, plan: Precision, exact: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Return what narrow stages add to the losses (B,), and to the entries of dL/dc (B, C), for a cotangent of one."""
     error, u = condition.product_error(plan), max(unit_roundoff(plan.product), unit_roundoff(plan.logits))
     gradient, second = cosine_sensitivities(step, u, error)
-    narrow, logits = of_logits(step, plan, at_head=True), excess(plan.logits, plan.softmax)
-    loss = error * gradient.sum(axis=1) + logits * narrow.loss + _rounded_losses(step, plan)
-    stored = excess(plan.gradient, plan.softmax)
-    entries = logits * narrow.cosines + error * (second + gradient) + stored * gradient
+    narrow, logits = of_logits(step, plan, exact), excess(plan.logits, plan.softmax)
+    moved = np.where(exact, 0.0, error)
+    loss = moved * gradient.sum(axis=1) + logits * narrow.loss + _rounded_losses(step, plan)
+    stored = max(excess(plan.gradient, plan.softmax), excess(plan.product, plan.accumulator))
+    entries = logits * narrow.cosines + moved[:, None] * (second + gradient) + stored * gradient
     return loss, entries + _lost_gradient(step, plan) / SLACK
 
 

@@ -22,6 +22,7 @@ from svref.formats import STORED
 from svref.golden.expected import OUTPUTS, expect_vector
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
+from svref.judging.precision import PRECISIONS
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
@@ -48,9 +49,16 @@ _INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
-    """Return, by format, the names of the deviations a case exposes: "firm", or only in "vacuous" elements."""
+    """Return, by precision, the names of the deviations a case exposes: "firm", or only in "vacuous" elements.
+
+    These are the precisions whose inputs can hold those of the case.
+    """
     wrong_outputs = _wrong_outputs(vector)
-    return {dtype: _exposed(expect_vector(vector, "float64", dtype), wrong_outputs) for dtype in vector.dtypes}
+    return {
+        name: _exposed(expect_vector(vector, "float64", plan), wrong_outputs)
+        for name, plan in PRECISIONS.items()
+        if plan.inputs(vector.level) in vector.dtypes
+    }
 
 
 @np.errstate(all="ignore")  # wrong code overflows and divides by zero; that is its result
@@ -109,7 +117,7 @@ def _repeated(expected: Expected, count: int) -> Expected:
     """Return what is right for a batch that holds the same rows `count` times."""
 
     def tiled(array: NDArray[Any]) -> NDArray[Any]:
-        return np.tile(array, (count, *(1,) * (array.ndim - 1)))
+        return np.tile(array, (count, *(1,) * (array.ndim - 1))) if array.ndim else array
 
     def repeated(output: ExpectedOutput) -> ExpectedOutput:
         arrays = (output.value, output.rest, output.tolerance, output.policy, output.fragile)
