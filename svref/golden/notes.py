@@ -33,8 +33,8 @@ NOTES: dict[str, Note] = {
         "In half precision: the formula is another one, or numbers are rounded where the plan does not round.",
         "docs/explanation/precision.md",
     ),
-    "ConvergedInQ": Note(
-        "Learnt rows whose q = 1 - p_y is far below the unit roundoff of the half formats, with exact logits.",
+    "LearntRows": Note(
+        "Learnt rows: q = 1 - p_y is below the unit roundoff of the half formats, and logits are small.",
         "p_y is rounded before 1 is subtracted, so that the target is not pulled at all.",
         "docs/explanation/precision.md",
     ),
