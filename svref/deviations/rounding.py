@@ -105,27 +105,6 @@ def scale_before_cast(step: Step) -> Logits:
     return Logits(z - step.s * step.cosines + _half(step.s * step.cosines), slope)
 
 
-# ---- the softmax -----------------------------------------------------------------------------------------------
-
-
-@changed_result("Σ_k e^{z_k} added up in bfloat16, one after another")
-def softmax_accumulated_narrow(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """The sum of the exponentials has 8 significant bits: it stops growing once a term is below 1/256 of it."""
-    return from_logits(right_logits, _entropy_of_narrow_sum)(loss, c, y, g)
-
-
-def _entropy_of_narrow_sum(z: FloatArray, own: Own) -> Result:
-    """Return the cross entropy log Σ - z_y, and p - 1 at the label, with a sum in bfloat16."""
-    peak = z.max(axis=1, keepdims=True)
-    e = np.exp(z - peak)
-    total: FloatArray = np.zeros(len(z))
-    for column in e.T:
-        total = _half(total + column)
-    by_z = e / total[:, None]
-    by_z[own] -= 1
-    return np.log(total) + peak[:, 0] - z[own], by_z
-
-
 # ---- the results -----------------------------------------------------------------------------------------------
 
 
@@ -170,3 +149,24 @@ def _with_derivative(
     z, slope = right_logits(step)
     by_z = derivative(z, step.own) * g[:, None]
     return right_result(loss, c, y, g)[0], times_df(by_z, slope, by_z == 0)
+
+
+# ---- the softmax -----------------------------------------------------------------------------------------------
+
+
+@changed_result("Σ_k e^{z_k} added up in bfloat16, one after another")
+def softmax_accumulated_narrow(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """The sum of the exponentials has 8 significant bits: it stops growing once a term is below 1/256 of it."""
+    return from_logits(right_logits, _entropy_of_narrow_sum)(loss, c, y, g)
+
+
+def _entropy_of_narrow_sum(z: FloatArray, own: Own) -> Result:
+    """Return the cross entropy log Σ - z_y, and p - 1 at the label, with a sum in bfloat16."""
+    peak = z.max(axis=1, keepdims=True)
+    e = np.exp(z - peak)
+    total: FloatArray = np.zeros(len(z))
+    for column in e.T:
+        total = _half(total + column)
+    by_z = e / total[:, None]
+    by_z[own] -= 1
+    return np.log(total) + peak[:, 0] - z[own], by_z

@@ -63,7 +63,7 @@ def _headline(outcome: Outcome) -> str:
     h = outcome.header
     vectors = f"vectors {h['vectors']} (sha256 {h['digest'][:8]})" if "vectors" in h else ""
     loss = f"{h['loss']} as {h['dialect']}" if h.get("dialect") else h["loss"]
-    dtype = h["dtype"] if h["precision"] == h["dtype"] else f"{h['dtype']} computed in {h['compute']}"
+    dtype = h["dtype"] if h["precision"] == h["dtype"] else f"{h['dtype']} at {h['precision']}"
     cases = f"{h['cases']} case{'' if h['cases'] == 1 else 's'}"
     parts = [f"svref {h['svref']}", vectors, h["candidate"], loss, h.get("framework", ""), dtype, cases]
     return " · ".join(part for part in parts if part)
