@@ -1,4 +1,4 @@
-"""Which precision the errors of a wrong candidate look like: the tightest plan under which all its answers are right."""
+"""Which precision the errors of a wrong candidate look like: the tightest plan that excuses all its answers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from svref.judging.precision import PRECISIONS, Precision, precision_of
 
 TIGHTEST_FIRST = ("tf32", "fused-bfloat16", "autocast-float16", "autocast-bfloat16", "float16", "bfloat16")
 SHOWN = 1 / 64  # of a plan's tolerance: rounding causes a larger error than this somewhere
+USUAL = 0.5  # right code stays below: where errors are larger, a plan of fewer digits explains them better
 SAYS = 0.25  # of the elements that are judged: where fewer say something, anything would be right
 OF_HEADS, OF_ALL = ("product", "cosines"), ("logits", "softmax", "loss", "gradient")
 
@@ -26,10 +27,8 @@ def sentence_on_plan(trials: Sequence[Trial]) -> str:
         held = [trial for trial in trials if _are_held(trial, plan)]
         stage = next(_narrower_stages(plan, held[0]), "") if held else ""
         if stage and any(trial.failed for trial in held) and _explains(plan, held):
-            form, where = getattr(plan, stage), "from" if stage in (*OF_HEADS, "logits", "softmax") else "in"
-            return (
-                f"errors are of {form}'s size {where} the {stage}{' on' if where == 'from' else ''}: --precision {name}"
-            )
+            where = f"in the {stage}" if stage in ("loss", "gradient") else f"from the {stage} on"
+            return f"errors are of {plan.stages[stage]}'s size {where}: --precision {name}"
     return ""
 
 
@@ -52,6 +51,6 @@ def _explains(plan: Precision, trials: Sequence[Trial]) -> bool:
     judged = [q for trial in trials for q in trial.computed_in(plan.name).judgement.quantities]
     if any(q.wrong.any() for q in judged):
         return False
-    elements, says = (sum(int(part(q).sum()) for q in judged) for part in (lambda q: q.judged, lambda q: q.passed))
+    elements, says = sum(int(q.judged.sum()) for q in judged), sum(int(q.passed.sum()) for q in judged)
     largest = max(float(np.where(q.judged, q.error, 0.0).max(initial=0.0)) for q in judged)
-    return says >= SAYS * elements and largest > SHOWN
+    return says >= SAYS * elements and SHOWN < largest <= USUAL
