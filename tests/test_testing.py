@@ -326,7 +326,7 @@ def test_a_known_failure_may_stand_in_pyproject(users: Any) -> None:
         (
             "mask-on-uneased-margin",
             {"case": FEW[0]},
-            "no case fails any more, though mask-on-uneased-margin is expected",
+            "no test fails any more, though mask-on-uneased-margin is expected",
         ),
     ],
 )
