@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import test_conformance as planted
 import test_pages
-from test_testing import declines_everywhere, has_a_wrong_stage, known, users, wrong_for_many_rows  # noqa: F401
+import test_testing
+from test_testing import declines_everywhere, has_a_wrong_stage, known, wrong_for_many_rows
 
 import svref
 import svref.testing
@@ -25,6 +26,7 @@ from svref.testing.suite import numbered
 
 pytest_plugins = "pytester"
 
+users = test_testing.users
 LOSS = "sv-am-softmax"
 BASIC = "sv-am-softmax-basic-63c71e68"
 
@@ -180,7 +182,7 @@ mistake = "mask-on-uneased-margin"
 """
 
 
-def test_two_entries_about_one_candidate_are_both_used(users: Any) -> None:  # noqa: F811
+def test_two_entries_about_one_candidate_are_both_used(users: Any) -> None:
     text = known("", case=BASIC)
     candidate = text.split("cases('")[1].split("'")[0]
     result = users(text, config=ENTRIES.format(candidate))
@@ -191,26 +193,34 @@ def test_two_entries_about_one_candidate_are_both_used(users: Any) -> None:  # n
 
 @pytest.mark.parametrize(
     "options",
-    [("--ignore-glob=*mine.py",), ("--sw",), ("--deselect=test_mine.py",), ("-k", "other"), ("below",)],
+    [("--ignore-glob=*mine.py",), ("--deselect=test_mine.py",), ("-k", "other"), ("below",)],
     ids=str,
 )
 def test_an_entry_may_be_about_a_test_that_a_run_leaves_out(
     users: Any, pytester: Any, options: tuple[str, ...]
-) -> None:  # noqa: F811
+) -> None:
     pytester.mkdir("below").joinpath("test_below.py").write_text("def test_other():\n    pass\n")
     result = users("def test_other():\n    pass\n", *options, config=ENTRIES.format("sv_arc"))
     assert "no test is about" not in result.stdout.str()
 
 
+def test_an_entry_may_be_about_a_test_that_came_before_the_one_where_a_run_goes_on(users: Any, pytester: Any) -> None:
+    users("def test_one():\n    pass\n\ndef test_two():\n    raise OSError\n", "--co", config=ENTRIES.format("sv_arc"))
+    pytester.runpytest_inprocess("-p", "svref.testing.plugin", "--sw")
+    again = pytester.runpytest_inprocess("-p", "svref.testing.plugin", "--sw").stdout.str()
+    assert "1 failed, 1 deselected" in again
+    assert "no test is about" not in again
+
+
 @pytest.mark.parametrize("text", ["import nothing_of_this_name", "import pytest\npytest.importorskip('nothing_here')"])
-def test_an_entry_may_be_about_a_test_in_a_file_that_could_not_be_read(users: Any, text: str) -> None:  # noqa: F811
+def test_an_entry_may_be_about_a_test_in_a_file_that_could_not_be_read(users: Any, text: str) -> None:
     assert "no test is about" not in users(text, config=ENTRIES.format("sv_arc")).stdout.str()
 
 
 def test_an_entry_may_be_about_a_test_above_the_folder_of_the_run(
     users: Any,
     pytester: Any,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     users("", "--co", config=ENTRIES.format("sv_arc"))
     monkeypatch.chdir(pytester.mkdir("below"))

@@ -128,10 +128,7 @@ def together(founds: Iterable[Found]) -> list[Found]:
 def _merged(several: list[Found]) -> Found:
     """Return what several processes found of the same candidate as one."""
     results = [found.result for found in several]
-    by_id: dict[str, list[Trial]] = {}
-    for trial in (trial for result in results for trial in result.trials):
-        by_id.setdefault(trial.id, []).append(trial)
-    asked = [by_id[case] for case in several[0].order if case in by_id]
+    asked = _asked(results, several[0].order)
     values = [found for found in several if found.result.fixed is not None]
     fixed = values[0].result.fixed if values else None
     return replace(
@@ -155,6 +152,14 @@ def _merged(several: list[Found]) -> Found:
         besides=once(one for found in several for one in found.besides),
         verdicts={verdict: sum(found.verdicts[verdict] for found in several) for verdict in several[0].verdicts},
     )
+
+
+def _asked(results: Sequence[Run], order: Sequence[str]) -> list[list[Trial]]:
+    """Return the answers to each case, in the order of a check; several processes may have asked it."""
+    by_id: dict[str, list[Trial]] = {}
+    for trial in (trial for result in results for trial in result.trials):
+        by_id.setdefault(trial.id, []).append(trial)
+    return [by_id[case] for case in order if case in by_id]
 
 
 def _findings(results: Sequence[Run], asked: Sequence[Sequence[Trial]]) -> list[CallFinding]:
