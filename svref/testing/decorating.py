@@ -67,8 +67,9 @@ def cases(
     loss : str
         The variant's name.
     expect : str or mapping of str to str, optional
-        The name of a mistake that is known. The cases that fail by it are xfailed. That it is gone, or another one, is
-        an error. A mapping has the names by dtype.
+        The name of a mistake that is known; the names of several are joined by "with". The cases that fail by it are
+        xfailed. That it is gone, or another one, is an error. A mapping has the names by dtype. Known failures in
+        pyproject.toml that are about the candidate are added.
     reason : str, default ""
         Why the mistake is not mended yet.
     until : date or str, optional
