@@ -115,7 +115,7 @@ def test_a_class_is_held_once() -> None:
 
 
 def test_a_small_cotangent_scales_the_gradients_and_loses_nothing() -> None:
-    """The weights of the last class are so short that its gradient is a normal number, though its share is e^-577."""
+    """The weights of the last class are so short that its gradient is a normal number, though its share is e^-462."""
     angles, power = np.array([2.875, 1.0, 3.125]), -415  # 2^-415 is about 1e-125
     x, w = np.array([[1.0, 0.0]]), np.stack([np.cos(angles), np.sin(angles)], axis=1)
     w[2] *= 2.0**-200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -421,3 +422,14 @@ def test_an_import_that_hangs_is_no_verdict_where_calls_have_a_limit(
         CandidateError, match=r"hangs\.py cannot be imported: HungError: it has not ended within 0\.1 s"
     ):
         svref.check(f"{tmp_path}/hangs.py:f", "softmax", timeout=0.1)
+
+
+@pytest.mark.parametrize("name", ["matrix.toml", "own_matrix.toml"])
+def test_every_line_of_an_example_that_installs_is_a_whole_command(name: str) -> None:
+    lines = [
+        line[2:] for line in (EXAMPLES / name).read_text(encoding="utf-8").splitlines() if line.startswith("# pip")
+    ]
+    assert lines
+    for line in lines:
+        words = [word for word in shlex.split(line)[2:] if not word.startswith("-")]
+        assert all(re.fullmatch(r"\.\[[a-z,]+\]|[\w-]+(==[\d.]+)?", word) for word in words), line

@@ -10,7 +10,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -378,6 +380,23 @@ def test_a_tensor_in_bfloat16_is_judged_where_the_example_is_of_a_narrow_format(
         narrow.check(Tensor([2.0]))
     with pytest.raises(AssertionError, match="loss is returned in bfloat16 where float64 was given"):
         ROW.check(Tensor([0.6953125]))
+
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_page_shows_the_test_of_a_loss_in_pytorch_as_it_is() -> None:
+    test = (DOCS / "examples" / "hypothesis_torch.py").read_text(encoding="utf-8").split("\n\n\n")[1]
+    assert f"```text\n{test.rstrip()}\n```" in (DOCS / "how-to" / "hypothesis.md").read_text(encoding="utf-8")
+
+
+def test_the_loss_in_pytorch_of_the_page_is_right(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(DOCS / "examples")
+    from hypothesis_torch import test_sv_am
+
+    test_sv_am()
+    narrow = Example(ROW.loss, ROW.cosines, [0], dtype="bfloat16")
+    narrow.check(torch.tensor(LOSS, dtype=torch.bfloat16), torch.tensor(GRADIENT, dtype=torch.bfloat16))
 
 
 # ---- what is printed and kept --------------------------------------------------------------------------------------

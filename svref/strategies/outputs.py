@@ -14,7 +14,7 @@ def check_parts(names: Sequence[str], parts: Sequence[Any]) -> None:
     """Raise a ValueError if there are more parts than names, or a part is a whole answer: a dict, a tuple of arrays."""
     if len(parts) > len(names):
         raise ValueError(f"check takes at most {', '.join(names)}; got {len(parts)} arrays. Leave out the others.")
-    whole = next((part for part in parts if isinstance(part, Mapping)), None)
+    whole: Any = next((part for part in parts if isinstance(part, Mapping)), None)
     if whole is None and isinstance(parts[0], (tuple, list)) and any(map(np.ndim, parts[0])):
         whole = parts[0]
     if whole is not None:
