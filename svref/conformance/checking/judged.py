@@ -247,6 +247,8 @@ class Check:
         }  # fmt: skip
         if plan.guard.taken:
             header["taken"] = plan.guard.taken
+        if self.options.cases:
+            header["chosen"] = list(self.options.cases)
         if beyond := list(_beyond(plan.compute, cases.held_by(plan.dtype))):
             header["beyond"] = beyond
         if self.subject.fixed:
