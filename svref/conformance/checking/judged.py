@@ -254,6 +254,8 @@ class Check:
         }  # fmt: skip
         if plan.guard.taken:
             header["taken"] = plan.guard.taken
+        if self.options.cases:
+            header["chosen"] = list(self.options.cases)
         if self.subject.fixed:
             certified = self.dialect is None and can_certify()
             header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}

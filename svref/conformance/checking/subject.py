@@ -96,7 +96,7 @@ def subject_of(
     arguments of the candidate mean, where their names do not. An instance is judged at the values of its attributes.
     """
     name, from_files = candidate_name(candidate), is_answers(candidate)
-    loaded = load(candidate) if isinstance(candidate, str) and not from_files else candidate
+    loaded = load(candidate, timeout) if isinstance(candidate, str) and not from_files else candidate
     if not from_files:
         fixed = fixed_parameters(entry, {**fixed_in(loaded, entry, given_of(mapping)), **fixed})
     try:
