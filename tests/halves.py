@@ -28,9 +28,7 @@ from svref.margins import AdditiveAngle, AdditiveCosine, Combined, Margin, Multi
 SCALES = (0.5, 4.0, 16.0, 64.0)
 CLASSES, DIMENSIONS = 8, 16
 COTANGENTS = (1.0, -0.5, 2.0**-7, 3.0)
-ONE_STAGE = tuple(
-    f"float64,{stage}={form}" for stage in STAGES for form in ("bfloat16", "float16")
-)
+ONE_STAGE = tuple(f"float64,{stage}={form}" for stage in STAGES for form in ("bfloat16", "float16"))
 HEAD_STAGES = ("vectors", "product", "cosines")
 
 Round = Callable[[np.ndarray], np.ndarray]
@@ -82,11 +80,15 @@ class Batch(NamedTuple):
 
 
 def batches(rows: int, seed: int = 0) -> Iterator[Batch]:
-    """Yield about so many rows, over all variants, scales and kinds; t and m are of many digits or of few."""
+    """Yield about so many rows, over all variants, scales and kinds; t and m are of many digits or of few.
+
+    If there are few rows, each variant comes with two of the scales only.
+    """
     rng = np.random.default_rng(seed)
-    each = max(1, round(rows / (len(VARIANTS) * len(SCALES) * len(KINDS))))
-    for name, variant in VARIANTS.items():
-        for i, s in enumerate(SCALES):
+    some = 2 if rows < 2 * len(VARIANTS) * len(SCALES) * len(KINDS) else 1
+    each = max(1, round(some * rows / (len(VARIANTS) * len(SCALES) * len(KINDS))))
+    for j, (name, variant) in enumerate(VARIANTS.items()):
+        for i, s in list(enumerate(SCALES))[j % some :: some]:
             few = {"t": 1.25, "m": 0.25} if i % 2 and not isinstance(variant.parameters.get("m"), int) else {}
             loss = variant.factory(
                 **{**variant.parameters, **{k: v for k, v in few.items() if k in variant.parameters}, "s": s}
@@ -188,7 +190,7 @@ class Code:
         return np.where(self.mask, self.z_(scaled + more), self.cosines)
 
     def logits(self) -> np.ndarray:
-        """s times what the negatives are lifted to, and s f."""
+        """What the negatives are lifted to times s, and s f."""
         z = self.z_(self.s * self.lifted())
         z[self.own] = self.z_(self.s * self.f)
         return z
@@ -212,7 +214,7 @@ def log_softmax(code: Code, z: np.ndarray | None = None) -> tuple[np.ndarray, np
 
 
 def log_sum_exp(code: Code) -> tuple[np.ndarray, np.ndarray]:
-    """log Σ e^z - z_y; gradient e/Σ - onehot."""
+    """Take log Σ e^z - z_y; gradient e/Σ - onehot."""
     z, p_ = code.logits(), code.p_
     peak = z.max(axis=1, keepdims=True)
     e = p_(np.exp(p_(z - peak)))
@@ -354,7 +356,7 @@ class Found:
 
     errors: list[np.ndarray] = field(default_factory=list)
     vacuous: list[np.ndarray] = field(default_factory=list)
-    worst: Worst = Worst(0.0, "")
+    worst: Worst = field(default_factory=lambda: Worst(0.0, ""))
 
     def add(self, quantity: Quantity, rows: np.ndarray, where: Callable[[tuple[int, ...]], str]) -> None:
         """Add the judged elements of some rows."""
@@ -364,7 +366,9 @@ class Found:
         self.vacuous.append(quantity.vacuous[judged])
         at = tuple(int(i) for i in np.unravel_index(np.argmax(error), error.shape))
         if error[at] > self.worst.error:
-            self.worst = Worst(float(error[at]), f"{where(at)}: got {quantity.got[at]!r}, right {quantity.expected[at]!r}")
+            self.worst = Worst(
+                float(error[at]), f"{where(at)}: got {quantity.got[at]!r}, right {quantity.expected[at]!r}"
+            )
 
     def line(self) -> str:
         """Return median, 99 %, the worst, the share that is vacuous, and where the worst is."""
@@ -387,7 +391,7 @@ def measure(plan: Precision | str, rows: int, seed: int = 0) -> dict[str, Found]
         for name in FORMULATIONS:
             got = run(name, plan, batch)
             for quantity in judge(right, {"loss": got.loss, "grad_cosines": got.gradient}).quantities:
-                found[quantity.name].add(quantity, got.in_range, partial(_where, name, batch))
+                found[quantity.name].add(quantity, got.in_range, partial(_where, name, batch, quantity.name))
     return found
 
 
@@ -399,10 +403,13 @@ def measure_head(plan: Precision | str, rows: int, seed: int = 0) -> dict[str, F
         right = expected(batch, (x, w), plan)
         usable = right.judged.all()  # a row that is not judged is in the gradient of every weight
         for name in ("log_softmax", "relative", "by_angle"):
-            outputs = dict(zip(("loss", "grad_embeddings", "grad_weights"), run_head(name, plan, batch, x, w), strict=True))
+            outputs = dict(
+                zip(("loss", "grad_embeddings", "grad_weights"), run_head(name, plan, batch, x, w), strict=True)
+            )
             for quantity in judge(right, outputs).quantities:
                 if usable or quantity.name != "grad_weights":
-                    found[quantity.name].add(quantity, np.ones(len(quantity.got), bool), partial(_where, name, batch))
+                    rows_of = np.ones(len(quantity.got), bool)
+                    found[quantity.name].add(quantity, rows_of, partial(_where, name, batch, quantity.name))
     return found
 
 
@@ -411,9 +418,13 @@ def _inputs(plan: Precision, level: str) -> str:
     return "bfloat16" if plan.name.startswith("float64,") else plan.inputs(level)
 
 
-def _where(name: str, batch: Batch, at: tuple[int, ...]) -> str:
-    row = ", ".join(f"{c:.17g}" for c in batch.cosines[at[0]]) if at[0] < len(batch.cosines) else ""
-    return f"{name} {at} s={batch.loss.s} {batch.name} y={batch.labels[at[0]]} g={batch.cotangent[at[0]]} [{row}]"
+def _where(name: str, batch: Batch, output: str, at: tuple[int, ...]) -> str:
+    """Return what failed where: the formulation, the loss, and the row; a gradient by weights has no row."""
+    text = f"{name} {at} of {batch.name} s={batch.loss.s}"
+    if output == "grad_weights":
+        return text
+    row = ", ".join(f"{c:.17g}" for c in batch.cosines[at[0]])
+    return f"{text} y={batch.labels[at[0]]} g={batch.cotangent[at[0]]} [{row}]"
 
 
 def main() -> None:
