@@ -54,7 +54,7 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
     per_entry = logits * narrow.cosines + sums * at.cosines
     stored_gradient = stored * _finite(np.abs(backward(step, g).cosines))
     return (
-        loss + SLACK * (logits * narrow.loss + sums * at.loss + _rounded_losses(step, plan)),
+        loss + SLACK * (logits * narrow.loss + sums * at.loss) + _stored_losses(step, plan),
         gradient + SLACK * (per_entry * size + stored_gradient) + _lost_gradient(step, g, plan),
     )
 
@@ -74,7 +74,7 @@ def allowed_at_head(
     at_loss, per_entry = _added_at_head(step, plan, condition.exact_rows(step, rows, classes, plan))
     more = carried(SLACK * np.abs(g)[:, None] * per_entry + _lost_gradient(step, g, plan), rows, classes)
     counts = (g != 0)[:, None]
-    return loss + SLACK * at_loss, HeadGradients(
+    return loss + SLACK * at_loss + _stored_losses(step, plan), HeadGradients(
         by.embeddings + more.embeddings + _lost_vectors(rows, plan) * counts,
         by.weights + more.weights + _lost_vectors(classes, plan) * counts.any(),
     )
@@ -152,9 +152,9 @@ def _target_is_exact(step: Step, form: str) -> BoolArray:
     return np.logical_and.reduce([holds(v, form) for v in (c, f, c - f, s * c, s * f, s * (c - f))])
 
 
-def _rounded_losses(step: Step, plan: Precision) -> FloatArray:
-    """Return by how much losses stored narrow are off."""
-    return excess(plan.loss, plan.softmax) * step.loss
+def _stored_losses(step: Step, plan: Precision) -> FloatArray:
+    """Return by how much losses stored narrow are off: by rounding, and where the format is short of small numbers."""
+    return SLACK * excess(plan.loss, plan.softmax) * step.loss + 4 * format_of(plan.loss).least
 
 
 def _lost_gradient(step: Step, g: FloatArray, plan: Precision) -> FloatArray:
@@ -182,7 +182,7 @@ def _added_at_head(step: Step, plan: Precision, exact: BoolArray) -> tuple[Float
     gradient, second = cosine_sensitivities(step, u, error)
     narrow, logits = of_logits(step, plan, exact), excess(plan.logits, plan.softmax)
     moved = np.where(exact, 0.0, error)
-    loss = moved * gradient.sum(axis=1) + logits * narrow.loss + _rounded_losses(step, plan)
+    loss = moved * gradient.sum(axis=1) + logits * narrow.loss
     returned = max(excess(plan.gradient, plan.softmax), excess(plan.vectors, plan.softmax))
     stored = max(returned, excess(plan.product, plan.accumulator))
     return loss, logits * narrow.cosines + moved[:, None] * (second + gradient) + stored * gradient
