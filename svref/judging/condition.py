@@ -219,7 +219,9 @@ def cosine_sensitivities(step: Step, u: float, error: float) -> tuple[FloatArray
     slope[step.own] = target = np.maximum(factor, step.s * steep)
     steepest = slope.max(axis=1)
     lost = error * steepest > BEYOND
-    others = np.maximum((step.probabilities * slope).sum(axis=1) - p_y * target, 0)
+    of_others = step.probabilities * slope
+    of_others[step.own] = 0  # not subtracted from the sum: where p_y is nearly 1, nothing right would be left
+    others = of_others.sum(axis=1)
     gradient = by_logits(step, lost) * slope
     second = gradient * (slope + np.where(lost, steepest, others + p_y * target)[:, None])
     bent = step.s * q * figures(step.margin, step.angle, u).by_cosine

@@ -20,7 +20,7 @@ from svref.head import HeadGradients
 from svref.head.geometry import Directions
 from svref.judging import condition
 from svref.judging.condition import SLACK, by_logits, carried, cosine_sensitivities, excess, unit_roundoff
-from svref.judging.figures import figures
+from svref.judging.figures import figures, steepness
 from svref.judging.precision import Precision, precision_of
 from svref.reference import Step, backward, sigmoid
 
@@ -49,13 +49,13 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
     loss, gradient = condition.tolerance(at.loss, *args), condition.tolerance(at.cosines, *args) * size
     if plan.is_uniform:
         return loss, gradient
-    narrow = of_logits(step, plan)
-    stored = excess(plan.gradient, plan.softmax) * np.abs(backward(step, g).cosines)
+    narrow, logits = of_logits(step, plan), excess(plan.logits, plan.softmax)
+    sums, stored = excess(plan.accumulator, plan.softmax), excess(plan.gradient, plan.softmax)
+    per_entry = logits * narrow.cosines + sums * at.cosines
+    stored_gradient = stored * _finite(np.abs(backward(step, g).cosines))
     return (
-        loss + SLACK * (excess(plan.logits, plan.softmax) * narrow.loss + _rounded_losses(step, plan)),
-        gradient
-        + SLACK * (excess(plan.logits, plan.softmax) * narrow.cosines * size + _finite(stored))
-        + _lost_gradient(step, plan) * np.maximum(1, size) * (size > 0),
+        loss + SLACK * (logits * narrow.loss + sums * at.loss) + _stored_losses(step, plan),
+        gradient + SLACK * (per_entry * size + stored_gradient) + _lost_gradient(step, g, plan),
     )
 
 
@@ -72,9 +72,11 @@ def allowed_at_head(
     if plan.is_uniform:
         return loss, by
     at_loss, per_entry = _added_at_head(step, plan, condition.exact_rows(step, rows, classes, plan))
-    more = carried(np.abs(g)[:, None] * per_entry, rows, classes)
-    return loss + SLACK * at_loss, HeadGradients(
-        by.embeddings + SLACK * more.embeddings, by.weights + SLACK * more.weights
+    more = carried(SLACK * np.abs(g)[:, None] * per_entry + _lost_gradient(step, g, plan), rows, classes)
+    counts = (g != 0)[:, None]
+    return loss + SLACK * at_loss + _stored_losses(step, plan), HeadGradients(
+        by.embeddings + more.embeddings + _lost_vectors(rows, plan) * counts,
+        by.weights + more.weights + _lost_vectors(classes, plan) * counts.any(),
     )
 
 
@@ -150,19 +152,28 @@ def _target_is_exact(step: Step, form: str) -> BoolArray:
     return np.logical_and.reduce([holds(v, form) for v in (c, f, c - f, s * c, s * f, s * (c - f))])
 
 
-def _rounded_losses(step: Step, plan: Precision) -> FloatArray:
-    """Return by how much losses stored narrow are off."""
-    return excess(plan.loss, plan.softmax) * step.loss
+def _stored_losses(step: Step, plan: Precision) -> FloatArray:
+    """Return by how much losses stored narrow are off: by rounding, and where the format is short of small numbers."""
+    return SLACK * excess(plan.loss, plan.softmax) * step.loss + 4 * format_of(plan.loss).least
 
 
-def _lost_gradient(step: Step, plan: Precision) -> float:
-    """Return how much of a gradient may be lost where its format is short of small numbers, as float16 is.
+def _lost_gradient(step: Step, g: FloatArray, plan: Precision) -> FloatArray:
+    """Return how much of the gradient by the cosines (B, C) may be lost where its format is short of small numbers.
 
-    The gradient by the logits is multiplied by the cotangent before or after it is stored; so the loss counts for a
-    cotangent of at least 1.
+    What is lost of the gradient by the logits is multiplied by s, and by t or df/dc. It is stored before or after the
+    cotangent multiplies it; so the loss counts for a cotangent of at least 1.
     """
-    least = format_of(plan.gradient).least
-    return 4 * max(1.0, step.s * step.emphasis.t) * least if least > format_of("float32").least else 0.0
+    factor = np.full(step.cosines.shape, max(1.0, step.s * step.emphasis.t))
+    steep = step.s * steepness(step.margin, step.angle, unit_roundoff(plan.logits))
+    factor[step.own] = np.maximum(factor[step.own], steep)
+    size = np.abs(g)[:, None]
+    return 4 * format_of(plan.gradient).least * factor * np.maximum(1, size) * (size > 0)
+
+
+def _lost_vectors(rows: Directions, plan: Precision) -> FloatArray:
+    """Return how much of the gradient by each vector (B, 1) may be lost: stored, and before it is divided by |v|."""
+    by_unit = np.ldexp(format_of(plan.gradient).least / rows.length, -rows.exponent)[:, None]
+    return np.asarray(4 * (format_of(plan.vectors).least + by_unit))
 
 
 def _added_at_head(step: Step, plan: Precision, exact: BoolArray) -> tuple[FloatArray, FloatArray]:
@@ -171,10 +182,10 @@ def _added_at_head(step: Step, plan: Precision, exact: BoolArray) -> tuple[Float
     gradient, second = cosine_sensitivities(step, u, error)
     narrow, logits = of_logits(step, plan, exact), excess(plan.logits, plan.softmax)
     moved = np.where(exact, 0.0, error)
-    loss = moved * gradient.sum(axis=1) + logits * narrow.loss + _rounded_losses(step, plan)
-    stored = max(excess(plan.gradient, plan.softmax), excess(plan.product, plan.accumulator))
-    entries = logits * narrow.cosines + moved[:, None] * (second + gradient) + stored * gradient
-    return loss, entries + _lost_gradient(step, plan) / SLACK
+    loss = moved * gradient.sum(axis=1) + logits * narrow.loss
+    returned = max(excess(plan.gradient, plan.softmax), excess(plan.vectors, plan.softmax))
+    stored = max(returned, excess(plan.product, plan.accumulator))
+    return loss, logits * narrow.cosines + moved[:, None] * (second + gradient) + stored * gradient
 
 
 def _finite(values: FloatArray) -> FloatArray:
