@@ -160,7 +160,6 @@ def test_so_does_right_code_behind_a_head(plan: str) -> None:
 
 
 STAGES = {
-    "accumulator": ("loss", "grad_cosines"),
     "logits": ("loss", "grad_cosines"),
     "softmax": ("loss", "grad_cosines"),
     "loss": ("loss",),

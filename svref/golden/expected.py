@@ -76,34 +76,40 @@ def _of_several_formats(vector: Vector, dtype: np.dtype[Any], plan: Precision) -
     file has them.
     """
     arrays = [vector.inputs[name].astype(dtype) for name in INPUTS[vector.level]]
-    found = expect(vector.loss, arrays, vector.labels, vector.inputs["cotangent"], plan)
+    found = expect(vector.loss, arrays, vector.labels, plan.loss_scale * vector.inputs["cotangent"], plan)
     branches, most = _branches(vector, plan), len(found.ways).bit_length() - 1
     ways = [
-        tuple(_certified_way(vector, output, found, branches, i, most) for output in way)
+        tuple(_certified_way(vector, output, found, branches, (i, most), plan.loss_scale) for output in way)
         for i, way in enumerate(found.ways)
     ]
     return replace(found, ways=tuple(ways))
 
 
 def _certified_way(
-    vector: Vector, output: ExpectedOutput, found: Expected, branches: Mapping[int, list[Json]], i: int, most: int
+    vector: Vector,
+    output: ExpectedOutput,
+    found: Expected,
+    branches: Mapping[int, list[Json]],
+    way: tuple[int, int],
+    loss_scale: float,
 ) -> ExpectedOutput:
-    """Return an output in way number i with certified numbers: of each row, those of the branch that it takes there.
+    """Return an output in one way with certified numbers: of each row, those of the branch that it takes there.
 
-    The binary digits of i, `most` of them, say which undecided decisions are turned over, the first decision first. A
-    row with fewer decisions takes the first digits. Rows whose branches are not in the file keep svref's numbers.
+    The binary digits of the way's number, as many as the second number says, say which undecided decisions are turned
+    over, the first decision first. A row with fewer decisions takes the first digits. Rows whose branches are not in
+    the file keep svref's numbers. The loss scale multiplies gradients.
     """
-    key = OUTPUTS[vector.level][output.name]
-    value, rest = output.value.copy(), output.rest.copy()
+    key, factor = OUTPUTS[vector.level][output.name], 1.0 if output.name == "loss" else loss_scale
+    value, rest, (i, most) = output.value.copy(), output.rest.copy(), way
     if vector.level == "head":
-        return replace(output, value=vector.expected[key], rest=vector.rest[key])
+        return replace(output, value=factor * vector.expected[key], rest=factor * vector.rest[key])
     for b, undecided in enumerate(found.undecided):
         turned = i >> (most - undecided) if found.judged[b] else 0
         if turned == 0:
-            value[b], rest[b] = vector.expected[key][b], vector.rest[key][b]
+            value[b], rest[b] = factor * vector.expected[key][b], factor * vector.rest[key][b]
         elif len(branches[b]) == 2**undecided - 1:
             certified = branches[b][turned - 1]["expected"][key]
-            value[b], rest[b] = canonical.array(certified), canonical.array(certified, "lo")
+            value[b], rest[b] = (factor * canonical.array(certified, part) for part in ("data", "lo"))
     return replace(output, value=value, rest=rest)
 
 

@@ -50,12 +50,10 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
     if plan.is_uniform:
         return loss, gradient
     narrow, logits = of_logits(step, plan), excess(plan.logits, plan.softmax)
-    sums, stored = excess(plan.accumulator, plan.softmax), excess(plan.gradient, plan.softmax)
-    per_entry = logits * narrow.cosines + sums * at.cosines
-    stored_gradient = stored * _finite(np.abs(backward(step, g).cosines))
+    stored = excess(plan.gradient, plan.softmax) * _finite(np.abs(backward(step, g).cosines))
     return (
-        loss + SLACK * (logits * narrow.loss + sums * at.loss) + _stored_losses(step, plan),
-        gradient + SLACK * (per_entry * size + stored_gradient) + _lost_gradient(step, g, plan),
+        loss + SLACK * logits * narrow.loss + _stored_losses(step, plan),
+        gradient + SLACK * (logits * narrow.cosines * size + stored) + _lost_gradient(step, g, plan),
     )
 
 
@@ -136,9 +134,11 @@ def _logit_errors(step: Step, plan: Precision, exact: BoolArray) -> FloatArray:
 
 
 def _negatives_are_exact(step: Step, form: str) -> BoolArray:
-    """Return where a format holds c_k and s c_k, and all that the emphasis is made of."""
-    c, s, t = step.cosines, step.s, step.emphasis.t
-    plain = [c, s * c]
+    """Return where a format holds c_k and z_k, also less those of the target or of the largest, and the emphasis."""
+    c, s, t, f = step.cosines, step.s, step.emphasis.t, step.f[:, None]
+    z = s * c + step.log_h
+    z[step.own] = s * step.f
+    plain = [c, s * c, c - f, s * (c - f), z, z - s * f, z - z.max(axis=1, keepdims=True)]
     emphasised = [t * c, t * c + (t - 1), c + 1, (t - 1) * (c + 1), s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
     all_held = np.logical_and.reduce([holds(v, form) for v in emphasised])
     return np.logical_and.reduce([holds(v, form) for v in plain]) & (all_held | ~step.mask)
@@ -161,13 +161,14 @@ def _lost_gradient(step: Step, g: FloatArray, plan: Precision) -> FloatArray:
     """Return how much of the gradient by the cosines (B, C) may be lost where its format is short of small numbers.
 
     What is lost of the gradient by the logits is multiplied by s, and by t or df/dc. It is stored before or after the
-    cotangent multiplies it; so the loss counts for a cotangent of at least 1.
+    cotangent multiplies it; so the loss counts for a cotangent of at least 1. A loss scale multiplies it before.
     """
     factor = np.full(step.cosines.shape, max(1.0, step.s * step.emphasis.t))
     steep = step.s * steepness(step.margin, step.angle, unit_roundoff(plan.logits))
     factor[step.own] = np.maximum(factor[step.own], steep)
     size = np.abs(g)[:, None]
-    return 4 * format_of(plan.gradient).least * factor * np.maximum(1, size) * (size > 0)
+    least = format_of(plan.gradient).least / plan.loss_scale
+    return 4 * least * factor * np.maximum(1, size) * (size > 0)
 
 
 def _lost_vectors(rows: Directions, plan: Precision) -> FloatArray:

@@ -38,6 +38,9 @@ class Precision:
     gradient : str
         The format of the gradient by the logits, and of the gradients that are made from it. Cosines that are given,
         and not made by a head, come in this format.
+    loss_scale : float
+        A power of two that multiplies the losses before the backward pass, so that small gradients do not vanish in
+        float16. All gradients are larger by it, and judged so.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Precision:
     softmax: str
     loss: str
     gradient: str
+    loss_scale: float = 1.0
 
     @property
     def stages(self) -> dict[str, str]:
@@ -75,12 +79,13 @@ class Precision:
         return numpy_dtype(self.loss) if dtype.name == self.inputs(level) else dtype
 
 
-STAGES = tuple(field.name for field in fields(Precision) if field.name != "name")
+STAGES = tuple(field.name for field in fields(Precision) if field.name not in ("name", "loss_scale"))
 
 
 def _of_one(name: str) -> Precision:
     """Return the plan in which all stages have one format."""
-    return Precision(name, **dict.fromkeys(STAGES, name))
+    formats: dict[str, Any] = dict.fromkeys(STAGES, name)
+    return Precision(name, **formats)
 
 
 def _autocast(half: str) -> Precision:
@@ -122,18 +127,36 @@ def _by_name(name: str) -> Precision:
     if first not in PRECISIONS:
         raise ValueError(f"a precision must be one of {', '.join(PRECISIONS)}; got {first!r}.")
     changed = dict(_change(change) for change in changes)
-    return replace(PRECISIONS[first], name=",".join((first, *(f"{k}={v}" for k, v in changed.items()))), **changed)
+    words = (first, *(f"{key}={f'{value:g}' if key == 'loss_scale' else value}" for key, value in changed.items()))
+    plan = replace(PRECISIONS[first], name=",".join(words), **changed)
+    if format_of(plan.accumulator).digits < format_of(plan.softmax).digits:
+        raise ValueError(
+            f"the accumulator of a precision must not be narrower than the softmax, {plan.softmax}; got "
+            f"{plan.accumulator}. Sums that are added up narrow are a mistake with a name, softmax-accumulated-narrow."
+        )
+    return plan
 
 
-def _change(text: str) -> tuple[str, str]:
-    """Return the stage and the format of a change such as "logits=float32"."""
+def _change(text: str) -> tuple[str, Any]:
+    """Return the stage and the format of a change such as "logits=float32", or the loss scale."""
     stage, _, form = (part.strip() for part in text.partition("="))
+    if stage == "loss_scale":
+        return stage, _loss_scale(form)
     if stage not in STAGES:
-        raise ValueError(f"a precision has the stages {', '.join(STAGES)}, as in logits=float32; got {text!r}.")
+        raise ValueError(
+            f"a precision has the stages {', '.join(STAGES)}, as in logits=float32, and loss_scale; got {text!r}."
+        )
     allowed = tuple(FORMATS) if stage == "product" else STORED
     if form not in allowed:
         raise ValueError(f"the format of {stage} must be one of {', '.join(allowed)}; got {form!r}.")
     return stage, form
+
+
+def _loss_scale(text: str) -> float:
+    """Return a loss scale; raise a ValueError unless it is a power of two from 1 to 2^24."""
+    if not text.isdigit() or int(text).bit_count() != 1 or int(text) > 2**24:
+        raise ValueError(f"loss_scale must be a power of two from 1 to {2**24}, as in loss_scale=1024; got {text!r}.")
+    return float(text)
 
 
 def precision_of(plan: Precision | DTypeLike) -> Precision:
@@ -143,12 +166,12 @@ def precision_of(plan: Precision | DTypeLike) -> Precision:
     ----------
     plan : Precision, str or dtype
         A plan; the name of a preset, one of `PRECISIONS`; or a preset with stages changed, as in
-        "fused-bfloat16,product=float8_e4m3fn".
+        "fused-bfloat16,product=float8_e4m3fn", or with a loss scale, "autocast-float16,loss_scale=1024".
 
     Raises
     ------
     ValueError
-        If there is no such preset, stage or format.
+        If there is no such preset, stage or format, or the accumulator is narrower than the softmax.
     """
     if isinstance(plan, Precision):
         return plan

@@ -27,6 +27,7 @@ from svref.golden.expected import expect_vector
 from svref.golden.vectors import Vector
 from svref.judging.expected import expect
 from svref.judging.judge import Expected, judge
+from svref.judging.precision import precision_of
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
@@ -80,7 +81,8 @@ class Plan:
         with np.errstate(over="ignore", under="ignore"):
             arrays = tuple(vector.inputs[name].astype(self.dtype) for name in names)
         given = as_numbers(vector.parameters, vector.variant)
-        call = Call(vector.id, arrays, vector.labels, vector.inputs["cotangent"], given)
+        g = precision_of(self.precision).loss_scale * vector.inputs["cotangent"]
+        call = Call(vector.id, arrays, vector.labels, g, given)
         question = self.question_of(call, vector.variant, vector.group)
         if self.dialect is None and vector.expected:  # a case at other parameters may have come without right values
             question = replace(question, right=lambda: expect_vector(vector, self.dtype, self.precision))

@@ -83,6 +83,7 @@ class Asker:
         """Return the judged answer to a batch, or why there is none."""
         factor = FACTORS[self.reduction](batch.rows) or 1.0
         g = batch.cotangent if self.takes_cotangent else np.full(batch.rows, factor)
+        g = precision_of(self.plan.precision).loss_scale * g
         arrays = tuple(a.astype(self.plan.dtype) for a in batch.arrays)
         call = Call(name, arrays, batch.target_classes, g, batch.parameters, batch.layout)
         result = asked(self.plan, self.plan.question_of(call, self.variant, GROUP), self.reduction)
