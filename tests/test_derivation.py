@@ -93,6 +93,15 @@ PROOFS: dict[int, tuple[str, ...]] = {
         "judging.condition.head_scales",
         "condition.the_head_scales_dominate_the_error_of_every_formulation_and_none_is_rejected",
     ),
+    45: (
+        "judging.narrow.allowed",
+        "narrow.right_code_stays_within_the_tolerance_of_every_preset",
+        "narrow.a_stage_that_alone_is_narrow_comes_near_the_tolerance_and_stays_within_it",
+    ),
+    46: (
+        "judging.narrow.of_logits",
+        "narrow.errors_of_the_logits_move_loss_and_gradient_as_far_as_the_sensitivity_and_no_further",
+    ),
 }
 
 
@@ -160,7 +169,7 @@ def renewed(text: str) -> str:
 
 def test_every_equation_stands_once_on_one_of_the_two_pages() -> None:
     numbers = [int(n) for page in PAGES for n in re.findall(r"\\tag\{(\d+)\}", page.read_text(encoding="utf-8"))]
-    assert sorted(numbers) == list(range(1, 45)) == sorted(PROOFS)
+    assert sorted(numbers) == list(range(1, 47)) == sorted(PROOFS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -167,7 +167,7 @@ def cosine_error(plan: Precision, dimensions: int, exact: BoolArray | None = Non
 
 
 def product_error(plan: Precision) -> float:
-    """Return how far narrow operands of the product, and storing a cosine narrow, carry it more (equation 45).
+    """Return how far narrow operands of the product, and storing a cosine narrow, carry it more.
 
     Σ |x̂_d ŵ_d| is at most 1, so operands off by u of themselves move the sum by 2 u; a cosine is at most 1, too.
     """

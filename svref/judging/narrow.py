@@ -51,7 +51,7 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
         return loss, gradient
     narrow, logits = of_logits(step, plan), excess(plan.logits, plan.softmax)
     stored = excess(plan.gradient, plan.softmax) * _finite(np.abs(backward(step, g).cosines))
-    return (
+    return (  # (45)
         loss + SLACK * logits * narrow.loss + _stored_losses(step, plan),
         gradient + SLACK * (logits * narrow.cosines * size + stored) + _lost_gradient(step, g, plan),
     )
