@@ -41,7 +41,7 @@ def badge(report: Report) -> str:
 def text_of(report: Report) -> str:
     """Return the words at the right of the badge, such as "PASS float32+float64 core 1.2.0".
 
-    They say what the check was narrowed to: a dialect, fixed parameters, another format, chosen cases, `partial`.
+    They say what the check was narrowed to: a dialect, fixed parameters, a precision, chosen cases, `partial`.
     """
     if not report.ok:
         return f"{report.verdict.split('(')[0].removesuffix('-AS')} {report.explanation}".strip()
@@ -56,9 +56,9 @@ def text_of(report: Report) -> str:
 
 
 def _dtype_of(report: Report) -> str:
-    """Return the dtype of a report, and what was computed in if that is another format: "float32 in bfloat16"."""
-    dtype, compute = report.header["dtype"], report.header["compute"]
-    return dtype if compute == dtype else f"{dtype} in {compute}"
+    """Return the dtype of a report, and its precision if that is another: "float32 at autocast-bfloat16"."""
+    dtype, precision = report.header["dtype"], report.header["precision"]
+    return dtype if precision == dtype else f"{dtype} at {precision}"
 
 
 def _single(report: Report) -> str:

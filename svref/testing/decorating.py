@@ -76,7 +76,7 @@ def cases(
         The last day on which the mistake is accepted, such as "2027-01-31".
     **asked
         The options of `svref.check`: dtype (one or a list; None is both), parameters, pack, dialect, map, case,
-        compute, framework, device, reduction, timeout, strict, invalid, partial, finite, variations and seed.
+        precision, framework, device, reduction, timeout, strict, invalid, partial, finite, variations and seed.
 
     Returns
     -------
