@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -120,7 +121,8 @@ def _by_name(name: str) -> Precision:
     """Return the plan of a name: a preset, or a preset with the formats of some stages changed after it."""
     first, *changes = [part.strip() for part in name.split(",")]
     if first not in PRECISIONS:
-        raise ValueError(f"a precision must be one of {', '.join(PRECISIONS)}; got {first!r}.")
+        near = _near(first, PRECISIONS)
+        raise ValueError(f"a precision must be one of {', '.join(PRECISIONS)}; got {first!r}{near}.")
     changed = dict(_change(change) for change in changes)
     return replace(PRECISIONS[first], name=",".join((first, *(f"{k}={v}" for k, v in changed.items()))), **changed)
 
@@ -129,11 +131,19 @@ def _change(text: str) -> tuple[str, str]:
     """Return the stage and the format of a change such as "logits=float32"."""
     stage, _, form = (part.strip() for part in text.partition("="))
     if stage not in STAGES:
-        raise ValueError(f"a precision has the stages {', '.join(STAGES)}, as in logits=float32; got {text!r}.")
+        near = _near(stage, STAGES)
+        raise ValueError(f"a precision has the stages {', '.join(STAGES)}, as in logits=float32; got {text!r}{near}.")
     allowed = tuple(FORMATS) if stage == "product" else STORED
     if form not in allowed:
-        raise ValueError(f"the format of {stage} must be one of {', '.join(allowed)}; got {form!r}.")
+        near = _near(form, allowed)
+        raise ValueError(f"the format of {stage} must be one of {', '.join(allowed)}; got {form!r}{near}.")
     return stage, form
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """Return "; the nearest is ..." for a name that is unknown; "" if none is near."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f"; the nearest is {near[0]!r}" if near else ""
 
 
 def precision_of(plan: Precision | DTypeLike) -> Precision:
