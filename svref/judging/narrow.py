@@ -137,7 +137,8 @@ def _negatives_are_exact(step: Step, form: str) -> BoolArray:
     """Return where a format holds c_k and s c_k, and all that the emphasis is made of."""
     c, s, t = step.cosines, step.s, step.emphasis.t
     plain = [c, s * c]
-    emphasised = [t * c, t * c + (t - 1), c + 1, (t - 1) * (c + 1), s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
+    emphasised = [t * c, t * c + t, t * c + (t - 1), c + 1, t * (c + 1), (t - 1) * (c + 1)]
+    emphasised += [s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
     all_held = np.logical_and.reduce([holds(v, form) for v in emphasised])
     return np.logical_and.reduce([holds(v, form) for v in plain]) & (all_held | ~step.mask)
 
