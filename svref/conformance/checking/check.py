@@ -13,7 +13,7 @@ from svref.checks import Progress
 from svref.conformance.candidates.loading import dtype_of, variant_of
 from svref.conformance.candidates.process import untouched
 from svref.conformance.checking.asking import FACTORS
-from svref.conformance.checking.judged import Check, Options
+from svref.conformance.checking.judged import Check, Options, precision_in
 from svref.conformance.checking.report import Report
 from svref.conformance.checking.subject import fixed_parameters, subject_of
 from svref.golden.vectors import load as load_vectors
@@ -152,6 +152,8 @@ def check_of(
     subject = subject_of(
         candidate, entry, options.framework, options.device, kinds, options.timeout, fixed, options.map, plan
     )
+    for kind in subject.kinds:
+        precision_in(options.precision, kind, subject.level)  # raises for a plan that is wider than the dtype
     return Check(subject, entry, vectors, options)
 
 
