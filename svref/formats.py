@@ -116,3 +116,14 @@ def rounded_to(values: FloatArray, name: str) -> FloatArray:
         result = np.where(np.isfinite(values), np.rint(values / unit) * unit, values)
         beyond = np.copysign(np.inf if form.has_infinity else form.largest, result)
         return np.where(np.abs(result) > form.largest, beyond, result) if name != "float64" else values.copy()
+
+
+def are_of(values: FloatArray, name: str) -> BoolArray:
+    """Return where a number is one of a format: its digits and its range suffice. Zero is, NaN and infinity are not.
+
+    Subnormal numbers are numbers of the format. They have fewer digits: all are whole multiples of the smallest one.
+    """
+    format_, size = format_of(name), np.abs(values)
+    small = size < format_.tiny
+    multiple = np.ldexp(np.where(small, size, 0.0), format_.digits - 1 - format_.lowest)
+    return np.asarray(np.where(small, multiple == np.rint(multiple), holds(values, name) & (size <= format_.largest)))

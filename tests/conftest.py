@@ -19,6 +19,7 @@ SKIPS = {
     "PyTorch is not installed": "pip install 'svref[torch]'",
     "JAX is not installed": "pip install 'svref[jax]'",
     "TensorFlow is not installed": "pip install 'svref[tensorflow]'",
+    "ml_dtypes is not installed": "pip install 'svref[half]'",
     "Sphinx is not installed": "pip install 'svref[docs]'",
     "array-api-strict is not installed": "pip install array-api-strict",
     "long double is no wider than double": "run on a processor that has 80 or 128 bits",

@@ -67,7 +67,7 @@ FOLDERS: dict[str, Layers] = {
         ("decorating", "plugin"),
     ),
     "strategies": (
-        ("numbers", "places"),
+        ("numbers", "places", "outputs"),
         ("losses",),
         ("rows", "example"),
         ("printed", "kept"),

@@ -37,14 +37,17 @@ BACKWARD_ONLY = {
     "eps-in-loss-alone", "s-lost-in-gradient", "radial-gradient-kept", "weight-gradient-without-margin",
     "gradient-sign-flipped", "one-hot-not-subtracted", "target-detached", "last-row-of-a-class-counts",
     "grad-w-overwritten", "target-terms-averaged-over-class", "grad-w-averaged-over-class", "absent-classes-frozen",
-    "weights-detached", "embeddings-detached",
+    "weights-detached", "embeddings-detached", "target-gradient-rounded-early",
 }  # fmt: skip
 # What is wrong about a part that other losses lack, and has no meaning without it.
 ABOUT_A_PART = {"logits-are-angles", "sine-of-whole-row", "h-on-scaled-logits", "negatives-zeroed"}
-# The losses move in steps of a narrow format, which no difference resolves; how far they take the gradient away.
+# The losses move in steps of a narrow format, which no difference resolves, or the gradient in no smooth row; how far
+# that takes the gradient away.
 IN_STEPS = {
     "precision-downcast-float32": 1e-3, "inputs-cast-to-float32": 1e-3, "inputs-cast-to-float16": 1e-1,
-    "inputs-cast-to-bfloat16": 2e-1,
+    "inputs-cast-to-bfloat16": 2e-1, "logits-stored-narrow": 5e-2, "scale-before-cast": 5e-2,
+    "softmax-accumulated-narrow": 5e-1, "loss-rounded-to-format": 1e-12, "gradient-filtered": 1e-2,
+    "tf32-product": 1e-2,
 }  # fmt: skip
 
 # Targets in every region: above m, between 0 and m, below 0, beyond θ + m = π; no entry next to a switch.

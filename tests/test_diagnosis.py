@@ -16,7 +16,7 @@ from svref.conformance import Report, check, check_values
 from svref.conformance.mistakes.guesses import pairs, singles
 from svref.deviations import DEVIATIONS
 from svref.deviations.dialects import DIALECTS, Dialect
-from svref.golden.making.power import BEYOND
+from svref.golden.making.beyond import BEYOND
 
 CORE = [v for v in golden.load() if v.result != "error"]
 DTYPES = ("float64", "float32")

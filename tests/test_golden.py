@@ -28,8 +28,8 @@ from svref.golden.files.checks import Verification, check_complete
 from svref.golden.files.pack import SHIPPED, shipped
 from svref.golden.listing import differences
 from svref.golden.making import power, records
+from svref.golden.making.beyond import BEYOND, BEYOND_ANGLES, BEYOND_HEADS
 from svref.golden.making.packs import PACKS
-from svref.golden.making.power import BEYOND, BEYOND_ANGLES, BEYOND_HEADS
 from svref.golden.making.recipes import Draw
 from svref.golden.notes import NOTES
 from svref.judging import condition

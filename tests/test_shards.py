@@ -112,3 +112,17 @@ def test_a_shard_of_bad_arrays_is_refused(weights: np.ndarray, labels: np.ndarra
 def test_a_class_is_held_once() -> None:
     with pytest.raises(ValueError, match="classes must be distinct: a shard holds a class once; got 7 twice"):
         shards.positions([1, 2], [7, 3, 7])
+
+
+def test_a_small_cotangent_scales_the_gradients_and_loses_nothing() -> None:
+    """The weights of the last class are so short that its gradient is a normal number, though its share is e^-462."""
+    angles, power = np.array([2.875, 1.0, 3.125]), -415  # 2^-415 is about 1e-125
+    x, w = np.array([[1.0, 0.0]]), np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    w[2] *= 2.0**-200
+    held, loss = (range(2), range(2, 3)), svref.softmax(s=300.0)
+    parts = [Shard.of(loss, x, w[list(classes)], shards.positions([0], classes)) for classes in held]
+    targets = sum(part.targets() for part in parts)
+    mass = reduce(kernels.merge, [part.negatives(targets).mass for part in parts])
+    one, small = (parts[1].gradients(targets, mass, np.array([g]))[1] for g in (1.0, 2.0**power))
+    assert (np.abs(small) > 1e-270).all()
+    np.testing.assert_array_equal(small, np.ldexp(one, power))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,9 +22,11 @@ from in_process import svref_command
 
 import svref
 from svref.conformance import Report
+from svref.conformance.candidates import loading
+from svref.conformance.candidates.call import CandidateError
 from svref.deviations import DEVIATIONS
 from svref.plots import judged
-from svref.sharing import badge, matrix, page, read, table
+from svref.sharing import badge, matrix, page, read, running, table
 from svref.sharing.badge import text_of
 from svref.sharing.cells import Matrix
 from svref.sharing.points import departing, errors_of, negatives_of
@@ -144,6 +147,15 @@ def test_plain_arrays_have_a_page_and_a_wrong_loss_makes_its_row_wrong() -> None
     assert report.verdict in Page(page(report)).text
 
 
+def test_where_the_weights_gradient_alone_is_wrong_the_page_says_so() -> None:
+    x, w, loss = np.eye(2), np.array([[1.0, 0.25], [0.5, 1.0]]), svref.am_softmax(s=4.0)
+    value, gradient = svref.head.value_and_grad(loss, x, w, [0, 1], reduction="none")
+    report = svref.check_values(loss, (x, w), [0, 1], value, (gradient.embeddings, 2 * gradient.weights))
+    assert report.failed == 4
+    shown = Page(page(report)).text
+    assert "All 2 negatives are judged right. What is wrong is grad_weights alone, in 4 elements" in shown
+
+
 def test_the_reports_json_has_no_trials(wrong: Report) -> None:
     assert "trials" not in json.loads(wrong.to_json())
     assert wrong.trials
@@ -210,6 +222,10 @@ def test_the_mistake_is_drawn_as_it_computes_and_the_paper_as_it_is() -> None:
 def test_a_badge_says_the_verdict_in_text_that_fits(wrong: Report, right: Report) -> None:
     assert text_of(right) == "PASS float64 core 1.2.1"
     assert text_of(wrong) == "FAIL mask-on-uneased-margin"
+    alone = svref.check(RIGHT, "sv-am-softmax", case=next(iter(right.cases)), partial=True, compute="float16")
+    assert re.fullmatch(
+        r"PASS(-BRANCH)? float32 in float16\+float64 in float16 core [\d.]+ only 1 case partial", text_of(alone)
+    )
     for report in (wrong, right):
         tree = ElementTree.fromstring(badge(report))  # noqa: S314
         width = float(tree.get("width", "0"))
@@ -355,6 +371,65 @@ def test_a_row_is_the_command_that_one_would_type(tmp_path: Path) -> None:
     )  # fmt: skip
     first, second = read(tmp_path / "m.toml").rows
     assert " ".join(first.words) == (
-        f"check {tmp_path}/a.py:f --loss softmax --dtype float32 --pack seed --framework numpy --map scale=s --with s=32"
+        f"check {tmp_path}/a.py:f --loss softmax --dtype float32 --pack seed --timeout 60 --framework numpy "
+        "--map scale=s --with s=32"
     )
     assert second.loss == "am-softmax"
+
+
+def test_a_pack_that_does_not_ship_is_found_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text("pack = 'mine/found'\ntimeout = 5\n" + ONE, encoding="utf-8")
+    assert f"--pack {tmp_path}/mine/found --timeout 5" in " ".join(read(tmp_path / "m.toml").rows[0].words)
+
+
+SINGLE = """
+import sys
+sys.path.insert(0, {examples!r})
+import textbook
+def sv_am(cosines, labels, **parameters):
+    if cosines.dtype == "float64":
+        raise NotImplementedError("float32 alone \\ud800")
+    return textbook.sv_am(cosines, labels, **parameters)
+"""
+
+
+def test_a_candidate_of_one_dtype_exits_with_0_as_for_check_and_a_lone_surrogate_loses_no_file(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(SINGLE.format(examples=str(EXAMPLES)), encoding="utf-8")
+    (tmp_path / "m.toml").write_text("[[candidate]]\ncandidate = 'one.py:sv_am'\nloss = 'sv-am-softmax'\n", "utf-8")
+    result = svref_command("matrix", tmp_path / "m.toml", "--html", tmp_path / "m.html", "--json", tmp_path / "m.json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    cells = json.loads((tmp_path / "m.json").read_bytes())["rows"][0]["cells"]
+    assert [(cell["verdict"], cell["message"]) for cell in cells] == [
+        ("UNSUPPORTED", "float32 alone \ud800"), ("PASS", ""),
+    ]  # fmt: skip
+    assert "float32 alone \\ud800" in Page((tmp_path / "m.html").read_text(encoding="utf-8")).text
+
+
+def test_a_row_that_gives_no_verdict_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    (tmp_path / "m.toml").write_text("[[candidate]]\ncandidate = 'slow.py:f'\nloss = 'softmax'\n", encoding="utf-8")
+    monkeypatch.setattr(running, "LIMIT", 0.5)
+    cells = matrix(tmp_path / "m.toml").cells
+    assert [(cell.verdict, cell.message) for cell in cells] == [("ERROR", "no verdict within 0.5 s")] * 2
+
+
+def test_an_import_that_hangs_is_no_verdict_where_calls_have_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hangs.py").write_text("import threading\nthreading.Event().wait(20)\n", encoding="utf-8")
+    monkeypatch.setattr(loading, "IMPORT_LIMIT", 0.05)
+    with pytest.raises(
+        CandidateError, match=r"hangs\.py cannot be imported: HungError: it has not ended within 0\.1 s"
+    ):
+        svref.check(f"{tmp_path}/hangs.py:f", "softmax", timeout=0.1)
+
+
+@pytest.mark.parametrize("name", ["matrix.toml", "own_matrix.toml"])
+def test_every_line_of_an_example_that_installs_is_a_whole_command(name: str) -> None:
+    lines = [
+        line[2:] for line in (EXAMPLES / name).read_text(encoding="utf-8").splitlines() if line.startswith("# pip")
+    ]
+    assert lines
+    for line in lines:
+        words = [word for word in shlex.split(line)[2:] if not word.startswith("-")]
+        assert all(re.fullmatch(r"\.\[[a-z,]+\]|[\w-]+(==[\d.]+)?", word) for word in words), line

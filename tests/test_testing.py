@@ -28,7 +28,7 @@ from svref.golden.vectors import load
 from svref.head.shards import Shard
 from svref.judging.figures import branch_gap
 from svref.margins import AdditiveAngle, AdditiveCosine, EasyMargin
-from svref.testing import gradcheck_point
+from svref.testing import gradcheck_point, section
 from svref.testing.configured import KEYS
 from svref.testing.found import packed, together, unpacked
 from svref.testing.naming import check_mistake, mistakes
@@ -39,6 +39,7 @@ pytest_plugins = "pytester"
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 FEW = ["sv-am-softmax-basic-63c71e68", "sv-am-softmax-pole-fd5bac69", "sv-am-softmax-tie-da6288c9"]
+VARIATION = "sv-am-softmax-variation-0-"
 
 
 # ---- the same verdict as svref check ----------------------------------------------------------------------------
@@ -78,6 +79,12 @@ def wrong_for_many_rows(cosines: np.ndarray, labels: np.ndarray, *, s: float, m:
     return losses * (1.5 if len(labels) > 10 else 1), gradient
 
 
+def raises_for_few_rows(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> tuple:
+    if len(labels) <= 10:
+        raise RuntimeError("too few rows")
+    return test_pages.right(cosines, labels, s=s, m=m, t=t)
+
+
 CANDIDATES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     **{mutant: (lambda m=mutant: planted.named(m), {}) for mutant in ["", *planted.MUTANTS[::3]]},
     **{
@@ -102,6 +109,12 @@ CANDIDATES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "a wrong stage": (lambda: has_a_wrong_stage, {}),
     "wrong for many rows": (lambda: wrong_for_many_rows, {"variations": 4, "dtype": "float64"}),
     "a dialect": (lambda: str(EXAMPLES / "easy_margin.py") + ":sv_am", {"dialect": "xiaobocasia"}),
+    "a variation, declined": (lambda: declines_everywhere, {"case": f"{VARIATION}0"}),
+    "a variation, no gradient": (lambda: has_no_gradient, {"case": f"{VARIATION}0"}),
+    "a variation, right": (lambda: test_pages.right, {"case": [f"{VARIATION}0", f"{VARIATION}1"]}),
+    "a variation, wrong": (lambda: wrong_for_many_rows, {"case": f"{VARIATION}2"}),
+    "a variation, the cases raise": (lambda: raises_for_few_rows, {"case": f"{VARIATION}2"}),
+    "a variation and a case, declined": (lambda: declines_everywhere, {"case": [FEW[0], f"{VARIATION}0"]}),
     "some cases": (lambda: str(EXAMPLES / "easy_margin.py") + ":sv_am", {"case": FEW}),
     "a right case": (lambda: str(EXAMPLES / "easy_margin.py") + ":sv_am", {"case": FEW[0]}),
 }
@@ -281,6 +294,17 @@ def test_the_code_for_pytorch_on_the_page_is_that_of_the_example() -> None:
     assert {line.strip() for line in shown.splitlines()} <= set(code)
 
 
+def test_the_tests_of_pytorch_on_the_page_say_what_the_page_shows(torch: Any) -> None:
+    test, end = [text for text in texts() if "test_torch" in text]
+    names: dict[str, Any] = {"__name__": "test_torch"}
+    exec(compile(test, str(EXAMPLES / "test_torch.py"), "exec"), names)  # noqa: S102  (it is ours)
+    of_head, of_function = (names[name].pytestmark[0].args[1] for name in ("test_head", "test_function"))
+    assert {case.result.verdict for case in of_head} == {"passed", "failed", "skipped"}
+    assert {case.result.verdict for case in of_function[:3]} == {"passed"}
+    [found] = founds_of(of_head)
+    assert list(section.lines([(found, found.report())]))[: len(end.splitlines())] == end.splitlines()
+
+
 def test_the_page_names_every_kind_of_test_and_every_key_of_an_entry() -> None:
     page = PAGE.read_text(encoding="utf-8")
     named = {
@@ -326,7 +350,7 @@ def test_a_known_failure_may_stand_in_pyproject(users: Any) -> None:
         (
             "mask-on-uneased-margin",
             {"case": FEW[0]},
-            "no case fails any more, though mask-on-uneased-margin is expected",
+            "no test fails any more, though mask-on-uneased-margin is expected",
         ),
     ],
 )

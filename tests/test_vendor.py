@@ -217,6 +217,37 @@ def test_what_a_killed_run_left_is_cleared_away(seed: Path) -> None:
     assert not left.exists()
 
 
+def test_what_a_killed_run_left_of_a_file_that_is_gone_is_cleared_away(older: Path) -> None:
+    left = older / "seed" / "groups" / "old" / ".notebook.json.123456789012.tmp"
+    left.write_bytes(b"half")
+    vendor(older)
+    assert not left.parent.exists()
+    assert kinds(older) == []
+
+
+@pytest.mark.parametrize("first", ["seed", ""])
+def test_a_killed_run_with_other_packs_is_continued_without_naming_them(
+    first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write, count = tmp_path / "vectors", writing.write_file, iter(range(9))
+    if first:
+        vendor(folder, [first])
+
+    def killed(path: Path, data: bytes) -> None:
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+        write(path, data)
+
+    monkeypatch.setattr(writing, "write_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        vendor(folder, ["paper"])
+    monkeypatch.undo()
+    assert set(kinds(folder)) == {"damaged"}
+    assert [pack.name for pack in vendor(folder).lock.packs] == ["paper"]
+    assert not (folder / "seed").exists()
+    assert kinds(folder) == []
+
+
 # ---- other files ---------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +426,25 @@ def test_a_pack_that_is_not_what_the_lock_calls_it_is_damage(seed: Path) -> None
     assert f"it is seed {SEED.version} (sha256" in str(check_vendored(seed))
 
 
+def test_a_manifest_that_counts_no_cases_is_damage(seed: Path) -> None:
+    path = seed / "seed" / "manifest.json"
+    content = json.loads(path.read_bytes())
+    del content["cases"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    rewritten(seed)
+    assert "does not follow the manifest schema" in str(check_vendored(seed))
+    assert svref_command("golden", "vendor", seed, "--pack", seed / "seed").returncode == 3
+
+
+def test_a_folder_is_quoted_in_the_command_that_writes_it_again(tmp_path: Path) -> None:
+    folder = tmp_path / "my vectors"
+    with pytest.raises(ValueError, match=f"or write one: svref golden vendor '{folder}'$"):
+        check_vendored(folder)
+    vendor(folder, ["seed"])
+    missing(folder)
+    assert check_vendored(folder).findings[0].todo == f"Write it again: svref golden vendor '{folder}'"
+
+
 def test_an_older_version_is_stale(older: Path) -> None:
     result = svref_command("golden", "vendor", "--check", older)
     assert result.returncode == 1
@@ -499,7 +549,7 @@ def test_a_damaged_pack_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("name", ["src", "Seed", "se ed", "a/b", ".."])
+@pytest.mark.parametrize("name", ["src", "Seed", "se ed", "a/b", "..", "license", "sha256sums", "nul", "com1"])
 def test_a_pack_whose_name_can_be_no_folder_is_refused(name: str, tmp_path: Path) -> None:
     shutil.copytree(SHIPPED / "seed", tmp_path / "pack")
     seal(tmp_path / "pack", {"pack": name})

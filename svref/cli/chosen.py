@@ -50,7 +50,7 @@ class Chosen:
             written = page(
                 self.step, self.row, title=self.title, parameters=self.parameters, picture=inlined, alt=alt
             )  # fmt: skip
-            write_file(html, written.encode("utf-8"))
+            write_file(html, written.encode("utf-8", "backslashreplace"))
 
 
 def check_files(picture: Path | None, html: Path | None) -> None:

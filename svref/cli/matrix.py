@@ -23,7 +23,7 @@ def matrix_command(
 
     Each candidate is judged as by `svref check`, in a process of its own. One that cannot be loaded is a cell of the
     table. After Ctrl-C the table holds what was judged until then, and the exit code is 130. Exit code 0: all right; 1:
-    one is wrong; 2: none is wrong, and one cannot be judged.
+    one is wrong; 2: none is wrong, and `svref check` cannot judge one.
     """
     from svref.golden.files.writing import check_place, write_file
     from svref.sharing.running import matrix
@@ -38,9 +38,9 @@ def matrix_command(
     say(f"{found}\n")
     with errors():
         if html is not None:
-            write_file(html, table(found).encode("utf-8"))
+            write_file(html, table(found).encode("utf-8", "backslashreplace"))
         if report is not None:
-            write_file(report, found.to_json().encode("utf-8"))
+            write_file(report, found.to_json().encode("utf-8", "backslashreplace"))
     say("".join(f"written to {path}\n" for path in (html, report) if path is not None))
     raise typer.Exit(INTERRUPTED if found.interrupted else found.exit_code)
 

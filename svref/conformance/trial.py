@@ -124,7 +124,7 @@ class Trial:
         The reference is one for losses (B,). It is reduced where the candidate returns a scalar.
         """
         chosen = self.outputs if names is None else {n: v for n, v in self.outputs.items() if n in names}
-        outputs = {name: np.asarray(values, self.expected.dtype) for name, values in chosen.items()}
+        outputs = {name: np.asarray(values, self.expected.dtype_of(name)) for name, values in chosen.items()}
         return judge(_widened(self._as_returned(other), self.room), outputs)
 
     def with_room(self, room: Mapping[str, float]) -> Trial:
@@ -147,7 +147,8 @@ class Trial:
     def _typical(self, output: ExpectedOutput) -> FloatArray:
         """Return an output as a candidate would return it: NaN where it may lose the number."""
         with np.errstate(over="ignore", under="ignore"):
-            return np.where(output.fragile, np.nan, output.value).astype(self.expected.dtype)
+            typical = np.where(output.fragile, np.nan, output.value)
+            return typical.astype(self.expected.dtype_of(output.name))
 
     def _has_fewer_digits(self, other: Expected) -> bool:
         """Return whether all tolerances of an output are far wider than the right ones."""

@@ -14,10 +14,10 @@ A deviation is one short function. Its decorator (see `kinds`) says how it diffe
     changed_inputs    the cosines, or the vectors, are changed before they are read
     changed_head      the way from vectors to cosines, or back, is wrong
 
-The files say what is wrong: `target` (f), `negatives` (I and h), `results` (softmax, reduction, number format),
-`backward` (the gradient alone), `heads` (normalisation), `batches` (rows of one class, equal cosines). `logits`,
-`normalisation`, `formats` and `which` are their tools, and `dialects` says which deviations public code consists of.
-Mistakes in any size, such as a factor of the loss, are in the folder `families`.
+The files say what is wrong: `target` (f), `negatives` (I and h), `results` (softmax, reduction), `rounding` (number
+formats), `backward` (the gradient alone), `heads` (normalisation), `batches` (rows of one class, equal cosines).
+`logits`, `normalisation`, `formats` and `which` are their tools, and `dialects` says which deviations public code
+consists of. Mistakes in any size, such as a factor of the loss, are in the folder `families`.
 
 To add a deviation, write one function in the file of what is wrong. Use the first decorator of the list that can
 express it. Then run two tests:
@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from svref.deviations import backward, batches, heads, negatives, results, target
+from svref.deviations import backward, batches, heads, negatives, results, rounding, target
 from svref.deviations.kinds import Deviation
 
 __all__ = ["DEVIATIONS", "Deviation"]
@@ -48,7 +48,7 @@ __all__ = ["DEVIATIONS", "Deviation"]
 DEVIATIONS: Mapping[str, Deviation] = MappingProxyType(
     {
         entry.name: entry
-        for stage in (target, negatives, results, backward, heads, batches)
+        for stage in (target, negatives, results, rounding, backward, heads, batches)
         for entry in vars(stage).values()
         if isinstance(entry, Deviation)
     }

@@ -1,4 +1,4 @@
-"""Mistakes after the logits: the scale, the softmax, the reduction over the batch, the number format."""
+"""Mistakes after the logits: the scale, the softmax, the reduction over the batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.deviations.kinds import Applies, changed_inputs, changed_loss, changed_result
+from svref.deviations.kinds import Applies, changed_loss, changed_result
 from svref.deviations.logits import (
     CosineRun,
     Entropy,
@@ -19,12 +19,11 @@ from svref.deviations.logits import (
     right_logits,
     right_result,
 )
-from svref.formats import rounded_to
 from svref.loss import SVXSoftmax
 
 EPS = 1e-9
 FLOOR = 1e-30
-OVERFLOW = {"float32": 88.7, "float64": 709.7}  # exp of a larger number is infinite
+OVERFLOW = {"float16": 11.08, "float32": 88.7, "float64": 709.7}  # exp of a larger number is infinite
 UNDERFLOW = {"float32": -103.9, "float64": -745.1}  # exp of a smaller one is 0
 
 # ---- the logits and their softmax ------------------------------------------------------------------------------
@@ -81,6 +80,16 @@ def no_max_subtraction(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArr
 def no_max_subtraction_float64(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
     """As no-max-subtraction, but float64 overflows only above 709.7. Logits reach that at scales of several hundred."""
     return from_logits(right_logits, _entropy_without_maximum("float64"))(loss, c, y, g)
+
+
+@changed_result(
+    "L = log Σ_k e^{z_k} - z_y in float16, no maximum taken out",
+    "THUFutureLab/gluon-face#28",
+    applies=_may_overflow("float16"),
+)
+def no_max_subtraction_float16(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """As no-max-subtraction, but float16 overflows above 11.08 already, so that s must stay below 11."""
+    return from_logits(right_logits, _entropy_without_maximum("float16"))(loss, c, y, g)
 
 
 def _largest_logit(loss: SVXSoftmax) -> float:
@@ -188,42 +197,3 @@ def sum_for_mean(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) ->
     """The sum is returned where the mean was asked for: losses and gradients are B times too large."""
     losses, gradient = right_result(loss, c, y, g)
     return losses * len(y), gradient * len(y)
-
-
-# ---- the number format -----------------------------------------------------------------------------------------
-
-
-@changed_result(
-    "c := float32(c)",
-    "comratvlad/sv_softmax:src/custom_losses.py",
-    "alibaba/EasyRec, softmax_loss_with_negative_mining.py",
-    "cavalleria/cavaface:head/metrics.py",
-)
-def precision_downcast_float32(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """A cast to a narrower format loses digits on the way.
-
-    Near a boundary or a tie the mask may also decide otherwise.
-    """
-    losses, gradient = right_result(loss, c.astype(np.float32), y, g)
-    return losses.astype(np.float64), gradient.astype(np.float64)
-
-
-@changed_inputs("c := float32(c), or x := float32(x) and w := float32(w); the rest in float64")
-def inputs_cast_to_float32(values: FloatArray) -> FloatArray:
-    """The inputs lose digits in a cast, and what follows keeps all of its own.
-
-    Near a boundary or a tie the mask may also decide otherwise.
-    """
-    return rounded_to(values, "float32")
-
-
-@changed_inputs("c := float16(c), or x := float16(x) and w := float16(w); the rest in the format asked for")
-def inputs_cast_to_float16(values: FloatArray) -> FloatArray:
-    """As inputs-cast-to-float32, with 11 significant bits: losses are wrong by up to s/4096."""
-    return rounded_to(values, "float16")
-
-
-@changed_inputs("c := bfloat16(c), or x := bfloat16(x) and w := bfloat16(w); the rest in the format asked for")
-def inputs_cast_to_bfloat16(values: FloatArray) -> FloatArray:
-    """As inputs-cast-to-float32, with 8 significant bits: losses are wrong by up to s/512."""
-    return rounded_to(values, "bfloat16")

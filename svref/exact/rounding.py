@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from svref.arrays import BoolArray, FloatArray
 from svref.exact.balls import ZERO, Ball
+from svref.formats import FORMATS, Format, format_of
 
 WIDE = 5000  # bits in which every sum here is exact: 2^1024 and 2^-2148, the smallest float64 squared, are 3,172 apart
 LEAST = -1075  # the exponent of half the smallest float64: every float64 and midpoint is a multiple of 2^LEAST
@@ -82,37 +83,63 @@ class Certified:
     remainder: NDArray[np.int8]
 
     def rounded(self, dtype: DTypeLike) -> NDArray[Any]:
-        """Return the numbers as if rounded once, from the true value, to float64, float32 or float16, ties to even.
+        """Return the numbers as if rounded once, from the true value, to a format: to the nearest, ties to even.
 
         Rounding `hi` a second time would be wrong where it is a midpoint of the narrower format; there the sign of
-        the remainder decides.
+        the remainder decides. Subnormal numbers keep fewer digits. A number beyond the largest one becomes an infinity,
+        and in float8_e4m3fn, which has none, the largest number.
+
+        Parameters
+        ----------
+        dtype : dtype or str
+            A dtype, or the name of a format: one of `svref.formats.FORMATS`.
+
+        Returns
+        -------
+        array
+            Of that dtype for float64, float32 and float16. The numbers of the other formats come as float64, which
+            holds them all: NumPy has no dtype for them, and what comes back must not depend on what is installed.
 
         Raises
         ------
         TypeError
-            If `dtype` is another one.
+            If there is no such format.
         ArithmeticError
             If the sign of a remainder that must decide is not known.
         """
-        name = np.dtype(dtype).name
-        if name not in ("float64", "float32", "float16"):
-            raise TypeError(f"numbers can be rounded to float64, float32 or float16; got {name}.")
+        name = _format_name(dtype)
         if name == "float64":
             return self.hi.copy()
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            near = self.hi.astype(dtype)
-            away = np.nextafter(near, np.where(self.hi > near, np.inf, -np.inf).astype(dtype))
-            middle = (self.hi != near) & (_finite(near) / 2 + _finite(away) / 2 == self.hi)
+            numbers = self._nearest(name, format_of(name))
+            return numbers.astype(name if name in ("float32", "float16") else np.float64)
+
+    def _nearest(self, name: str, form: Format) -> FloatArray:
+        """Return the number of a format narrower than float64 next to each, in float64.
+
+        The spacing of the format at a number is 2^e, so hi / 2^e lies between two integers, and all this is exact.
+        """
+        e = np.maximum(np.frexp(self.hi)[1], form.lowest + 1) - form.digits
+        multiple = np.ldexp(self.hi, -e)
+        below = np.floor(multiple)
+        middle = multiple - below == 0.5
         if (middle & (self.remainder == UNPROVEN)).any():
             raise ArithmeticError(f"entry {np.argwhere(middle)[0].tolist()} may lie on a midpoint of {name}.")
-        up = np.where(self.remainder > 0, np.maximum(near, away), np.minimum(near, away))
-        return np.where(middle & (self.remainder != 0), up, near) + near.dtype.type(0)
+        up = np.where(self.remainder == 0, below % 2 == 1, self.remainder > 0)
+        near = np.ldexp(below + np.where(middle, up, multiple - below > 0.5), e)
+        beyond = np.copysign(np.inf if form.has_infinity else form.largest, self.hi)
+        return np.where(np.isinf(self.hi) | (np.abs(near) > form.largest), beyond, near) + 0.0
 
 
-def _finite(numbers: NDArray[Any]) -> FloatArray:
-    """Return numbers of a narrow format as float64, an infinity as the power of two after its largest number."""
-    beyond = 2.0 ** np.finfo(numbers.dtype).maxexp
-    return np.clip(numbers.astype(np.float64), -beyond, beyond)
+def _format_name(dtype: DTypeLike) -> str:
+    """Return the name of the format that a dtype, or a name, stands for."""
+    try:
+        name = dtype if isinstance(dtype, str) and dtype in FORMATS else np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
+    if name not in FORMATS:
+        raise TypeError(f"numbers can be rounded to {', '.join(FORMATS)}; got {name}.")
+    return name
 
 
 class PendingOutput:

@@ -77,11 +77,34 @@ def _of_several_formats(vector: Vector, dtype: np.dtype[Any], plan: Precision) -
     """
     arrays = [vector.inputs[name].astype(dtype) for name in INPUTS[vector.level]]
     found = expect(vector.loss, arrays, vector.labels, vector.inputs["cotangent"], plan)
-    first = tuple(
-        replace(output, value=vector.expected[key], rest=vector.rest[key])
-        for output, key in ((o, OUTPUTS[vector.level][o.name]) for o in found.ways[0])
-    )
-    return replace(found, ways=(first, *found.ways[1:]))
+    branches, most = _branches(vector, plan), len(found.ways).bit_length() - 1
+    ways = [
+        tuple(_certified_way(vector, output, found, branches, i, most) for output in way)
+        for i, way in enumerate(found.ways)
+    ]
+    return replace(found, ways=tuple(ways))
+
+
+def _certified_way(
+    vector: Vector, output: ExpectedOutput, found: Expected, branches: Mapping[int, list[Json]], i: int, most: int
+) -> ExpectedOutput:
+    """Return an output in way number i with certified numbers: of each row, those of the branch that it takes there.
+
+    The binary digits of i, `most` of them, say which undecided decisions are turned over, the first decision first. A
+    row with fewer decisions takes the first digits. Rows whose branches are not in the file keep svref's numbers.
+    """
+    key = OUTPUTS[vector.level][output.name]
+    value, rest = output.value.copy(), output.rest.copy()
+    if vector.level == "head":
+        return replace(output, value=vector.expected[key], rest=vector.rest[key])
+    for b, undecided in enumerate(found.undecided):
+        turned = i >> (most - undecided) if found.judged[b] else 0
+        if turned == 0:
+            value[b], rest[b] = vector.expected[key][b], vector.rest[key][b]
+        elif len(branches[b]) == 2**undecided - 1:
+            certified = branches[b][turned - 1]["expected"][key]
+            value[b], rest[b] = canonical.array(certified), canonical.array(certified, "lo")
+    return replace(output, value=value, rest=rest)
 
 
 def _certified_output(vector: Vector, name: str, precision: str) -> ExpectedOutput:

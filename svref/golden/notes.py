@@ -28,6 +28,16 @@ NOTES: dict[str, Note] = {
         "Ordinary rows at two scales and two sets of parameters.",
         "The formula is another one, or a parameter is ignored, converted or swapped.",
     ),
+    "FewDigits": Note(
+        "Small scales, large margins, few classes, and numbers so short that products and sums of them are exact.",
+        "In half precision: the formula is another one, or numbers are rounded where the plan does not round.",
+        "docs/explanation/precision.md",
+    ),
+    "LearntRows": Note(
+        "Learnt rows: q = 1 - p_y is below the unit roundoff of the half formats, and logits are small.",
+        "p_y is rounded before 1 is subtracted, so that the target is not pulled at all.",
+        "docs/explanation/precision.md",
+    ),
     "Hard": Note(
         "Rows that are wrong, with many support vectors and large losses.",
         "The emphasis is missing, of another form, or decided against another boundary.",

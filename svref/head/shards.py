@@ -41,7 +41,8 @@ from svref.margins import Angle
 from svref.reference import Step, forward, sigmoid, times_df
 
 # Exponents of the largest s t |g|: between them probabilities, lengths and the sum over a batch have room in the dtype.
-ROOM = {"float32": (-40, 100), "float64": (-400, 900)}
+# Below the first, g is scaled up: what it takes from a probability of e^-500, a short row of weights may give back.
+ROOM = {"float32": (-40, 100), "float64": (-40, 900)}
 FOLDED = (2.0**-80, 2.0**80)  # numbers of rows that may multiply the embeddings in place of the exponentials
 
 STRONG = 2.0**10  # t beyond which exponentials times slope and scale could overflow float32 before the row's number

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from svref.arrays import BoolArray, FloatArray
-from svref.formats import format_of
+from svref.formats import format_of, holds
 from svref.head import HeadGradients
-from svref.head.geometry import Directions
+from svref.head.geometry import Directions, directions
+from svref.head.shards import Shard
 from svref.judging.figures import branch_gap, few_digits, figures, is_exact, steepness, widest
 from svref.judging.precision import Precision, precision_of
 from svref.reference import Step, sigmoid
@@ -103,7 +104,9 @@ def tolerance(scale: FloatArray, classes: int, s: float, t: float, precision: Pr
 
 
 @np.errstate(under="ignore")
-def undecided(step: Step, precision: Precision | DTypeLike, dimensions: int = 0) -> tuple[BoolArray, FloatArray]:
+def undecided(
+    step: Step, precision: Precision | DTypeLike, dimensions: int = 0, exact: BoolArray | None = None
+) -> tuple[BoolArray, FloatArray]:
     """Return which mask decisions (B, C) rounding may take either way, and its reach at branches (B,).
 
     A decision is undecided if c_k is within 4 u (1 + fs) max(1, |c_k|, |f|) of the boundary f (equation 42), with the
@@ -112,10 +115,10 @@ def undecided(step: Step, precision: Precision | DTypeLike, dimensions: int = 0)
     (a tail, an easy margin) may go either way; it is negative in rows without such a switch.
 
     At head level, D = `dimensions`, every cosine has the error of `cosine_error` besides, and f that error times its
-    slope.
+    slope. Narrow operands count in rows that are not `exact`.
     """
     plan = precision_of(precision)
-    u, moved = unit_roundoff(plan.logits), cosine_error(plan, dimensions)
+    u, moved = unit_roundoff(plan.logits), cosine_error(plan, dimensions, exact)
     decider = step.emphasis.boundary or step.margin
     b = step.boundary
     carried = moved / u * (1 + steepness(decider, step.angle, u))
@@ -123,14 +126,21 @@ def undecided(step: Step, precision: Precision | DTypeLike, dimensions: int = 0)
     near = np.abs(step.cosines - b[:, None]) <= width[:, None] * np.maximum(
         1, np.maximum(np.abs(step.cosines), np.abs(b)[:, None])
     )
-    if not (dimensions and product_error(plan)):  # of few digits, but of operands that have many
-        exact = few_digits(step.cosines, plan.logits) & is_exact(decider, step.angle, plan.logits)[:, None]
-        near &= ~exact
+    held = few_digits(step.cosines, plan.logits) & is_exact(decider, step.angle, plan.logits)[:, None]
+    if dimensions and product_error(plan):  # a cosine of few digits may come from operands of many
+        held &= False if exact is None else exact[:, None]
+    near &= ~held
     near[step.own] = False
     near &= step.emphasis.t > 1
     reach = UNDECIDED * u * (1 + moved / u + widest(step.margin, step.angle, u))
     gap = np.minimum(branch_gap(step.margin, step.angle), branch_gap(decider, step.angle))
     return near, np.where(gap <= reach, reach, -1.0)
+
+
+def undecided_at_head(shard: Shard, step: Step, precision: Precision | DTypeLike) -> tuple[BoolArray, FloatArray]:
+    """Return `undecided` for the embeddings and weights of a head, whose `step` it is."""
+    plan, x, w = precision_of(precision), directions(shard.embeddings), directions(shard.weights)
+    return undecided(step, plan, x.unit.shape[1], exact_rows(step, x, w, plan))
 
 
 def rounds_to_pole(step: Step, precision: Precision | DTypeLike, dimensions: int) -> BoolArray:
@@ -140,14 +150,20 @@ def rounds_to_pole(step: Step, precision: Precision | DTypeLike, dimensions: int
     infinite.
     """
     plan = precision_of(precision)
-    within = UNDECIDED * (unit_roundoff(plan.logits) + cosine_error(plan, dimensions))
+    within = UNDECIDED * (unit_roundoff(plan.logits) + cosine_error(plan, dimensions)[0])
     sine = step.angle.sine
     return np.asarray(step.margin.angular & (sine > 0) & (sine**2 <= 2 * within))
 
 
-def cosine_error(plan: Precision, dimensions: int) -> float:
-    """Return how far a head's rounding may carry a cosine: √D u of the accumulator, and `product_error`."""
-    return float(np.sqrt(dimensions)) * unit_roundoff(plan.accumulator) + (product_error(plan) if dimensions else 0.0)
+def cosine_error(plan: Precision, dimensions: int, exact: BoolArray | None = None) -> FloatArray:
+    """Return how far a head's rounding may carry the cosines of a row, (B,) or (1,).
+
+    That is √D u of the accumulator, and `product_error` in rows that are not `exact`.
+    """
+    narrow = product_error(plan) if dimensions else 0.0
+    return np.sqrt(dimensions) * unit_roundoff(plan.accumulator) + np.where(
+        np.zeros(1, bool) if exact is None else exact, 0.0, narrow
+    )
 
 
 def product_error(plan: Precision) -> float:
@@ -156,6 +172,20 @@ def product_error(plan: Precision) -> float:
     Σ |x̂_d ŵ_d| is at most 1, so operands off by u of themselves move the sum by 2 u; a cosine is at most 1, too.
     """
     return excess(plan.product, plan.accumulator) + excess(plan.cosines, plan.softmax)
+
+
+def exact_rows(step: Step, rows: Directions, classes: Directions, plan: Precision) -> BoolArray:
+    """Return the rows of a head whose cosines no formulation rounds in narrow operands, (B,).
+
+    The unit vectors and the cosines are numbers of the narrow formats, and the lengths powers of two.
+    """
+    x, w = (_is_held(directions, plan.product) for directions in (rows, classes))
+    return np.asarray(x & w.all() & holds(step.cosines, plan.cosines).all(axis=1))
+
+
+def _is_held(directions: Directions, form: str) -> BoolArray:
+    """Return where a format holds a unit vector, and the length is a power of two, so that dividing by it is exact."""
+    return np.asarray(holds(directions.unit, form).all(axis=1) & (np.frexp(directions.length)[0] == 0.5))
 
 
 def excess(form: str, over: str) -> float:
@@ -189,7 +219,9 @@ def cosine_sensitivities(step: Step, u: float, error: float) -> tuple[FloatArray
     slope[step.own] = target = np.maximum(factor, step.s * steep)
     steepest = slope.max(axis=1)
     lost = error * steepest > BEYOND
-    others = np.maximum((step.probabilities * slope).sum(axis=1) - p_y * target, 0)
+    of_others = step.probabilities * slope
+    of_others[step.own] = 0  # not subtracted from the sum: where p_y is nearly 1, nothing right would be left
+    others = of_others.sum(axis=1)
     gradient = by_logits(step, lost) * slope
     second = gradient * (slope + np.where(lost, steepest, others + p_y * target)[:, None])
     bent = step.s * q * figures(step.margin, step.angle, u).by_cosine

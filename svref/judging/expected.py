@@ -106,7 +106,7 @@ def _of_head(
     """Return what is right for vectors; rows with an undecided decision are not judged."""
     shard = Shard.of(loss, x.astype(np.float64), w.astype(np.float64), labels)
     step = shard.step()
-    near, reach = condition.undecided(step, plan, x.shape[1])
+    near, reach = condition.undecided_at_head(shard, step, plan)
     undecided = near.sum(axis=1) + (reach >= 0)
     way, judged = _head_way(shard, step, g, plan), (undecided == 0) & ~narrow.overflows(step, plan)
     loss_dtype = plan.loss_dtype("head", x.dtype)

@@ -20,7 +20,7 @@ from svref.head import HeadGradients
 from svref.head.geometry import Directions
 from svref.judging import condition
 from svref.judging.condition import SLACK, by_logits, carried, cosine_sensitivities, excess, unit_roundoff
-from svref.judging.figures import figures
+from svref.judging.figures import figures, steepness
 from svref.judging.precision import Precision, precision_of
 from svref.reference import Step, backward, sigmoid
 
@@ -49,13 +49,13 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
     loss, gradient = condition.tolerance(at.loss, *args), condition.tolerance(at.cosines, *args) * size
     if plan.is_uniform:
         return loss, gradient
-    narrow = of_logits(step, plan)
-    stored = excess(plan.gradient, plan.softmax) * np.abs(backward(step, g).cosines)
+    narrow, logits = of_logits(step, plan), excess(plan.logits, plan.softmax)
+    sums, stored = excess(plan.accumulator, plan.softmax), excess(plan.gradient, plan.softmax)
+    per_entry = logits * narrow.cosines + sums * at.cosines
+    stored_gradient = stored * _finite(np.abs(backward(step, g).cosines))
     return (
-        loss + SLACK * (excess(plan.logits, plan.softmax) * narrow.loss + _rounded_losses(step, plan)),
-        gradient
-        + SLACK * (excess(plan.logits, plan.softmax) * narrow.cosines * size + _finite(stored))
-        + _lost_gradient(step, plan) * np.maximum(1, size) * (size > 0),
+        loss + SLACK * (logits * narrow.loss + sums * at.loss) + _stored_losses(step, plan),
+        gradient + SLACK * (per_entry * size + stored_gradient) + _lost_gradient(step, g, plan),
     )
 
 
@@ -71,14 +71,16 @@ def allowed_at_head(
     by = HeadGradients(condition.tolerance(by.embeddings, *args), condition.tolerance(by.weights, *args))
     if plan.is_uniform:
         return loss, by
-    at_loss, per_entry = _added_at_head(step, plan)
-    more = carried(np.abs(g)[:, None] * per_entry, rows, classes)
-    return loss + SLACK * at_loss, HeadGradients(
-        by.embeddings + SLACK * more.embeddings, by.weights + SLACK * more.weights
+    at_loss, per_entry = _added_at_head(step, plan, condition.exact_rows(step, rows, classes, plan))
+    more = carried(SLACK * np.abs(g)[:, None] * per_entry + _lost_gradient(step, g, plan), rows, classes)
+    counts = (g != 0)[:, None]
+    return loss + SLACK * at_loss + _stored_losses(step, plan), HeadGradients(
+        by.embeddings + more.embeddings + _lost_vectors(rows, plan) * counts,
+        by.weights + more.weights + _lost_vectors(classes, plan) * counts.any(),
     )
 
 
-def of_logits(step: Step, plan: Precision, at_head: bool = False) -> Sensitivity:
+def of_logits(step: Step, plan: Precision, exact: BoolArray | bool = True) -> Sensitivity:
     r"""Return the sensitivity to errors of δ_k units in the logits, and of F' units in the slope (equation 46).
 
     .. math:: K_L = \sum_{k \ne y} p_k \delta_k + q \delta_y, \qquad
@@ -86,7 +88,7 @@ def of_logits(step: Step, plan: Precision, at_head: bool = False) -> Sensitivity
               K_{c_y} = s |f'| p_y (\sum_{j \ne y} p_j \delta_j + q \delta_y) + s q F'
     """
     u, q, p_y = unit_roundoff(plan.logits), sigmoid(step.a), sigmoid(-step.a)
-    errors, off = figures(step.margin, step.angle, u), _logit_errors(step, plan, at_head)
+    errors, off = figures(step.margin, step.angle, u), _logit_errors(step, plan, np.asarray(exact))
     lost = u * off.max(axis=1) > 1
     moved, own = by_logits(step, lost), off[step.own]
     others = moved * off
@@ -117,8 +119,10 @@ def is_beyond(gradient: FloatArray, precision: Precision | DTypeLike) -> BoolArr
     return np.asarray(np.abs(gradient) > format_of(plan.gradient).largest / 2)
 
 
-def _logit_errors(step: Step, plan: Precision, at_head: bool) -> FloatArray:
+def _logit_errors(step: Step, plan: Precision, exact: BoolArray) -> FloatArray:
     """Return δ (B, C): by how many units of u the logits may be off; 0 where no formulation rounds.
+
+    At a head that is so in `exact` rows only, whose cosines are exact.
 
     A negative's z_k is off by its size and, if it is a support vector, by log h_k and the rounding of h_k. The target's
     is off by its size and s f_s.
@@ -126,10 +130,8 @@ def _logit_errors(step: Step, plan: Precision, at_head: bool) -> FloatArray:
     u, c = unit_roundoff(plan.logits), np.abs(step.cosines)
     off = step.s * c + 2 * np.abs(step.log_h) + step.mask
     own = step.s * (np.abs(step.f) + figures(step.margin, step.angle, u).value)
-    exact = np.zeros(c.shape, bool) if at_head else _negatives_are_exact(step, plan.logits)
-    off = np.where(exact, 1.0 * step.mask, off)
-    exact_own = np.zeros(len(own), bool) if at_head else _target_is_exact(step, plan.logits)
-    off[step.own] = np.where(exact_own, 0.0, own)
+    off = np.where(_negatives_are_exact(step, plan.logits) & exact[..., None], 1.0 * step.mask, off)
+    off[step.own] = np.where(_target_is_exact(step, plan.logits) & exact, 0.0, own)
     return off
 
 
@@ -151,30 +153,40 @@ def _target_is_exact(step: Step, form: str) -> BoolArray:
     return np.logical_and.reduce([holds(v, form) for v in (c, f, c - f, s * c, s * f, s * (c - f))])
 
 
-def _rounded_losses(step: Step, plan: Precision) -> FloatArray:
-    """Return by how much losses stored narrow are off."""
-    return excess(plan.loss, plan.softmax) * step.loss
+def _stored_losses(step: Step, plan: Precision) -> FloatArray:
+    """Return by how much losses stored narrow are off: by rounding, and where the format is short of small numbers."""
+    return SLACK * excess(plan.loss, plan.softmax) * step.loss + 4 * format_of(plan.loss).least
 
 
-def _lost_gradient(step: Step, plan: Precision) -> float:
-    """Return how much of a gradient may be lost where its format is short of small numbers, as float16 is.
+def _lost_gradient(step: Step, g: FloatArray, plan: Precision) -> FloatArray:
+    """Return how much of the gradient by the cosines (B, C) may be lost where its format is short of small numbers.
 
-    The gradient by the logits is multiplied by the cotangent before or after it is stored; so the loss counts for a
-    cotangent of at least 1.
+    What is lost of the gradient by the logits is multiplied by s, and by t or df/dc. It is stored before or after the
+    cotangent multiplies it; so the loss counts for a cotangent of at least 1.
     """
-    least = format_of(plan.gradient).least
-    return 4 * max(1.0, step.s * step.emphasis.t) * least if least > format_of("float32").least else 0.0
+    factor = np.full(step.cosines.shape, max(1.0, step.s * step.emphasis.t))
+    steep = step.s * steepness(step.margin, step.angle, unit_roundoff(plan.logits))
+    factor[step.own] = np.maximum(factor[step.own], steep)
+    size = np.abs(g)[:, None]
+    return 4 * format_of(plan.gradient).least * factor * np.maximum(1, size) * (size > 0)
 
 
-def _added_at_head(step: Step, plan: Precision) -> tuple[FloatArray, FloatArray]:
+def _lost_vectors(rows: Directions, plan: Precision) -> FloatArray:
+    """Return how much of the gradient by each vector (B, 1) may be lost: stored, and before it is divided by |v|."""
+    by_unit = np.ldexp(format_of(plan.gradient).least / rows.length, -rows.exponent)[:, None]
+    return np.asarray(4 * (format_of(plan.vectors).least + by_unit))
+
+
+def _added_at_head(step: Step, plan: Precision, exact: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Return what narrow stages add to the losses (B,), and to the entries of dL/dc (B, C), for a cotangent of one."""
     error, u = condition.product_error(plan), max(unit_roundoff(plan.product), unit_roundoff(plan.logits))
     gradient, second = cosine_sensitivities(step, u, error)
-    narrow, logits = of_logits(step, plan, at_head=True), excess(plan.logits, plan.softmax)
-    loss = error * gradient.sum(axis=1) + logits * narrow.loss + _rounded_losses(step, plan)
-    stored = excess(plan.gradient, plan.softmax)
-    entries = logits * narrow.cosines + error * (second + gradient) + stored * gradient
-    return loss, entries + _lost_gradient(step, plan) / SLACK
+    narrow, logits = of_logits(step, plan, exact), excess(plan.logits, plan.softmax)
+    moved = np.where(exact, 0.0, error)
+    loss = moved * gradient.sum(axis=1) + logits * narrow.loss
+    returned = max(excess(plan.gradient, plan.softmax), excess(plan.vectors, plan.softmax))
+    stored = max(returned, excess(plan.product, plan.accumulator))
+    return loss, logits * narrow.cosines + moved[:, None] * (second + gradient) + stored * gradient
 
 
 def _finite(values: FloatArray) -> FloatArray:

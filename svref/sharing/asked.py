@@ -15,9 +15,11 @@ from svref.conformance.candidates.loading import variant_of
 from svref.conformance.checking.reproduce import with_options
 from svref.conformance.checking.subject import fixed_parameters
 from svref.deviations.dialects import DIALECTS
+from svref.golden.files.pack import DEFAULT, shipped
 from svref.variants import VARIANTS
 
 DTYPES = ("float64", "float32")
+TIMEOUT = 60  # seconds of a call, where the file says nothing: a candidate that hangs must not stop the others
 TOP = {"title": str, "pack": str, "dtype": list, "timeout": (int, float), "candidate": list}
 ENTRY = {
     "name": str, "candidate": str, "loss": (str, list), "with": dict, "map": dict, "dialect": str, "framework": str,
@@ -76,7 +78,7 @@ def read(path: str | os.PathLike[str]) -> Plan:
     path : path
         The file. Each ``[[candidate]]`` has ``candidate`` and ``loss``, one name or a list of them; and may have
         ``name``, ``with``, ``map``, ``dialect``, ``framework``, ``reduction``, ``packages``. At the top may stand
-        ``title``, ``pack``, ``timeout`` and ``dtype``.
+        ``title``, ``pack``, ``timeout`` and ``dtype``. Files and folders are found from the folder of the TOML file.
 
     Raises
     ------
@@ -102,13 +104,13 @@ def read(path: str | os.PathLike[str]) -> Plan:
         _check_name(dtype, DTYPES, f"{where}: dtype")
     if not dtypes:
         raise ValueError(f"{where}: dtype must name float64, float32 or both; got an empty list.")
-    common = _options(content, ("pack", "timeout"))
+    folder = Path(path).parent
+    common = _options({"timeout": TIMEOUT, **_pack_from(folder, content)}, ("pack", "timeout"))
     entries = content.get("candidate", [])
     if not entries:
         raise ValueError(f"{where} must have a [[candidate]]; it has none.")
     numbered = [(f"{where}: candidate {i}", entry) for i, entry in enumerate(entries, 1)]
     rows = [row for place, entry in numbered for row in _rows(entry, place, dtypes, common)]
-    folder = Path(path).parent
     return Plan(content.get("title", ""), tuple(_found_from(folder, row) for row in rows))
 
 
@@ -157,6 +159,12 @@ def _fixed(loss: Any, given: Mapping[str, Any], where: str) -> list[str]:
 def _options(content: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """Return some entries as words of the command."""
     return [word for name in names if name in content for word in (f"--{name}", str(content[name]))]
+
+
+def _pack_from(folder: Path, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the entries at the top; the directory of a pack, which does not ship, is named from the current folder."""
+    pack = content.get("pack", DEFAULT)
+    return content if pack in shipped() or not pack else {**content, "pack": (folder / pack).as_posix()}
 
 
 def _found_from(folder: Path, row: Asked) -> Asked:

@@ -39,17 +39,32 @@ def badge(report: Report) -> str:
 
 
 def text_of(report: Report) -> str:
-    """Return the words at the right of the badge, such as "PASS float32+float64 core 1.2.0"."""
+    """Return the words at the right of the badge, such as "PASS float32+float64 core 1.2.0".
+
+    They say what the check was narrowed to: a dialect, fixed parameters, another format, chosen cases, `partial`.
+    """
     if not report.ok:
         return f"{report.verdict.split('(')[0].removesuffix('-AS')} {report.explanation}".strip()
-    dtypes = "+".join(sorted(dtype for dtype, one in report.of.items() if one.ok))
+    dtypes = "+".join(sorted(_dtype_of(one) for one in report.of.values() if one.ok))
     fixed = ", ".join(f"{name}={value:g}" for name, value in report.header.get("fixed", {}).items())
     dialect = report.header.get("dialect", "")
     words = [
         report.verdict, dtypes, str(report.header.get("vectors", "")), f"as {dialect}" if dialect else "",
-        f"at {fixed}" if fixed else "",
+        f"at {fixed}" if fixed else "", _single(report), "partial" if report.partial else "",
     ]  # fmt: skip
     return " ".join(filter(None, words))
+
+
+def _dtype_of(report: Report) -> str:
+    """Return the dtype of a report, and what was computed in if that is another format: "float32 in bfloat16"."""
+    dtype, compute = report.header["dtype"], report.header["compute"]
+    return dtype if compute == dtype else f"{dtype} in {compute}"
+
+
+def _single(report: Report) -> str:
+    """Return how many cases were chosen; "" if all of them were judged."""
+    number = len(report.header.get("chosen", ()))
+    return f"only {number} case{'' if number == 1 else 's'}" if number else ""
 
 
 def _lines(right: str, widths: list[int], color: str) -> list[str]:

@@ -61,7 +61,23 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the matrix: what was asked, the cells, the versions of its packages, and the seconds it took."""
+    """A row of the matrix.
+
+    Parameters
+    ----------
+    asked : Asked
+        What was asked.
+    cells : tuple of Cell
+        A cell for each dtype.
+    versions : mapping of str to str
+        The versions of its packages.
+    seconds : float
+        How long it took.
+    digest, vectors, command : str
+        The digest and the name of the vectors, and the command that repeats the row.
+    code : int
+        The exit code of that command; 2 if it was not run.
+    """
 
     asked: Asked
     cells: tuple[Cell, ...]
@@ -70,6 +86,7 @@ class Row:
     digest: str = ""
     vectors: str = ""
     command: str = ""
+    code: int = 2
 
 
 @dataclass(frozen=True)
@@ -101,9 +118,13 @@ class Matrix:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the command: 1 if a cell is wrong, else 2 if one has no verdict, else 0."""
-        kinds = {cell.kind for cell in self.cells}
-        return 1 if "wrong" in kinds else 2 if "open" in kinds else 0
+        """The exit code of the command: 1 if a cell is wrong, else 2 if `svref check` cannot judge a row, else 0.
+
+        A candidate of one dtype that is right is right, as for `svref check`; its cell of the other dtype stays open.
+        """
+        if any(cell.kind == "wrong" for cell in self.cells):
+            return 1
+        return 2 if any(row.code for row in self.rows) else 0
 
     def to_json(self) -> str:
         """Return the matrix as JSON text, format svref-matrix/1."""

@@ -30,6 +30,7 @@ from svref.sharing.cells import NOT_ASKED, NOT_LOADED, Cell, Matrix, Row
 Telling = Callable[[int, int, str], object]
 COMMAND = "from svref.cli import main; main()"
 PATIENCE = 5.0  # seconds until a process that was asked to end is killed
+LIMIT = 3600.0  # seconds of a row: native code that hangs may hold Python's lock, so that no other limit is heeded
 
 
 def matrix(path: str | os.PathLike[str], progress: Telling | None = None, date: str | None = None) -> Matrix:
@@ -94,7 +95,7 @@ def _row(asked: Asked) -> Row:
         file = Path(folder, "report.json")
         code, errors = _run([*asked.words, "--report", str(file)])
         report = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-    row = Row(asked, (), _versions(asked), time.perf_counter() - started, command=command)
+    row = Row(asked, (), _versions(asked), time.perf_counter() - started, command=command, code=code)
     if report is None:
         verdict = "ERROR" if code not in (2, 3) else NOT_LOADED
         message = errors or f"svref check ended with exit code {code} and no report"
@@ -111,16 +112,24 @@ def _run(words: list[str]) -> tuple[int, str]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment
     ) as child:
         try:
-            errors = child.communicate()[1].decode("utf-8", "replace")
+            errors = child.communicate(timeout=LIMIT)[1].decode("utf-8", "replace")
+        except subprocess.TimeoutExpired:
+            _end(child)
+            errors = f"svref: no verdict within {LIMIT:g} s"
         except KeyboardInterrupt:
-            child.terminate()
-            try:
-                child.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                child.kill()
+            _end(child)
             raise
     said = [line.removeprefix("svref: ") for line in errors.splitlines() if line.startswith("svref: ")]
     return child.returncode, said[-1] if said else ""
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and kill it if it does not."""
+    child.terminate()
+    try:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
 
 
 def _cells(report: dict[str, Any], asked: Asked) -> tuple[Cell, ...]:

@@ -20,6 +20,7 @@ from svref.plots import judged, svg
 from svref.sharing.points import departing, errors_of, failing, negatives_of
 
 MOST_FAILURES = 10
+WEIGHTS = "grad_weights"  # the one output that has a row for each class
 EDGES = "Errors below 1e-4 tolerances are drawn at the left edge, infinite ones and NaN at the right edge."
 
 
@@ -64,7 +65,7 @@ def places(report: Report) -> Iterator[str]:
         return
     wrong = int(points.wrong.sum())
     alt = f"{len(points.wrong)} negatives over the cosine of their target and their own; {wrong} of them are wrong."
-    yield f"<section><h2>Where it departs</h2><p>{escape(_where(points.wrong, points.target))}</p>"
+    yield f"<section><h2>Where it departs</h2><p>{escape(_where(points.wrong, points.target, report))}</p>"
     yield _figure(svg(judged.where(*points)), alt, "where-")
     yield "</section>"
     errors = [judged.Strip(entry.case, entry.output, entry.errors) for entry in errors_of(report)]
@@ -75,10 +76,12 @@ def places(report: Report) -> Iterator[str]:
     yield "</section>"
 
 
-def _where(wrong: np.ndarray, target: np.ndarray) -> str:
+def _where(wrong: np.ndarray, target: np.ndarray, report: Report) -> str:
     """Return a sentence on the targets' cosines at which something is wrong."""
     if not wrong.any():
-        return f"All {len(wrong):,} negatives are judged right."
+        elsewhere = sum(count.failed for count in report.counts if count.quantity == WEIGHTS)
+        alone = f" What is wrong is {WEIGHTS} alone, in {elsewhere:,} elements; it has a row for each class."
+        return f"All {len(wrong):,} negatives are judged right.{alone if elsewhere else ''}"
     low, high = target[wrong].min(), target[wrong].max()
     found = f"{int(wrong.sum()):,} of {len(wrong):,} negatives are in a row, or have a derivative, that is wrong"
     return f"{found}; the cosines of their targets lie from {low:.3g} to {high:.3g}."

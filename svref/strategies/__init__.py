@@ -4,6 +4,7 @@ numbers   numbers that a format holds exactly: few digits first, and neighbours 
 places    where on the axis of the target's cosine something changes
 losses    margins, emphases, scales, and the parameters of a variant
 rows      one row at what matters, one function a kind
+outputs   what code under test returns, as arrays
 example   what is drawn: inputs, the distance of each row from a decision, and what is right there
 printed   what is printed of a failing example: what each row is at, and a line for `svref explain`
 kept      examples kept as a pack of golden vectors

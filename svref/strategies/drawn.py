@@ -96,23 +96,32 @@ def _examples(
 ) -> Example:
     (low, high), classes = sizes
     loss, variant = draw(of)
-    frame = Frame(loss, dtype, draw(st.integers(*classes)), subnormal)
+    number = draw(st.integers(*classes))
+    again = draw(_twice(number))
+    frame = Frame(loss, dtype, number if again is None else number - 1, subnormal)
     kinds = [kind for kind in kinds_for(frame) if kind in wanted]
     assume(kinds)
-    again = draw(st.one_of(st.none(), st.none(), _labels(frame.classes)))
-    drawn = draw(st.lists(_row(frame, kinds, cotangent), min_size=low, max_size=high))
+    drawn = draw(st.lists(_row(frame, kinds, cotangent, again), min_size=low, max_size=high))
     rows, y, g = zip(*drawn, strict=True)
     matrix = np.array([[*r.negatives[:k], r.target, *r.negatives[k:]] for r, k in zip(rows, y, strict=True)])
-    if again is not None and again not in y:  # a class that is there twice, and is nobody's target
+    if again is not None:
         matrix = np.column_stack([matrix, matrix[:, again]])
     return finished(Example(loss, matrix, y, g, dtype=dtype, at=[r.at for r in rows], variant=variant), decided)
 
 
 @st.composite
-def _row(draw: st.DrawFn, frame: Frame, kinds: list[str], cotangent: bool) -> tuple[Row, int, float]:
-    """Draw one row, its label and its cotangent. A row is drawn as a whole, so that shrinking can leave it out."""
+def _row(draw: st.DrawFn, frame: Frame, kinds: list[str], cotangent: bool, again: int | None) -> tuple[Row, int, float]:
+    """Draw one row, its label, which is not `again`, and its cotangent: as a whole, so that shrinking can omit it."""
     row = KINDS[draw(st.sampled_from(kinds))](draw, frame)
-    return row, draw(_labels(frame.classes)), draw(_cotangents(frame.dtype)) if cotangent else 1.0
+    y = draw(_labels(frame.classes - (again is not None)))
+    y += again is not None and y >= again
+    return row, y, draw(_cotangents(frame.dtype)) if cotangent else 1.0
+
+
+@functools.cache
+def _twice(number: int) -> SearchStrategy[int | None]:
+    """Return a strategy for the class that is there twice, and nobody's target; None, mostly, for no such class."""
+    return st.one_of(st.none(), st.none(), labels(number - 1)) if number > 2 else st.none()
 
 
 # One object each: Hypothesis then prepares it once and not in every draw.

@@ -16,7 +16,7 @@ from hypothesis import reject
 from numpy.typing import ArrayLike
 
 from svref.arrays import BoolArray, FloatArray, IntArray
-from svref.formats import holds
+from svref.formats import are_of
 from svref.head.shards import Shard
 from svref.judging import condition
 from svref.judging.expected import expect
@@ -26,6 +26,7 @@ from svref.loss import SVXSoftmax, check_loss
 from svref.reference import Step
 from svref.strategies.losses import name_of
 from svref.strategies.numbers import format_named
+from svref.strategies.outputs import check_parts, output_array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,14 +144,13 @@ class Inputs:
         AssertionError
             That names the worst element, what it should be, and the error in units of the tolerance.
         ValueError
-            If an array has a wrong shape.
+            If an array has a wrong shape, there are more gradients than the example has, or the losses are a whole
+            answer: give its parts one by one.
         """
-        names = ("loss", *self.gradients)
-        outputs = {
-            name: self._output(values)
-            for name, values in zip(names, (losses, *gradients), strict=False)
-            if values is not None
-        }
+        names, parts = ("loss", *self.gradients), (losses, *gradients)
+        check_parts(names, parts)
+        named = zip(names, parts, strict=False)
+        outputs = {name: output_array(name, values, self.dtype) for name, values in named if values is not None}
         expected = expect(self.loss, self.inputs, self.labels, self.cotangent, self.dtype)
         for right in expected.ways[0]:
             if right.name in outputs and outputs[right.name].shape != right.value.shape:
@@ -158,11 +158,6 @@ class Inputs:
         wrong = [q for q in judge(expected, outputs).quantities if q.wrong.any()]
         if wrong:
             raise AssertionError("\n".join(map(_said, wrong)))
-
-    def _output(self, values: Any) -> np.ndarray[Any, Any]:
-        """Return an output as an array; what is narrower than the array that holds the inputs is widened."""
-        array = np.asarray(values.detach() if hasattr(values, "detach") else values)
-        return array.astype(np.float32) if self.dtype in ("float16", "bfloat16") else array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -214,10 +209,10 @@ class Example(Inputs):
         at: Sequence[str] = (),
         variant: str | None = None,
     ) -> None:
-        check_name(loss, variant)
+        named = checked_name(loss, variant)
         c = exact_array("cosines", cosines, dtype)
         _, y, _ = loss.checked(c, labels, None)
-        set_fields(self, cosines=c, labels=y, **given(loss, len(y), cotangent, dtype, at, variant))
+        set_fields(self, cosines=c, labels=y, **given(loss, len(y), cotangent, dtype, at, named))
 
     @property
     def inputs(self) -> tuple[FloatArray, ...]:
@@ -280,10 +275,10 @@ class HeadExample(Inputs):
         at: Sequence[str] = (),
         variant: str | None = None,
     ) -> None:
-        check_name(loss, variant)
+        named = checked_name(loss, variant)
         x, w = exact_array("embeddings", embeddings, dtype), exact_array("weights", weights, dtype)
         y = np.asarray(labels, dtype=np.intp)
-        set_fields(self, embeddings=x, weights=w, labels=y, **given(loss, len(y), cotangent, dtype, at, variant))
+        set_fields(self, embeddings=x, weights=w, labels=y, **given(loss, len(y), cotangent, dtype, at, named))
         self.step  # noqa: B018  # its checks are those of a head
 
     @property
@@ -321,7 +316,9 @@ def given(
     loss: SVXSoftmax, rows: int, cotangent: ArrayLike | None, dtype: str, at: Sequence[str], variant: str | None
 ) -> dict[str, Any]:
     """Return the fields that both kinds of examples have; rows without a cotangent get 1, and without a mark none."""
-    g = np.ones(rows) if cotangent is None else np.asarray(cotangent, dtype=np.float64)
+    g = np.ones(rows) if cotangent is None else exact_array("cotangent", cotangent, dtype).astype(np.float64)
+    if g.shape != (rows,):
+        raise ValueError(f"cotangent must have one number a row, shape ({rows},); got shape {g.shape}.")
     return {"loss": loss, "cotangent": g, "dtype": dtype, "at": tuple(at) or ("",) * rows, "named": variant}
 
 
@@ -331,18 +328,25 @@ def set_fields(example: Inputs, **values: Any) -> None:
         object.__setattr__(example, name, value)
 
 
-def check_name(loss: SVXSoftmax, variant: str | None) -> None:
-    """Raise unless `loss` is a loss, and one that the variant of that name has, if a name was given."""
+def checked_name(loss: SVXSoftmax, variant: str | None) -> str | None:
+    """Return the name of a variant as the registry has it, however it was typed; None if none was given.
+
+    Raises unless `loss` is a loss, and one that the variant of that name has.
+    """
     check_loss(loss)
-    if variant is not None and name_of(loss, variant) is None:
+    if variant is None:
+        return None
+    named = name_of(loss, variant)
+    if named is None:
         raise ValueError(f"variant must be the one that made the loss, or left out; got {variant!r} for {loss!r}.")
+    return named[0]
 
 
 def exact_array(name: str, values: ArrayLike, dtype: str) -> FloatArray:
     """Return numbers in float64, or in float32 for a narrower format; raise a ValueError if the format has not all."""
     array = np.asarray(values, dtype=np.float64)
     format_named(dtype)
-    if not (held := holds(array, dtype) | (array == 0)).all():
+    if not (held := are_of(array, dtype)).all():
         raise ValueError(f"{name} must be numbers of {dtype}; got {array[~held][0]!r}. Round them first.")
     return array if dtype == "float64" else array.astype(np.float32)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from svref.golden.files.pack import LARGE, shipped
 from svref.golden.files.replacing import write_pack
 from svref.golden.making.packs import Pack
 from svref.golden.making.recipes import Recipe
@@ -35,29 +36,41 @@ def save(directory: str | os.PathLike[str], *examples: Inputs) -> None:
     directory : path
         The folder of the pack, whose last part is its name. A pack of that name there is replaced as a whole.
     *examples : Example or HeadExample
-        Of losses that have a name in `svref.VARIANTS`.
+        Of losses that have a name in `svref.VARIANTS`. One that is given twice is one case.
 
     Raises
     ------
     ValueError
-        If there is no example, or a loss has no name.
+        If there is no example, a loss has no name, or the folder has the name of a pack of svref.
     VectorsError
         If the directory holds anything else; nothing is overwritten.
     ImportError
         Without python-flint: pip install 'svref[golden]'.
     """
-    from svref.golden.making.records import build  # it needs python-flint
+    from svref.golden.making.records import build, id_of  # they need python-flint
 
+    root = Path(directory)
+    name = root.resolve().name
+    _check_can_be_kept(name, examples)
+    recipes = {id_of(recipe): recipe for recipe in map(recipe_of, examples)}.values()
+
+    def of_variant(entry: Variant, group: str) -> Iterator[Recipe]:
+        yield from (recipe for recipe in recipes if recipe.variant == entry.name)
+
+    write_pack(root, build(Pack(name, VERSION, PURPOSE, {GROUP: of_variant})), name)
+
+
+def _check_can_be_kept(name: str, examples: Sequence[Inputs]) -> None:
+    """Raise a ValueError unless there are examples, all with named losses, and the name of the pack is free."""
     unnamed = next((example for example in examples if example.variant is None), None)
     if unnamed is not None or not examples:
         got = "no example" if unnamed is None else repr(unnamed.loss)
         raise ValueError(f"a pack is made of examples of the variants in svref.VARIANTS; got {got}.")
-
-    def of_variant(entry: Variant, group: str) -> Iterator[Recipe]:
-        yield from (recipe_of(example, group) for example in examples if example.variant == entry.name)
-
-    root = Path(directory)
-    write_pack(root, build(Pack(root.resolve().name, VERSION, PURPOSE, {GROUP: of_variant})), root.resolve().name)
+    if name in (taken := (*shipped(), LARGE)):
+        raise ValueError(
+            f"the folder's name becomes that of the pack, and {', '.join(taken)} are packs of svref; got {name!r}. "
+            "Give another folder."
+        )
 
 
 def recipe_of(example: Inputs, group: str = GROUP) -> Recipe:

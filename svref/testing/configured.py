@@ -11,7 +11,7 @@ until = 2027-01-31
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def entries(start: Path) -> tuple[Entry, ...]:
     return tuple(_entry(given, f"[[tool.svref.expect]] number {i} of {file}") for i, given in enumerate(listed, 1))
 
 
-def unused_entries(start: Path, used: Collection[str]) -> list[str]:
+def unused_entries(start: Path, used: Set[str]) -> list[str]:
     """Return a sentence for each known failure of the file that is about no candidate; `used` are the other places."""
     try:
         known = entries(start)
@@ -81,7 +81,7 @@ def unused_entries(start: Path, used: Collection[str]) -> list[str]:
         f"{entry.expectation.place}: no test is about the candidate {entry.candidate!r}: remove the entry, or mend its "
         "candidate, dtype or loss"
         for entry in known
-        if entry.expectation.place not in used
+        if not used >= set(entry.expectation.places)
     ]
 
 

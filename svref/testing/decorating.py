@@ -19,7 +19,7 @@ from svref.conformance.checking.stepwise import Stepwise, stepwise
 from svref.golden.files.pack import VectorsError
 from svref.testing.case import Case, cases_of
 from svref.testing.configured import Entry, entries
-from svref.testing.expecting import Expectation, expectation
+from svref.testing.expecting import Expectation, expectation, joined
 from svref.testing.naming import DTYPES, check_name, nearest
 from svref.testing.suite import Suite, related
 from svref.variants import VARIANTS, spelt
@@ -67,8 +67,9 @@ def cases(
     loss : str
         The variant's name.
     expect : str or mapping of str to str, optional
-        The name of a mistake that is known. The cases that fail by it are xfailed. That it is gone, or another one, is
-        an error. A mapping has the names by dtype.
+        The name of a mistake that is known; the names of several are joined by "with". The cases that fail by it are
+        xfailed. That it is gone, or another one, is an error. A mapping has the names by dtype. Known failures in
+        pyproject.toml that are about the candidate are added.
     reason : str, default ""
         Why the mistake is not mended yet.
     until : date or str, optional
@@ -131,7 +132,8 @@ def _cases(
     named = _dtypes(asked.get("dtype"))
     steps = _steps(candidate, loss, asked, named)
     configured = entries(start)
-    suites = [Suite(test, step, _expectation(step, candidate, known, configured)) for step in steps]
+    names = names_of_candidate(candidate)
+    suites = [Suite(test, names[1], step, _expectation(step, names, known, configured)) for step in steps]
     if not named:
         related(suites)
     return [case for suite in suites for case in cases_of(suite, in_pytest=bool(test))]
@@ -168,24 +170,22 @@ def _steps(candidate: Candidate, loss: str, asked: Asked, kinds: tuple[np.dtype[
 
 
 def _expectation(
-    step: Stepwise, candidate: Candidate, known: tuple[Any, str, Any], configured: Sequence[Entry]
+    step: Stepwise, names: Sequence[str], known: tuple[Any, str, Any], configured: Sequence[Entry]
 ) -> Expectation | None:
-    """Return the known failure of a candidate in one dtype, from the decorator or the file; None if there is none."""
+    """Return the known failures of a candidate in one dtype, from the decorator and the file; None if there is none."""
     (expect, reason, until), dtype = known, step.kind.name
     mistake = expect.get(dtype) if isinstance(expect, Mapping) else expect
     if isinstance(expect, Mapping):
         for name in expect:
             check_name("dtype", name, DTYPES)
-    if mistake:
-        return expectation(mistake, reason, until, "expect=")
-    names = names_of_candidate(candidate)
-    return next((e.expectation for e in configured if e.applies(names, step.check.entry.name, dtype)), None)
+    own = [expectation(mistake, reason, until, "expect=")] if mistake else []
+    return joined([*own, *(e.expectation for e in configured if e.applies(names, step.check.entry.name, dtype))])
 
 
 def names_of_candidate(candidate: Candidate) -> tuple[str, ...]:
-    """Return the names by which the file pyproject.toml may call a candidate."""
+    """Return the names by which the file pyproject.toml may call a candidate; the second says where it is."""
     if isinstance(candidate, str):
-        return (candidate, candidate.rpartition(":")[2])
+        return (candidate.rpartition(":")[2], candidate)
     thing = candidate if inspect.isroutine(candidate) or inspect.isclass(candidate) else type(candidate)
     name = getattr(thing, "__qualname__", thing.__name__)
     return (thing.__name__, f"{thing.__module__}:{name}", path_of(thing))

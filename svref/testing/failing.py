@@ -17,11 +17,14 @@ from svref.testing.suite import Suite
 
 MOST_NAMED = 3  # mistakes that one case alone may show
 WIDTH = 110
+STATEFUL = "it keeps state between calls, so that the tests that ran before, in the same process, change this one"
 
 
-def text_of_trial(suite: Suite, trial: Trial, vector: Vector | None, mistakes: tuple[str, ...]) -> str:
-    """Return what is wrong with the answer to a case."""
-    return "\n".join([*_element(trial), *reason(suite, vector), *_mistakes(mistakes), suite.command(trial.id)])
+def text_of_trial(suite: Suite, trial: Trial, vector: Vector | None, mistakes: tuple[str, ...], again: str = "") -> str:
+    """Return what is wrong with the answer to a case; `again` is how it differs when the case is asked once more."""
+    state = [f"  {again}", f"  {STATEFUL}"] if again else []
+    lines = [*_element(trial), *state, *reason(suite, vector), *_mistakes(mistakes), suite.command(trial.id)]
+    return "\n".join(lines)
 
 
 def text_of_mishap(suite: Suite, mishap: Mishap, vector: Vector | None) -> str:

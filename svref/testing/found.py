@@ -12,13 +12,14 @@ from typing import Any
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.candidates.process import untouched
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import STATE, CallFinding
 from svref.conformance.checking.judged import with_fixed_values
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.run import Run
 from svref.conformance.checking.stages import with_stages
 from svref.conformance.checking.stepwise import once
 from svref.conformance.mistakes.stages import Compared
+from svref.conformance.trial import Trial
 from svref.testing.suite import Suite
 from svref.variants import VARIANTS
 
@@ -29,7 +30,7 @@ class Found:
 
     Parameters
     ----------
-    key, test, candidate, loss, dtype, vectors : str
+    key, test, origin, candidate, loss, dtype, vectors : str
         As in `Suite`.
     header : dict
         The header of a report.
@@ -53,6 +54,7 @@ class Found:
 
     key: str
     test: str
+    origin: str
     candidate: str
     loss: str
     dtype: str
@@ -95,12 +97,13 @@ def found_of(suite: Suite, verdicts: dict[str, int]) -> Found:
     check, options = steps.check, steps.check.options
     values = result.fixed.values if result.fixed else {}
     return Found(
-        suite.key, suite.test, suite.candidate, suite.loss, suite.dtype, suite.vectors,
+        suite.key, suite.test, suite.origin, suite.candidate, suite.loss, suite.dtype, suite.vectors,
         check.header(steps.plan, len(steps.numeric) + len(steps.invalid), steps.cases), suite.command(),
         options.command(check.subject, suite.loss, suite.dtype, values), steps.plan.dialect is None,
         {"strict": steps.is_strict, "printed": steps.plan.guard.printed, "partial": options.partial,
          "finite": options.finite},
-        result, besides, list(steps.numeric), suite.expectation.mistake if suite.expectation else "", verdicts,
+        result, besides, [*steps.numeric, *steps.wanted],
+        suite.expectation.mistake if suite.expectation else "", verdicts,
     )  # fmt: skip
 
 
@@ -125,17 +128,16 @@ def together(founds: Iterable[Found]) -> list[Found]:
 def _merged(several: list[Found]) -> Found:
     """Return what several processes found of the same candidate as one."""
     results = [found.result for found in several]
-    by_id = {trial.id: trial for result in results for trial in result.trials}
-    trials = [by_id[case] for case in several[0].order if case in by_id]
+    asked = _asked(results, several[0].order)
     values = [found for found in several if found.result.fixed is not None]
     fixed = values[0].result.fixed if values else None
     return replace(
         several[0],
         command_at_values=(values or several)[0].command_at_values,
         result=Run(
-            trials=trials,
+            trials=[next((trial for trial in answers if trial.failed), answers[0]) for answers in asked],
             mishaps=once(mishap for result in results for mishap in result.mishaps),
-            findings=once(finding for result in results for finding in result.findings),
+            findings=_findings(results, asked),
             blind=once(control for result in results for control in result.blind),
             refused=sum(result.refused for result in results),
             invalid=sum(result.invalid for result in results),
@@ -144,11 +146,29 @@ def _merged(several: list[Found]) -> Found:
             fixed=fixed if all(found.result.fixed == fixed for found in values) else None,
             lenient=max((result.lenient for result in results), key=len),
             reduction=results[0].reduction,
+            unjudged=max(result.unjudged for result in results),
             stages=_stages(results),
         ),
         besides=once(one for found in several for one in found.besides),
         verdicts={verdict: sum(found.verdicts[verdict] for found in several) for verdict in several[0].verdicts},
     )
+
+
+def _asked(results: Sequence[Run], order: Sequence[str]) -> list[list[Trial]]:
+    """Return the answers to each case, in the order of a check; several processes may have asked it."""
+    by_id: dict[str, list[Trial]] = {}
+    for trial in (trial for result in results for trial in result.trials):
+        by_id.setdefault(trial.id, []).append(trial)
+    return [by_id[case] for case in order if case in by_id]
+
+
+def _findings(results: Sequence[Run], asked: Sequence[Sequence[Trial]]) -> list[CallFinding]:
+    """Return what was found beside the cases, each once; and that a case is right in one process and not in another."""
+    found = once(finding for result in results for finding in result.findings)
+    case = next((answers[0].id for answers in asked if len({trial.failed for trial in answers}) > 1), "")
+    if case and not any(finding.name == STATE for finding in found):
+        found.append(CallFinding(STATE, case, "the answer is right in one process of this run, and wrong in another"))
+    return found
 
 
 def _stages(results: Sequence[Run]) -> list[Compared]:

@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 
+from svref.conformance.checking import poles
 from svref.conformance.checking.controls import ACCEPTED, IGNORED, ROWS, STATE
+from svref.conformance.checking.stages import WRONG_STAGE
 from svref.conformance.mistakes.guesses import singles
+from svref.conformance.mistakes.slips import SLIPS
 from svref.deviations import DEVIATIONS
 from svref.deviations.families import FAMILIES
 from svref.variants import VARIANTS
 
-FINDINGS = (STATE, ROWS, IGNORED, ACCEPTED)
+FINDINGS = (STATE, ROWS, IGNORED, ACCEPTED, poles.NAME, WRONG_STAGE)
 DTYPES = ("float64", "float32")
 _WITHIN = re.compile(r"\([^()]*\)| in (float32|\w+ alone)$")  # a size; "in float32"; "in grad_cosines alone"
 _OF_FIXED = re.compile(r"(s|m|m1|m2|m3|t)(-and-(s|m|m1|m2|m3|t))*-(fixed|ignored)$")
@@ -32,9 +35,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; the nearest one is {near[0]!r}" if near else ""
 
 
+def parts_of(name: str) -> frozenset[str]:
+    """Return the names of the mistakes in a name such as "t-offset with eps-in-log"."""
+    return frozenset(name.split(" with "))
+
+
 def check_mistake(name: str) -> None:
     """Raise a ValueError unless a name is that of a mistake, as a report gives it, or of several joined by "with"."""
-    for part in name.split(" with "):
+    for part in sorted(parts_of(name)):
         base = _WITHIN.sub("", part).strip()
         if not _OF_FIXED.match(base) and not base.startswith("wrong "):
             check_name("mistake", base, mistakes())
@@ -50,5 +58,6 @@ def _mistakes() -> Iterator[str]:
     yield from DEVIATIONS
     yield from FAMILIES
     yield from FINDINGS
+    yield from (slip.name for slip in SLIPS)
     for entry in VARIANTS.values():
         yield from (_WITHIN.sub("", h.name).strip() for h in singles(entry))

@@ -11,15 +11,14 @@ from typing import Literal
 
 from svref.conformance.candidates.guard import Mishap
 from svref.conformance.checking import poles
-from svref.conformance.checking.controls import CallFinding
+from svref.conformance.checking.controls import ACCEPTED, STATE, CallFinding
 from svref.conformance.checking.summary import reason_for_unsupported
-from svref.conformance.checking.variations.trying import is_wrong
-from svref.conformance.trial import Trial
-from svref.testing.failing import mistakes_in, text_of_mishap, text_of_trial
+from svref.testing.failing import STATEFUL, mistakes_in, text_of_mishap, text_of_trial
 from svref.testing.suite import Suite
 
 Verdict = Literal["passed", "failed", "known", "skipped"]
 FAIL_FIRST = "the cases fail, and say more"
+NOTHING = "no element says anything"
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,10 @@ def case(suite: Suite, name: str) -> Result:
             return Result("skipped", suite.refusal or answer.message)
         return _failed(suite, text_of_mishap(suite, answer, vector))
     if answer.failed:
-        names = () if suite.is_known() else mistakes_in(suite, answer)
-        return _failed(suite, text_of_trial(suite, answer, vector, names), names)
+        is_known = suite.is_known()
+        names = () if is_known else mistakes_in(suite, answer)
+        again = "" if is_known else suite.steps.difference_when_asked_again(name)
+        return _failed(suite, text_of_trial(suite, answer, vector, names, again), names, is_known)
     if suite.steps.check.options.finite:
         return _of_findings(suite, list(poles.findings([answer])))
     return PASSED
@@ -64,7 +65,7 @@ def invalid(suite: Suite, name: str) -> Result:
     """Ask inputs that must raise; to accept them is wrong only in a strict check."""
     if suite.steps.accepts(name) and suite.steps.is_strict:
         text = f"the input is invalid and must raise: {suite.steps.invalid[name].purpose}\n{suite.command(name)}"
-        return _failed(suite, text, ("invalid-input-accepted",))
+        return _failed(suite, text, (ACCEPTED,), suite.expects(ACCEPTED))
     return PASSED
 
 
@@ -101,7 +102,7 @@ def enough_judged(suite: Suite, name: str) -> Result:
     if report.verdict == "VACUOUS" and any(other.steps.cases_alone().judged for other in suite.siblings):
         return Result("skipped", "no element says anything in this dtype")
     if report.verdict in ("VACUOUS", "UNSUPPORTED"):
-        text = "no element says anything" if report.verdict == "VACUOUS" else reason_for_unsupported(report)
+        text = NOTHING if report.verdict == "VACUOUS" else reason_for_unsupported(report)
         return _failed(suite, f"{report.verdict}: {text}\n{suite.command()}")
     if report.findings:  # a stage that the candidate offers is wrong, though no output shows it
         return _of_findings(suite, list(report.findings))
@@ -115,11 +116,13 @@ def variation(suite: Suite, name: str) -> Result:
     if reason := suite.steps.reason_against_variations():
         return Result("skipped", reason)
     answer = suite.steps.ask_variation(name)
-    if isinstance(answer, Trial):
-        return _failed(suite, text_of_trial(suite, answer, None, ())) if answer.failed else PASSED
-    if answer.kind == "hung" or is_wrong(answer):
+    if isinstance(answer, Mishap):
+        if answer.kind == "unsupported":
+            return Result("skipped", answer.message)
         return _failed(suite, text_of_mishap(suite, answer, None))
-    return PASSED
+    if answer.failed:
+        return _failed(suite, text_of_trial(suite, answer, None, ()), (), suite.is_known_in_variations())
+    return PASSED if any(q.passed.any() for q in answer.judgement.quantities) else Result("skipped", NOTHING)
 
 
 def known_failure(suite: Suite, name: str) -> Result:
@@ -133,20 +136,25 @@ def known_failure(suite: Suite, name: str) -> Result:
 
 
 def _of_findings(suite: Suite, found: Sequence[CallFinding | Mishap]) -> Result:
-    """Return what came of a piece that finds something else than wrong elements."""
-    for one in found:
-        if isinstance(one, CallFinding):
-            return _failed(suite, f"{one.name}: {one.text}\n{suite.command(one.case)}", (one.name,))
-        if one.kind != "unsupported":
-            return _failed(suite, text_of_mishap(suite, one, None))
-    return PASSED
+    """Return what came of a piece that finds something else than wrong elements; the first that is not expected."""
+    results = [_of_finding(suite, one) for one in found if isinstance(one, CallFinding) or one.kind != "unsupported"]
+    return next((one for one in results if one.verdict == "failed"), next(iter(results), PASSED))
 
 
-def _failed(suite: Suite, text: str, mistakes: tuple[str, ...] = ()) -> Result:
-    """Return a failure; a known one if the mistake of the candidate is the expected one."""
+def _of_finding(suite: Suite, one: CallFinding | Mishap) -> Result:
+    """Return the failure that a finding, or a call without an answer, is."""
+    if isinstance(one, Mishap):
+        return _failed(suite, text_of_mishap(suite, one, None))
+    more = f"\n  {STATEFUL}" if one.name == STATE else ""
+    text = f"{one.name}: {one.text}{more}\n{suite.command(one.case)}"
+    return _failed(suite, text, (one.name,), suite.expects(one.name))
+
+
+def _failed(suite: Suite, text: str, mistakes: tuple[str, ...] = (), is_known: bool = False) -> Result:
+    """Return a failure; `is_known` if all that is wrong there is expected."""
     if suite.expectation is None:
         return Result("failed", text, mistakes)
-    if suite.is_known():
+    if is_known:
         return Result("known", suite.expectation.text, (suite.expectation.mistake,))
     return Result("failed", f"{text}\nanother failure than the expected one, {suite.expectation.mistake}", mistakes)
 
@@ -157,20 +165,20 @@ def pieces_of(suite: Suite) -> Iterator[tuple[str, Piece]]:
     if not steps.cases.alone:
         yield from ((name, case) for name in steps.numeric)
         yield from ((name, invalid) for name in steps.invalid)
-        yield from _besides(suite)
-    yield from ((name, variation) for name in steps.variations)
+        yield from _called_again(suite)
+    yield from ((name, variation) for name in steps.wanted)
+    if steps.numeric:
+        yield "controls", controls
+        yield "enough-judged", enough_judged
+    yield from ((name, variation) for name in steps.variations if name not in steps.wanted)
     if suite.expectation is not None:
         yield "known-failure", known_failure
 
 
-def _besides(suite: Suite) -> Iterator[tuple[str, Piece]]:
-    """Yield the pieces that need the answers to all cases."""
-    if not suite.steps.numeric:
-        return
-    if suite.steps.plan.can_be_asked:
+def _called_again(suite: Suite) -> Iterator[tuple[str, Piece]]:
+    """Yield the pieces that call the candidate again, after all cases."""
+    if suite.steps.numeric and suite.steps.plan.can_be_asked:
         yield "second-calls", second_calls
         yield "rows-alone", rows_alone
         if suite.steps.plan.ignores:
             yield "ignored-rows", ignored_rows
-    yield "controls", controls
-    yield "enough-judged", enough_judged

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from svref.testing.case import Case
     from svref.testing.found import Found
 
+OPTIONS = ("lf", "ignore", "ignore_glob", "stepwise", "keyword", "markexpr", "deselect")  # these leave tests out
 PACKAGE = Path(__file__).parents[1]
-WORKER, USED = "svref", "svref_expect"  # under these keys a process of pytest-xdist sends what it found
+WORKER, USED, PART = "svref", "svref_expect", "svref_part"  # keys of what a process of pytest-xdist sends
 CASES: pytest.StashKey[list[Case]] = pytest.StashKey()
 FOUND: pytest.StashKey[list[Found]] = pytest.StashKey()
 PLACES: pytest.StashKey[set[str]] = pytest.StashKey()
+LEFT_OUT: pytest.StashKey[bool] = pytest.StashKey()  # whether the run could not read tests, or left some out
 UNUSED: pytest.StashKey[list[str]] = pytest.StashKey()
 REPORTS: pytest.StashKey[list[tuple[Found, Report]]] = pytest.StashKey()
 
@@ -83,9 +85,29 @@ def without_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> pytest.Excep
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note the cases that are run, and the known failures that are about one of them."""
     cases = [case for item in session.items if (case := case_of(item)) is not None]
-    expected = [case.suite.expectation for case in cases]
     session.config.stash[CASES] = cases
-    session.config.stash[PLACES] = {one.place for one in expected if one is not None}
+    session.config.stash[PLACES] = {place for case in cases for place in case.suite.expected_in}
+    if cases:
+        from svref.testing.suite import numbered
+
+        numbered(case.suite for case in cases)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note that tests were left out, by whichever option or plugin."""
+    if items:
+        items[0].config.stash[LEFT_OUT] = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Note that tests could not be collected: their file has an error, or is skipped."""
+    report = yield
+    if not report.passed:
+        collector.config.stash[LEFT_OUT] = True
+    return report
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -101,7 +123,9 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a process of pytest-xdist found."""
-    output = getattr(node, "workeroutput", {})
+    output = getattr(node, "workeroutput", {PART: True})  # a process that crashed sends nothing
+    if output.get(PART):
+        node.config.stash[LEFT_OUT] = True
     node.config.stash.setdefault(PLACES, set()).update(output.get(USED, ()))
     data = output.get(WORKER)
     if data:
@@ -119,6 +143,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.stash[FOUND] = founds_of(asked)
     founds = config.stash.get(FOUND, [])
     if hasattr(config, "workeroutput"):
+        config.workeroutput[PART] = config.stash.get(LEFT_OUT, False)
         _send(config.workeroutput, founds, config.stash.get(PLACES, set()))
         return
     if founds:
@@ -148,8 +173,7 @@ def _report(config: pytest.Config, founds: list[Found]) -> None:
 
 def unused(config: pytest.Config) -> list[str]:
     """Return a sentence for each known failure in pyproject.toml that is about no candidate of a run of all tests."""
-    chosen = [getattr(config.option, name, None) for name in ("keyword", "markexpr", "lf", "deselect", "ignore")]
-    if config.args_source == pytest.Config.ArgsSource.ARGS or any(chosen):
+    if is_of_a_part(config):
         return []  # the candidate may be in a test that was not asked for
     file = config.rootpath / "pyproject.toml"
     if not file.is_file() or "svref" not in file.read_text(encoding="utf-8", errors="replace"):
@@ -158,6 +182,15 @@ def unused(config: pytest.Config) -> list[str]:
 
     places: set[str] = config.stash.get(PLACES, set())
     return unused_entries(config.rootpath, places)
+
+
+def is_of_a_part(config: pytest.Config) -> bool:
+    """Return whether a run may have left out tests: by its arguments, options or folder, or by errors on the way."""
+    source, from_below = config.args_source, config.invocation_params.dir != config.rootpath
+    in_a_folder = source == pytest.Config.ArgsSource.INVOCATION_DIR and from_below
+    chosen = any(getattr(config.option, name, None) for name in OPTIONS)
+    left_out = config.stash.get(LEFT_OUT, False)
+    return chosen or left_out or in_a_folder or source == pytest.Config.ArgsSource.ARGS
 
 
 def founds_of(cases: Sequence[Case]) -> list[Found]:

@@ -43,10 +43,10 @@ def lines(founds: Sequence[tuple[Found, Report]]) -> Iterator[str]:
     """Yield a paragraph for each candidate and dtype; less, if nothing is wrong, or the same as in the dtype before."""
     told = ""
     for found, report in founds:
-        yield f"{found.test or found.candidate} · {found.candidate} · {found.loss} · {found.dtype}: {_counted(found)}"
+        yield f"{found.test or found.origin} · {found.candidate} · {found.loss} · {found.dtype}: {_counted(found)}"
         if found.expected and not found.verdicts["failed"]:
             yield f"  known: {found.expected}"
-        elif is_wrong(report):
+        elif is_wrong(report) or (found.verdicts["failed"] and not report.ok):
             name = f"{found.test} {found.candidate} {found.loss} {report.explanation}"
             said = list(lines_on_verdict(report))
             yield from (f"  {line}" for line in (said[:1] if report.explanation and told == name else said))
@@ -54,14 +54,23 @@ def lines(founds: Sequence[tuple[Found, Report]]) -> Iterator[str]:
 
 
 def is_wrong(report: Report) -> bool:
-    """Return whether something is wrong; that little was judged is no mistake, as in a run of some cases."""
+    """Return whether something is wrong; that little was judged is no mistake where only some tests ran."""
     broken = any(mishap.kind != "unsupported" for mishap in report.mishaps)
     return bool(report.failures or report.findings or report.blind) or broken
 
 
 def mistake(found: Found, report: Report) -> str:
-    """Return the verdict on a candidate for reports that machines read: "right", or what is wrong."""
-    return report.verdict if is_wrong(report) else "right"
+    """Return the verdict on a candidate for reports that machines read: "right", or what is wrong.
+
+    Where no test failed or passed, nothing was judged, and nothing is right.
+    """
+    if is_wrong(report) or (found.verdicts["failed"] and not report.ok):
+        return report.verdict
+    if not found.verdicts["passed"]:
+        return "nothing was judged"
+    if found.verdicts["failed"]:
+        return f"right, though {found.expected} is expected" if found.expected else "FAIL"
+    return "right"
 
 
 def _counted(found: Found) -> str:

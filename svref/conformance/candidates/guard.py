@@ -10,9 +10,10 @@ import ctypes
 import sysconfig
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from svref.conformance.candidates import names
 from svref.conformance.candidates.call import (
@@ -40,6 +41,8 @@ MOST_FRAMES = 3  # the last lines of the candidate's own code that a mishap show
 LONGEST_MESSAGE = 300  # characters of a candidate's error message; some frameworks print whole graphs
 
 MOST_NAMES = 3  # changed names that a mishap lists
+
+T = TypeVar("T")
 
 Kind = Literal["raised", "hung", "unusable", "unsupported", "patched", "ended"]
 
@@ -178,25 +181,30 @@ def usable_answer(guard: Guard, call: Call) -> Answer:
 
 def within(timeout: float | None, adapter: Adapter, call: Call) -> Answer:
     """Return the answer to a call, or raise a HungError after `timeout` seconds; None waits for ever."""
+    return in_time(timeout, lambda: adapter.run(call), "no answer")
+
+
+def in_time(timeout: float | None, work: Callable[[], T], lacking: str) -> T:
+    """Return what `work` returns, or raise a HungError after `timeout` seconds, which says what is lacking then."""
     if timeout is None:
-        return adapter.run(call)
-    results: list[Any] = []
+        return work()
+    results, errors = list[T](), list[BaseException]()
     context = contextvars.copy_context()
 
-    def work() -> None:
+    def run() -> None:
         try:
-            results.append(context.run(adapter.run, call))
+            results.append(context.run(work))
         except BaseException as error:
-            results.append(error)
+            errors.append(error)
 
-    worker = threading.Thread(target=work, daemon=True)
+    worker = threading.Thread(target=run, daemon=True)
     worker.start()
     worker.join(timeout)
+    if errors:
+        raise errors[0]
     if not results:
         _stop(worker)
-        raise HungError(f"no answer within {timeout:g} s")
-    if isinstance(results[0], BaseException):
-        raise results[0]
+        raise HungError(f"{lacking} within {timeout:g} s")
     return results[0]
 
 

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from svref.conformance.candidates import adapters, answers
 from svref.conformance.candidates.arguments import given_of
 from svref.conformance.candidates.call import CandidateError, Function, Level, names, signature_of
-from svref.conformance.candidates.guard import Guard, first_line
+from svref.conformance.candidates.guard import Guard, first_line, in_time
 from svref.conformance.candidates.process import quietly
 from svref.conformance.candidates.reading import read
 from svref.formats import numpy_dtype
@@ -27,6 +27,7 @@ from svref.judging.precision import PRECISIONS, Precision
 from svref.variants import VARIANTS, Variant, spelt
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
+IMPORT_LIMIT = 120.0  # seconds; libraries that are installed on a slow disk take half a minute
 MOST_LISTED = 12  # .py files that an error names
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
@@ -62,7 +63,7 @@ def guarded(
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
     if is_answers(candidate):
         return Guard(answers.read(Path(str(candidate)))), None, False
-    found = callable_of(load(candidate) if isinstance(candidate, str) else candidate)
+    found = callable_of(load(candidate, timeout) if isinstance(candidate, str) else candidate)
     reading = read(found, entry, given_of(mapping))
     function = reading.function
     parameters = {**entry.parameters, **(fixed or {})}
@@ -124,8 +125,11 @@ def input_dtype(plan: Precision | None, level: Level) -> np.dtype[Any]:
 # ---- importing a function ---------------------------------------------------------------------------------------
 
 
-def load(path: str) -> Function:
-    """Return the function at "path/file.py:name" or "package.module:name"; nothing that its import prints is shown."""
+def load(path: str, timeout: float | None = None) -> Function:
+    """Return the function at "path/file.py:name" or "package.module:name"; nothing that its import prints is shown.
+
+    With a `timeout` of calls, an import also has a limit: `IMPORT_LIMIT`, or the timeout if that is longer.
+    """
     place, _, name = path.rpartition(":")
     if not place:
         place, name = path, ""
@@ -133,7 +137,8 @@ def load(path: str) -> Function:
         raise CandidateError(f"a candidate is {FORMS}; got {path!r}.")
     try:
         with quietly("while the candidate is imported"):
-            module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
+            limit = None if timeout is None else max(timeout, IMPORT_LIMIT)
+            module = in_time(limit, lambda: _module_at(place), "it has not ended")
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -153,6 +158,11 @@ def _no_function(place: str, name: str, module: Any) -> str:
     missing = f"{place} has no function {name!r}" if name else "a candidate is path/file.py:name"
     what = f", it has {name} = {found!r:.60}" if found is not None else ""
     return f"{missing}{what}; the functions of {place} are: {functions}."
+
+
+def _module_at(place: str) -> Any:
+    """Import a file, or a module by its name."""
+    return _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
 
 
 def _module(name: str) -> Any:

@@ -15,6 +15,7 @@ fixed        parameters that a candidate ignores, and the values it has inside
 variations   batches unlike the cases: larger, laid out otherwise, with other dtypes and parameters
 probing      batches that a wrong candidate is asked, so that its mistake can be told from its neighbours
 evidence     which known mistakes the cases would have shown
+plans        the precision that the errors of a wrong candidate look like
 poles        gradients that are NaN or infinite where cos θ_y = ±1
 stages       the stages that a candidate offers, one by one: right, first wrong, blank
 notes        what a candidate's own file says about its stages: where they stand, and hints

@@ -20,11 +20,12 @@ from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
 from svref.conformance.checking.evidence import evidence_of
 from svref.conformance.checking.fixed import is_slip_of_value
+from svref.conformance.checking.plans import sentence_on_plan
 from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
 from svref.conformance.checking.stages import with_stages
-from svref.conformance.checking.subject import Subject, holds_format
+from svref.conformance.checking.subject import Subject, holds_format, usual_kinds
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.diagnosing.reading import reading_of
 from svref.deviations.dialects import Dialect
@@ -59,9 +60,12 @@ class Options:
 
     def command(self, subject: Subject, loss: str, dtype: str, values: Mapping[str, float]) -> str:
         """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
-        return command_of(subject.candidate, loss, self._by_name(dtype), {**subject.fixed, **values})
+        usual = self.precision and (dtype,) == tuple(
+            kind.name for kind in usual_kinds(subject.adapter, subject.level, precision_of(self.precision))
+        )
+        return command_of(subject.candidate, loss, self._by_name(None if usual else dtype), {**subject.fixed, **values})
 
-    def _by_name(self, dtype: str) -> dict[str, Any]:
+    def _by_name(self, dtype: str | None) -> dict[str, Any]:
         """Return the options by their names on the command line."""
         return {
             "pack": self.pack, "dtype": dtype, "precision": self.precision, "framework": self.framework,
@@ -203,7 +207,7 @@ class Check:
         strict = options.strict or (not cases.alone and all(vector.result == "error" for vector in held))
         report = self.reported(result, plan, cases, strict, only_single)
         evidence = None if cases.alone else evidence_of(plan, held, result.trials)
-        report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result))
+        report = replace(report, evidence=evidence, half_precision=self._half_precision(plan, result, report))
         return self._with_reading(report, plan)
 
     def reported(
@@ -231,11 +235,13 @@ class Check:
             report, reading=reading_of(plan.guard, self.entry, plan.level, plan.dtype, candidate=subject.candidate)
         )
 
-    def _half_precision(self, plan: Plan, result: Run) -> str:
+    def _half_precision(self, plan: Plan, result: Run, report: Report) -> str:
         """Return a sentence on half precision inside the candidate, where it was not said that it computes so.
 
         Where it was said, and the candidate takes no such inputs, the sentence says what else to do.
         """
+        if report.failures and not report.explained and (sentence := sentence_on_plan(result.trials)):
+            return sentence
         if not result.trials and plan.can_be_asked:
             return sentence_on_refusal(plan.dtype.name, plan.precision, result.mishaps)
         if not plan.can_be_asked or plan.precision != plan.dtype.name:
@@ -255,6 +261,8 @@ class Check:
         }  # fmt: skip
         if plan.guard.taken:
             header["taken"] = plan.guard.taken
+        if self.options.cases:
+            header["chosen"] = list(self.options.cases)
         if self.subject.fixed:
             certified = self.dialect is None and can_certify()
             header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}

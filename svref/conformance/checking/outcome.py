@@ -282,13 +282,23 @@ class Outcome:
             return "PASS"  # only inputs that must raise were asked
         if not self.counts or (not self.partial and self.missing):
             return "UNSUPPORTED"
-        if not any(count.passed for count in self.counts):
+        if not any(count.passed for count in self.counts) or (self.silent and not self.partial):
             return "VACUOUS"
         if self.share < LEAST_SHARE and not self.partial:
             return "UNSUPPORTED"
         if self.blind:
             return "ERROR"
         return "PASS-BRANCH" if self.branches else "PASS"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the candidate was judged by a precision with narrow stages, under which much may say nothing."""
+        return self.header.get("precision", "float64") not in ("float64", "float32", "float64 and float32")
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The outputs of which no element says anything at this precision: they cannot pass."""
+        return tuple(c.quantity for c in self.counts if self.is_narrow and c.vacuous and not c.passed + c.failed)
 
     @property
     def first_wrong(self) -> StageRow | None:

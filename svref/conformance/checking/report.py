@@ -22,7 +22,7 @@ from svref.conformance.checking.run import Run
 from svref.conformance.checking.state import ROOM
 from svref.conformance.checking.summary import lines_of
 from svref.conformance.mistakes.departure import first_departure
-from svref.conformance.mistakes.explanations import explanations
+from svref.conformance.mistakes.explanations import Explanation, explanations
 from svref.conformance.trial import Trial
 from svref.golden.files.writing import write_file
 from svref.judging.judge import Quantity
@@ -134,7 +134,7 @@ def report_of(
         Whether only single mistakes are tried on failures.
     """
     failures = worst_first(failure for trial in run.trials for failure in failures_in(trial))
-    explained = explanations(run.lenient or run.trials, entry, run.probes, only_single or run.has_fixed_values)
+    explained = _explained(run, failures, entry, only_single)
     findings = _findings(run, strict, finite)
     missing, lacking = _absent(run.trials if header.get("vectors") else ())
     return Report(
@@ -155,6 +155,15 @@ def report_of(
         cases=_verdicts(run),
         reproduce=_reproduce(command, failures, findings),
     )
+
+
+def _explained(
+    run: Run, failures: Sequence[Failure], entry: Variant | None, only_single: bool
+) -> tuple[Explanation, ...]:
+    """Return the mistakes that explain the failures; none is looked for if outputs are wrong by their dtype alone."""
+    if failures and all(failure.note for failure in failures):
+        return ()
+    return explanations(run.lenient or run.trials, entry, run.probes, only_single or run.has_fixed_values)
 
 
 def _on_state(finding: CallFinding, run: Run) -> CallFinding:

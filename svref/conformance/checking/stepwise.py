@@ -58,7 +58,11 @@ class Stepwise:
     cases: Cases
     result: Run = field(default_factory=Run)
     _answers: dict[str, Trial | Mishap] = field(default_factory=dict)
-    _failing: list[tuple[str, Batch]] = field(default_factory=list)
+    _invalid: dict[str, Run] = field(default_factory=dict)
+    _wanted: dict[str, Trial | Mishap] = field(default_factory=dict)
+    _failing: dict[str, Batch] = field(default_factory=dict)
+    _hung: dict[str, Mishap] = field(default_factory=dict)
+    _why: dict[tuple[str, ...], list[CallFinding | Mishap]] = field(default_factory=dict)
 
     @cached_property
     def plan(self) -> Plan:
@@ -81,6 +85,11 @@ class Stepwise:
         seed, variant = self.check.options.seed, self.check.entry.name
         wanted = self.cases.variations or [(seed, i) for i in range(self.check.number_of_variations())]
         return {id_of(variant, *pair): pair for pair in wanted} if self.plan.can_be_asked else {}
+
+    @cached_property
+    def wanted(self) -> list[str]:
+        """The ids of the variations that were asked for by id; they are judged as cases are."""
+        return list(self.variations) if self.cases.variations else []
 
     @property
     def is_strict(self) -> bool:
@@ -106,14 +115,24 @@ class Stepwise:
         if case not in self._answers:
             question = self.plan.question(self.numeric[case])
             self._answers[case] = asked(self.plan, question, self.reduction)
-            whole.enter_case(self.plan, question, self._answers[case], self.result)
+            if not self.cases.alone:
+                whole.enter_case(self.plan, question, self._answers[case], self.result)
         return self._answers[case]
 
     def accepts(self, case: str) -> bool:
         """Return whether inputs that must raise do not."""
-        before = len(self.result.accepted)
-        whole.try_invalid(self.plan, self.invalid[case], self.result)
-        return len(self.result.accepted) > before
+        found = self._tried(case)
+        self.result.invalid += found.invalid
+        self.result.refused += found.refused
+        self.result.accepted += found.accepted
+        return bool(found.accepted)
+
+    def _tried(self, case: str) -> Run:
+        """Return what came of inputs that must raise; they are asked once."""
+        if case not in self._invalid:
+            self._invalid[case] = Run()
+            whole.try_invalid(self.plan, self.invalid[case], self._invalid[case])
+        return self._invalid[case]
 
     def ask_again(self) -> list[CallFinding | Mishap]:
         """Return what differs when every case is asked once more."""
@@ -135,21 +154,43 @@ class Stepwise:
             return []
         return self._added(ask_with_ignored_row(self.plan.guard, self._calls[trial.id], trial))
 
+    def difference_when_asked_again(self, case: str) -> str:
+        """Return how the answer to a case differs when the case is asked once more; "" if it does not."""
+        trial = self.ask(case)
+        if isinstance(trial, Mishap) or not self.plan.can_be_asked:
+            return ""
+        found = ask_cases_again(self.plan.guard, self._calls, [trial])
+        return next((one.text for one in found if isinstance(one, CallFinding)), "")
+
     def unnoticed(self) -> list[str]:
         """Return the spoiled outputs that the judgement does not find."""
-        self.result.blind = unnoticed_controls(self._all_trials())
+        self.result.blind = unnoticed_controls([one for one in self._judged() if isinstance(one, Trial)])
         return self.result.blind
 
     def ask_variation(self, name: str) -> Trial | Mishap:
-        """Return the judged answer to a batch unlike the cases."""
+        """Return the judged answer to a batch unlike the cases; one that was asked for by id is asked once."""
+        if name in self._wanted:
+            return self._wanted[name]
         batch, answer = one_variation(self._asker, *self.variations[name])
-        if is_wrong(answer):
-            self._failing.append((name, batch))
+        if name in self.wanted:
+            self._wanted[name] = answer
+            whole.enter(answer, self.result)
+        elif isinstance(answer, Mishap) and answer.kind == "hung":
+            self._hung[name] = answer
+        elif is_wrong(answer):
+            self._failing[name] = batch
         return answer
 
     def reason_against_variations(self) -> str:
-        """Return why a variation would say nothing, by what was found so far; "" if it says something."""
-        return whole.reason_against_variations(self.plan, self.result) if self._answers else ""
+        """Return why a variation would say nothing; "" if it says something.
+
+        It is asked if all cases are right, so that they are asked first. Variations that were asked for by id are
+        judged whatever the cases say.
+        """
+        if self.wanted:
+            return ""
+        self._all_trials()
+        return whole.reason_against_variations(self.plan, self.result)
 
     # ---- all of it --------------------------------------------------------------------------------------------------
 
@@ -159,48 +200,62 @@ class Stepwise:
             answer = self.ask(case)
             if isinstance(answer, Trial) or not refusal_of([answer]):
                 return ""
-        return refusal_of(self.result.mishaps)
+        return refusal_of([answer for answer in self._answers.values() if isinstance(answer, Mishap)])
 
     def fails(self) -> bool:
         """Return whether a case is wrong, or has no answer although the candidate does not decline it."""
-        answers = [self.ask(case) for case in self.numeric]
-        return any(a.failed if isinstance(a, Trial) else a.kind != "unsupported" for a in answers)
+        return any(a.failed if isinstance(a, Trial) else a.kind != "unsupported" for a in self._judged())
 
     def cases_alone(self) -> Report:
         """Return the report of all cases, without what was found besides: whether enough was judged."""
-        trials = self._all_trials()
-        mishaps = [answer for answer in self._answers.values() if isinstance(answer, Mishap)]
-        return self.reported(Run(list(trials), mishaps, unjudged=self._unjudged(), stages=self.result.stages))
+        judged = self._judged()
+        trials = [answer for answer in judged if isinstance(answer, Trial)]
+        mishaps = [answer for answer in judged if isinstance(answer, Mishap)]
+        self.result.unjudged = self._unjudged()
+        return self.reported(Run(trials, mishaps, unjudged=self.result.unjudged, stages=self.result.stages))
 
     def _unjudged(self) -> int:
         """Return how many elements would have said something, but came with no answer."""
-        return whole.unjudged_in(self.plan, list(self.numeric.values()), self._all_trials())
+        cases = [] if self.cases.alone else list(self.numeric.values())
+        return whole.unjudged_in(self.plan, cases, self._all_trials())
 
     def everything(self) -> Report:
-        """Return the report after all pieces but the variations have been asked: which mistake it is."""
-        self._all_trials()
-        if self.plan.can_be_asked:
+        """Return the report after all pieces have been asked: which mistake it is."""
+        self._judged()
+        if self.plan.can_be_asked and not self.cases.alone:
             self.ask_again()
             self.ask_alone()
             if self.plan.ignores:
                 self.ask_with_ignored()
+        if not self.reason_against_variations():
+            for name in self.variations:
+                self.ask_variation(name)
         result = self.finished()
+        whole.add(self.why_variations_fail(), result)
+        result.accepted = [case for case in self.invalid if self._tried(case).accepted] if self.is_strict else []
         result.blind, result.unjudged = self.unnoticed(), self._unjudged()
         return self.reported(result)
 
     def finished(self) -> Run:
         """Return what was found, with what a wrong candidate answers besides, so that its mistake can be told."""
         result = replace(self.result, findings=once(self.result.findings), mishaps=once(self.result.mishaps))
-        if whole.is_worth_probing(self.plan, result):
+        if not self.cases.alone and whole.is_worth_probing(self.plan, result):
             result.probes = probed(self._asker)
             result.fixed = finding_on_fixed(self.plan, result.trials, self.reduction)
         return result
 
     def why_variations_fail(self) -> list[CallFinding | Mishap]:
-        """Return why batches unlike the cases fail, where all cases are right: a feature of them, or a mistake."""
-        if not self._failing or any(trial.failed for trial in self.result.trials):
+        """Return why batches unlike the cases fail, where all cases are right: a feature of them, or a mistake.
+
+        A batch that hangs is among them. It is not asked more, since each call would hang.
+        """
+        if any(trial.failed for trial in self.result.trials):
             return []
-        return list(findings_on(self._asker, self._failing, self.result.trials))
+        failing = tuple(sorted(self._failing, key=self.variations.__getitem__))
+        if failing not in self._why:
+            batches = [(name, self._failing[name]) for name in failing]
+            self._why[failing] = list(findings_on(self._asker, batches, self.result.trials))
+        return [*self._hung.values(), *self._why[failing]]
 
     def reported(self, result: Run) -> Report:
         """Return the report of a run."""
@@ -210,6 +265,11 @@ class Stepwise:
         """Return the judged answers to all cases, in their order."""
         answers = [self.ask(case) for case in self.numeric]
         return [answer for answer in answers if isinstance(answer, Trial)]
+
+    def _judged(self) -> list[Trial | Mishap]:
+        """Return the answers to all cases, and to the variations that were asked for by id."""
+        cases = [] if self.cases.alone else [self.ask(case) for case in self.numeric]
+        return [*cases, *(self.ask_variation(name) for name in self.wanted)]
 
     @cached_property
     def _calls(self) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def subject_of(
     not. An instance is judged at the values of its attributes.
     """
     name, from_files = candidate_name(candidate), is_answers(candidate)
-    loaded = load(candidate) if isinstance(candidate, str) and not from_files else candidate
+    loaded = load(candidate, timeout) if isinstance(candidate, str) and not from_files else candidate
     if not from_files:
         fixed = fixed_parameters(entry, {**fixed_in(loaded, entry, given_of(mapping)), **fixed})
     try:
@@ -107,7 +107,7 @@ def subject_of(
         guard, level, ignores = _read(loaded, entry, framework, device, tried, timeout, fixed, mapping, plan)
     except MissingKeywordsError as error:
         raise CandidateError(f"{error} {_how_to_fix(name, entry, error.missing)}") from error
-    kinds = kinds or _kinds(guard.adapter, level, plan)
+    kinds = kinds or usual_kinds(guard.adapter, level, plan)
     lacks = lacking(getattr(guard.adapter, "function", None), entry.parameters)
     notes = {} if from_files else notes_of(candidate, loaded)
     return Subject(name, guard, level, ignores, fixed, lacks, kinds, candidate, notes)
@@ -146,7 +146,7 @@ def _how_to_fix(name: str, entry: Variant, missing: Sequence[str]) -> str:
     )
 
 
-def _kinds(adapter: Adapter, level: Level | None, plan: Precision | None) -> tuple[np.dtype[Any], ...]:
+def usual_kinds(adapter: Adapter, level: Level | None, plan: Precision | None) -> tuple[np.dtype[Any], ...]:
     """Return the dtypes that are judged where none is named: float64 and float32, or that of the inputs of a plan.
 
     Files of answers are judged in their own dtype; raise a CandidateError if that is narrower than the inputs.

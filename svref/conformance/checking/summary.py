@@ -63,7 +63,7 @@ def _headline(outcome: Outcome) -> str:
     h = outcome.header
     vectors = f"vectors {h['vectors']} (sha256 {h['digest'][:8]})" if "vectors" in h else ""
     loss = f"{h['loss']} as {h['dialect']}" if h.get("dialect") else h["loss"]
-    dtype = h["dtype"] if h["precision"] == h["dtype"] else f"{h['dtype']} computed in {h['compute']}"
+    dtype = h["dtype"] if h["precision"] == h["dtype"] else f"{h['dtype']} at {h['precision']}"
     cases = f"{h['cases']} case{'' if h['cases'] == 1 else 's'}"
     parts = [f"svref {h['svref']}", vectors, h["candidate"], loss, h.get("framework", ""), dtype, cases]
     return " · ".join(part for part in parts if part)
@@ -92,6 +92,13 @@ def _share(outcome: Outcome) -> Iterator[str]:
     if "vectors" in outcome.header and outcome.counts:
         total = outcome.judged + outcome.unjudged
         yield f"  judged          {outcome.judged:6,d} of {total:,} elements that say something, {outcome.share:.0%}"
+    if outcome.is_narrow and outcome.counts:
+        vacuous = sum(count.vacuous for count in outcome.counts)
+        share = vacuous / max(vacuous + outcome.judged, 1)
+        yield f"  vacuous         {vacuous:6,d} elements say nothing at this precision, {share:.0%}"
+    yield from (
+        f"  vacuous                no element of {name} says anything at this precision" for name in outcome.silent
+    )
 
 
 def _variations(outcome: Outcome) -> Iterator[str]:

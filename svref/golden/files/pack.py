@@ -243,8 +243,8 @@ def _read_manifest(root: Path) -> tuple[bytes, dict[str, Any]]:
         found = shortened(repr(form))
         raise VectorsError(f"{path} is of format {found}; this svref reads {FORMAT!r}. Get a matching svref.")
     texts = [manifest.get(key) for key in ("pack", "version", "purpose")]
-    files = manifest.get("files")
-    if not (isinstance(files, dict) and all(map(_is_line, [*texts, *files.values()]))):
+    files, is_counted = manifest.get("files"), type(manifest.get("cases")) is int
+    if not (isinstance(files, dict) and is_counted and all(map(_is_line, [*texts, *files.values()]))):
         raise VectorsError(f"{path} does not follow the manifest schema. Get the pack again.")
     return data, dict(manifest)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from svref.golden.making.coarse import coarse
 from svref.golden.making.heads import head
 from svref.golden.making.recipes import (
     DYADIC,
@@ -229,6 +230,7 @@ CORE: Mapping[str, Group] = {
     "label": label,
     "parameter": parameter,
     "digits": digits,
+    "coarse": coarse,
     "head": head,
     "error": error,
 }

@@ -141,7 +141,7 @@ def _smaller(batch: Batch) -> Batch:
 _PACKS = (
     Pack("seed", "1.0.3", "The rows of the notebook that started the project.", {"notebook": notebook}),
     Pack(
-        "core", "1.2.1", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
+        "core", "1.3.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
     ),
     Pack(
         "paper",

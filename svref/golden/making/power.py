@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,39 +18,29 @@ from numpy.typing import NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS, Deviation
-from svref.formats import STORED
 from svref.golden.expected import OUTPUTS, expect_vector
+from svref.golden.making.beyond import BEYOND, BEYOND_ANGLES, BEYOND_HEADS, JUDGED
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
+from svref.judging.precision import PRECISIONS
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
-JUDGED = ("float64", "float32")  # in which every deviation must be exposed; in half precision few elements say much
-BEYOND = {  # what no case of numbers can expose, and why
-    ("precision-downcast-float32", "float32"): "computing in float32 is right there",
-    ("inputs-cast-to-float32", "float32"): "inputs of float32 are not changed by it",
-    ("pieces-of-3-1416", "float32"): "between π and 3.1416, rounding to float32 may turn the slope as well",
-    ("slope-one-at-poles", "float64"): "a finite slope at a pole is a policy, and judged as one",
-    ("slope-one-at-poles", "float32"): "a finite slope at a pole is a policy, and judged as one",
-    ("tail-raw", "float64"): "no variant has another tail, only dialects do",
-    ("tail-raw", "float32"): "no variant has another tail, only dialects do",
-}
-_TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
-BEYOND_HEADS = {  # what no head can expose besides
-    **{(name, dtype): _TANGENT for name in ("last-piece-off-by-one", "clip-halves-at-ends") for dtype in JUDGED},
-}
-BEYOND_ANGLES = {  # what no case of a variant with an angle can expose besides
-    **{("non-strict-mask", dtype): "no negative equals a rounded f for everybody" for dtype in JUDGED},
-    ("clamp-of-target-kills-gradient", "float32"): "float32 does not tell the angles that are clamped from 0",
-}
 _LEVELS = ("cosine", "head")
 _INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
-    """Return, by format, the names of the deviations a case exposes: "firm", or only in "vacuous" elements."""
+    """Return, by precision, the names of the deviations a case exposes: "firm", or only in "vacuous" elements.
+
+    These are the precisions whose inputs can hold those of the case.
+    """
     wrong_outputs = _wrong_outputs(vector)
-    return {dtype: _exposed(expect_vector(vector, "float64", dtype), wrong_outputs) for dtype in vector.dtypes}
+    return {
+        name: _exposed(expect_vector(vector, "float64", plan), wrong_outputs)
+        for name, plan in PRECISIONS.items()
+        if plan.inputs(vector.level) in vector.dtypes
+    }
 
 
 @np.errstate(all="ignore")  # wrong code overflows and divides by zero; that is its result
@@ -109,7 +99,7 @@ def _repeated(expected: Expected, count: int) -> Expected:
     """Return what is right for a batch that holds the same rows `count` times."""
 
     def tiled(array: NDArray[Any]) -> NDArray[Any]:
-        return np.tile(array, (count, *(1,) * (array.ndim - 1)))
+        return np.tile(array, (count, *(1,) * (array.ndim - 1))) if array.ndim else array
 
     def repeated(output: ExpectedOutput) -> ExpectedOutput:
         arrays = (output.value, output.rest, output.tolerance, output.policy, output.fragile)
@@ -123,41 +113,62 @@ def _repeated(expected: Expected, count: int) -> Expected:
 
 
 def matrix(vectors: Vectors, level: str | None = None) -> dict[str, dict[str, int]]:
-    """Return, by deviation and format, how many cases of a pack, or those of a level, expose it firmly."""
+    """Return, by deviation and precision, how many cases of a pack, or those of a level, expose it firmly."""
     counts = Counter(pair for v in vectors if level in (None, v.level) for pair in _firm(v))
-    return {name: {dtype: counts[dtype, name] for dtype in STORED} for name in DEVIATIONS}
+    return {name: {precision: counts[precision, name] for precision in PRECISIONS} for name in DEVIATIONS}
 
 
 def table(vectors: Vectors) -> Iterator[str]:
-    """Yield the lines of `matrix` as a table: all cases by format, then the heads among them in float64 and float32."""
-    of_all, of_heads = matrix(vectors), matrix(vectors, "head")
-    yield f"{'deviation':<36}{''.join(f'{name:>10}' for name in STORED)}   heads:{''.join(f'{n:>9}' for n in JUDGED)}"
+    """Yield the lines of `matrix` as a table: cases of cosines and of heads by precision, and why there are none."""
+    of_all, of_heads = matrix(vectors, "cosine"), matrix(vectors, "head")
+    yield f"{'deviation':<36}{''.join(f'{_short(name):>10}' for name in PRECISIONS)}   cosines+heads by precision"
     for name in DEVIATIONS:
-        counts = [*of_all[name].values(), *(of_heads[name][dtype] for dtype in JUDGED)]
-        reason = next(
-            (why for (beyond, dtype), why in BEYOND.items() if beyond == name and not of_all[name][dtype]), ""
-        )
-        reason = reason or ("" if all(counts[-2:]) else BEYOND_HEADS.get((name, JUDGED[0]), ""))
-        numbers = "".join(f"{count:>{width}}" for count, width in zip(counts, (10, 10, 10, 10, 18, 9), strict=True))
-        yield f"{name:<36}{numbers}{'   ' + reason if reason else ''}"
+        pairs = [(of_all[name][precision], of_heads[name][precision]) for precision in PRECISIONS]
+        numbers = "".join(f"{f'{cosines}+{heads}':>10}" for cosines, heads in pairs)
+        missing = [precision for precision, counts in zip(PRECISIONS, pairs, strict=True) if not sum(counts)]
+        why = "; ".join(dict.fromkeys(_why_not(name, precision) for precision in missing))
+        yield f"{name:<36}{numbers}{'   ' + why if why else ''}"
+
+
+def _short(precision: str) -> str:
+    """Return the name of a precision in at most nine characters."""
+    return precision.replace("autocast-", "ac-").replace("fused-", "f-").replace("bfloat", "bf").replace("float", "f")
+
+
+def _why_not(name: str, precision: str) -> str:
+    """Return why no case exposes a deviation at a precision, with the precision's name."""
+    return f"{_short(precision)}: {BEYOND.get((name, precision)) or BEYOND_HEADS.get((name, precision), '')}"
 
 
 def unexposed(vectors: Vectors) -> list[str]:
     """Return a sentence for each deviation that a pack does not expose, where it could.
 
     Each must be exposed in float64 and in float32. Of the cases of a variant, one of cosines must expose those that can
-    be made on cosines and apply to it, and one of a head must expose all that apply to it.
+    be made on cosines and apply to it, and one of a head must expose all that apply to it. At the other precisions it
+    is enough that a case of some variant does.
     """
     applying = _applying(vectors)
     everywhere = [f"{name} is exposed by no case in {dtype}" for name, dtype in _judged() if name not in applying]
     firm = {(v.level, v.variant, name, dtype) for v in vectors for dtype, name in _firm(v)}
-    return everywhere + [
-        f"{name} is exposed by no {level} case of {variant} in {dtype}"
-        for name, dtype in _judged()
-        for level, variant in itertools.product(_LEVELS, applying.get(name, ()))
-        if can_be_exposed(level, VARIANTS[variant].factory().angular, name, dtype)
-        and (level, variant, name, dtype) not in firm
-    ]
+    return (
+        everywhere
+        + [
+            f"{name} is exposed by no {level} case of {variant} in {dtype}"
+            for name, dtype in _judged()
+            for level, variant in itertools.product(_LEVELS, applying.get(name, ()))
+            if can_be_exposed(level, VARIANTS[variant].factory().angular, name, dtype)
+            and (level, variant, name, dtype) not in firm
+        ]
+        + [*_unexposed_narrow(applying, {(level, name, precision) for level, _, name, precision in firm})]
+    )
+
+
+def _unexposed_narrow(applying: Mapping[str, Sequence[str]], firm: Collection[tuple[str, str, str]]) -> Iterator[str]:
+    """Yield a sentence for each deviation that no case of a level exposes at a precision with narrow stages."""
+    for precision, name, level in itertools.product(PRECISIONS, applying, _LEVELS):
+        possible = can_be_exposed(level, False, name, precision)
+        if precision not in JUDGED and possible and (level, name, precision) not in firm:
+            yield f"{name} is exposed by no {level} case at {precision}"
 
 
 def _judged() -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from svref.arrays import FloatArray, IntArray
-from svref.formats import STORED, format_of, holds
+from svref.formats import STORED, are_of, format_of
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS, Variant
 
@@ -73,11 +73,11 @@ class Recipe:
 def dtypes_of(recipe: Recipe) -> list[str]:
     """Return the names of the formats that hold every finite input exactly.
 
-    Their digits suffice for each number, and no number but 0 is below the format's smallest normal one.
+    Their digits suffice for each number, and its size is between the format's smallest normal number and its largest.
     """
     numbers = np.concatenate([recipe.array(name).ravel() for name in recipe.inputs])
     numbers = numbers[np.isfinite(numbers) & (numbers != 0)]
-    return [name for name in STORED if (holds(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
+    return [name for name in STORED if (are_of(numbers, name) & (np.abs(numbers) >= format_of(name).tiny)).all()]
 
 
 class Draw:

@@ -42,12 +42,12 @@ from svref.golden.vectors import Vector, Vectors
 from svref.head.geometry import directions
 from svref.head.shards import Shard
 from svref.judging import condition
+from svref.judging.precision import PRECISIONS
 from svref.loss import SVXSoftmax
 from svref.reference import Step, forward
 
 Case = dict[str, Json]
 POLICIES = ["infinity", "nan", "zero", "slope"]
-BRANCHED = ("float64", "float32")  # the formats whose undecided decisions have their other branches in the file
 ALL = slice(None)
 
 
@@ -145,7 +145,7 @@ def _of_cosines(recipe: Recipe, dtypes: Sequence[str]) -> Case:
         "expected": {**_mask_and_gaps(truth), **_output_tensors(_by_name(truth))},
         "scales": _scale_tensors(_by_name(condition.scales(step, np.float64))),
         **_decisions(loss, step),
-        "branches": [branch for name in BRANCHED if name in dtypes for branch in _branches(loss, step, g, name)],
+        "branches": [branch for name in STORED if name in dtypes for branch in _branches(loss, step, g, name)],
         "radius": cosine_radius(loss, c, y),
     }
 
@@ -165,8 +165,8 @@ def _of_head(recipe: Recipe) -> Case:
     return {
         "expected": {**_mask_and_gaps(truth), **_output_tensors(outputs)},
         "scales": _scale_tensors({"loss": by_loss, "embeddings": by.embeddings, "weights": by.weights}),
-        **_decisions(loss, step, dimensions),
-        "rounds_to_pole": {name: bits(condition.rounds_to_pole(step, name, dimensions)) for name in STORED},
+        **_decisions(loss, step, Shard.of(loss, x, w, y)),
+        "rounds_to_pole": {name: bits(condition.rounds_to_pole(step, name, dimensions)) for name in PRECISIONS},
         "branches": [],
         "radius": head_radius(loss, x, w, y),
     }
@@ -175,11 +175,12 @@ def _of_head(recipe: Recipe) -> Case:
 def _result(case: Case) -> str:
     """Return the `result` of a case.
 
-    "undefined" if a target is at a pole, else "accept_set" if there are other branches, else "valid".
+    "undefined" if a target is at a pole, else "accept_set" if there are other branches in float64 or float32, else
+    "valid".
     """
     if "1" in case["poles"]:
         return "undefined"
-    return "accept_set" if case["branches"] else "valid"
+    return "accept_set" if {"float64", "float32"} & {branch["dtype"] for branch in case["branches"]} else "valid"
 
 
 def _with_digest(case: Case) -> Case:
@@ -223,15 +224,18 @@ def _scale_tensors(scales: Mapping[str, FloatArray], rows: int | slice = ALL) ->
 # ---- decisions -------------------------------------------------------------------------------------------------
 
 
-def _decisions(loss: SVXSoftmax, step: Step, dimensions: int = 0) -> dict[str, Json]:
+def _decisions(loss: SVXSoftmax, step: Step, shard: Shard | None = None) -> dict[str, Json]:
     """Return `decisive` and `poles`, strings of one digit per row, and `policies` if there is a pole.
 
-    The digit in `decisive`, which has a string per format, is 1 if rounding cannot turn over any decision of the row.
+    The digit in `decisive`, which has a string per precision, is 1 if rounding cannot turn over any decision of the
+    row. The `shard` is that of a head.
     The digit in `poles` is 1 if the target is at a pole.
     """
     decisive = {}
-    for name in STORED:
-        near, reach = condition.undecided(step, name, dimensions)
+    for name, plan in PRECISIONS.items():
+        near, reach = (
+            condition.undecided(step, plan) if shard is None else condition.undecided_at_head(shard, step, plan)
+        )
         decisive[name] = bits(~near.any(axis=1) & (reach < 0))
     poles = bits((step.angle.sine == 0) & loss.margin.angular)
     return {"decisive": decisive, "poles": poles, **({"policies": POLICIES} if "1" in poles else {})}

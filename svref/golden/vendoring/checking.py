@@ -8,6 +8,7 @@ withdrawn    the pack, or a case of it, was found to be wrong after it had been 
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def check_vendored(directory: Directory, errata: Directory | None = None) -> Che
     if not os.path.lexists(place / LOCK):
         raise ValueError(
             f"{directory} holds no {LOCK}, so svref golden vendor did not write it. "
-            f"Give the folder of vendored packs, or write one: svref golden vendor {directory}"
+            f"Give the folder of vendored packs, or write one: {_command(directory)}"
         )
     try:
         lock = read_lock(place)
@@ -135,10 +136,15 @@ def check_vendored(directory: Directory, errata: Directory | None = None) -> Che
     except VectorsError as error:
         why = str(error).removesuffix(f". {RESTORE}")
         return Checked(directory, None, (Finding("damaged", LOCK, why, RESTORE),))
-    command = f"svref golden vendor {directory}{_options(lock)}"
+    command = f"{_command(directory)}{_options(lock)}"
     findings = list(_damaged(place, lock, command)) or list(_other_packs(place, lock, command))
     findings += [*_stale(lock, command), *_withdrawn(lock, withdrawals, command)]
     return Checked(directory, lock, tuple(findings))
+
+
+def _command(directory: Directory) -> str:
+    """Return the command that writes the folder, for a shell."""
+    return shlex.join(["svref", "golden", "vendor", os.fspath(directory)])
 
 
 def _options(lock: Lock) -> str:

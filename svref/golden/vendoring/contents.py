@@ -17,7 +17,9 @@ from svref.golden.vendoring.lock import ATTRIBUTES, LOCK, Lock, LockedPack
 
 KINDS: Mapping[str, ModuleType] = {"npm": npm, "cargo": cargo, "go": go}
 LICENSE = Path(__file__).with_name("LICENSE")
-FOLDER = re.compile(r"(?!src$)[a-z][a-z0-9-]{0,30}")  # names of packs that can stand beside the other files
+FOLDER = re.compile(r"[a-z][a-z0-9-]{0,30}")  # names of packs that can stand beside the other files
+# Names that stand there already, also where capitals do not count; and those that Windows keeps for devices.
+TAKEN = re.compile(r"src|license|sha256sums|con|prn|aux|nul|com[0-9]|lpt[0-9]")
 
 _README = """\
 # Golden vectors of the SV-X-Softmax losses
@@ -78,10 +80,10 @@ def _check_packs(packs: Sequence[PackFiles]) -> None:
     """Raise unless every pack can have a folder of its own."""
     names = [pack.name for pack in packs]
     for name in names:
-        if not FOLDER.fullmatch(name):
+        if not FOLDER.fullmatch(name) or TAKEN.fullmatch(name):
             raise ValueError(
-                "the name of a pack becomes that of a folder: up to 31 letters from a to z, digits and '-', and not "
-                f"src; got {shortened(name)!r}."
+                "the name of a pack becomes that of a folder: up to 31 letters from a to z, digits and '-', and none "
+                f"of src, license, sha256sums and the devices of Windows; got {shortened(name)!r}."
             )
         if names.count(name) > 1:
             raise ValueError(f"packs must have different names; got {name} {names.count(name)} times.")

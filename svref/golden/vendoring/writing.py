@@ -1,8 +1,8 @@
 """How packs come into a folder of somebody's repository, and what may be in the way.
 
 The folder is svref's alone: whatever else is in it stays as it is, and nothing is written. Every file is written under
-a temporary name and renamed. The lock file comes last, so an interrupted run leaves the old one; the next run goes on,
-since a file that already is what it will be is not in the way.
+a temporary name and renamed. A lock file comes first, which names the new packs and lists the files of before and of
+after; the final one comes last. So wherever a run is interrupted, every file is listed, and the next run goes on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from svref.golden.files.checks import check_schemas
@@ -106,7 +106,8 @@ def vendor(
     listed = {*old.files, *LAST} if old else set()
     _check_alone(place, listed, files)
     with errors_as_not_written(directory):
-        written, removed = _bring(place, listed, files)
+        _clear_left_over(place, {*listed, *files})
+        written, removed = _bring(place, listed, files, _both(old, lock))
     return Vendored(directory, lock, tuple(written), tuple(removed))
 
 
@@ -200,11 +201,19 @@ def _has(path: Path, data: bytes) -> bool:
 # ---- writing ---------------------------------------------------------------------------------------------------
 
 
-def _bring(place: Path, listed: Collection[str], files: Mapping[str, bytes]) -> tuple[list[str], list[str]]:
+def _both(old: Lock | None, new: Lock) -> Lock:
+    """Return the lock of the time between: it names the new packs, and lists the files of the old ones too."""
+    return new if old is None else replace(new, files={**old.files, **new.files})
+
+
+def _bring(
+    place: Path, listed: Collection[str], files: Mapping[str, bytes], meanwhile: Lock
+) -> tuple[list[str], list[str]]:
     """Write what is new or changed, and remove what no longer belongs there; return both lists. The lock comes last."""
-    _clear_left_over(place, files)
     changed = sorted((name for name in files if not _has(place / name, files[name])), key=lambda n: (_rank(n), n))
     gone = sorted(set(listed) - set(files))
+    if (changed or gone) and not _has(place / LOCK, meanwhile.encoded()):
+        _write(place / LOCK, meanwhile.encoded())
     for name in changed:
         if _rank(name) == 0:
             _write(place / name, files[name])
