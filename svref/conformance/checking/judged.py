@@ -25,7 +25,7 @@ from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
 from svref.conformance.checking.stages import with_stages
-from svref.conformance.checking.subject import Subject, holds_format, usual_kinds
+from svref.conformance.checking.subject import Subject, holds_format
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.diagnosing.reading import reading_of
 from svref.deviations.dialects import Dialect
@@ -60,9 +60,7 @@ class Options:
 
     def command(self, subject: Subject, loss: str, dtype: str, values: Mapping[str, float]) -> str:
         """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
-        usual = self.precision and (dtype,) == tuple(
-            kind.name for kind in usual_kinds(subject.adapter, subject.level, precision_of(self.precision))
-        )
+        usual = self.precision is not None and subject.is_usual(dtype, precision_of(self.precision))
         return command_of(subject.candidate, loss, self._by_name(None if usual else dtype), {**subject.fixed, **values})
 
     def _by_name(self, dtype: str | None) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class Subject:
         """Whether it can be asked more than the cases, as a function can."""
         return not isinstance(self.adapter, AnswersAdapter)
 
+    def is_usual(self, dtype: str, plan: Precision) -> bool:
+        """Return whether a dtype is what it is judged in under a plan where none is named."""
+        return self.level is None or dtype == plan.inputs(self.level)
+
     def guard(self) -> Guard:
         """Return a guard for one run, which counts what is printed in that run."""
         return replace(self.first)
@@ -107,7 +111,7 @@ def subject_of(
         guard, level, ignores = _read(loaded, entry, framework, device, tried, timeout, fixed, mapping, plan)
     except MissingKeywordsError as error:
         raise CandidateError(f"{error} {_how_to_fix(name, entry, error.missing)}") from error
-    kinds = kinds or usual_kinds(guard.adapter, level, plan)
+    kinds = kinds or _kinds(guard.adapter, level, plan)
     lacks = lacking(getattr(guard.adapter, "function", None), entry.parameters)
     notes = {} if from_files else notes_of(candidate, loaded)
     return Subject(name, guard, level, ignores, fixed, lacks, kinds, candidate, notes)
@@ -146,7 +150,7 @@ def _how_to_fix(name: str, entry: Variant, missing: Sequence[str]) -> str:
     )
 
 
-def usual_kinds(adapter: Adapter, level: Level | None, plan: Precision | None) -> tuple[np.dtype[Any], ...]:
+def _kinds(adapter: Adapter, level: Level | None, plan: Precision | None) -> tuple[np.dtype[Any], ...]:
     """Return the dtypes that are judged where none is named: float64 and float32, or that of the inputs of a plan.
 
     Files of answers are judged in their own dtype; raise a CandidateError if that is narrower than the inputs.
