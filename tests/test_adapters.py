@@ -441,7 +441,11 @@ def test_stages_that_a_compiled_candidate_returns_are_read(jax: Any) -> None:
     assert report.departure.expected - report.departure.got == pytest.approx(0.35)
 
 
-def test_a_tensor_that_numpy_has_no_dtype_for_is_told(torch: Any) -> None:
+def test_a_tensor_of_bfloat16_is_told(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     right = torch_by_cross_entropy(torch, "sv-am-softmax")
-    report = check(lambda c, y, **p: right(c, y, **p).bfloat16(), "sv-am-softmax", pack="paper", framework="torch")
-    assert report.mishaps[0].message == "NumPy has no bfloat16; return outputs in the dtype of the inputs."
+    options = {"pack": "paper", "framework": "torch", "dtype": "float64", "case": HARD["sv-am-softmax"]}
+    report = check(lambda c, y, **p: right(c, y, **p).bfloat16(), "sv-am-softmax", **options)
+    assert report.failures[0].note == "returned in bfloat16 where float64 was given"
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    report = check(lambda c, y, **p: right(c, y, **p).bfloat16(), "sv-am-softmax", **options)
+    assert "an output is a tensor of bfloat16. NumPy has no bfloat16, it needs ml_dtypes" in report.mishaps[0].message

@@ -162,14 +162,14 @@ def test_a_nan_and_an_infinity_are_strings_and_judged(inputs: Path, tmp_path: Pa
 REFUSED: dict[str, Edit] = {
     r"does not follow the answers schema at \$: .*'extra' was unexpected": lambda c: c.update(extra=1),
     r"does not follow the answers schema at \$\.format": lambda c: c.update(format="svref-answers/2"),
-    r"does not follow the answers schema at \$\.dtype": lambda c: c.update(dtype="float16"),
+    r"does not follow the answers schema at \$\.dtype": lambda c: c.update(dtype="int8"),
     r"'producer' is a required property": lambda c: c.pop("producer"),
     r"does not follow the answers schema at \$\.answers: must be of type object; got \[\[0\.0, 0\.0, .{,80}$": lambda c: (
         c.update(answers=[[0] * 999] * 9)
     ),
 }
 KEYS = "keys are loss and grad_cosines, or loss, grad_embeddings and grad_weights; or error or unsupported alone."
-NUMBERS = '"NaN", "Infinity", "-Infinity"; got'
+NUMBERS = 'also "0x1.8p-3", or "NaN", "Infinity", "-Infinity"; got'
 LONG = [[0.125] * 999] * 999
 WRONG: dict[str, Any] = {  # what is told of an answer, and the answer
     f"has unknown key 'losses'; {KEYS}": {"losses": [1.0]},
@@ -181,9 +181,9 @@ WRONG: dict[str, Any] = {  # what is told of an answer, and the answer
     "must be an object; got [[0.125, 0.125, ": LONG,
     "must have a list of numbers in 'loss'; got 1.0.": {"loss": 1},
     "must have a list of numbers in 'grad_weights'; got {'data': [[": {"loss": [], "grad_weights": {"data": LONG}},
-    f"must have numbers in 'grad_cosines', row by row in one list, or {NUMBERS} [0.125, ": {"loss": [1.0], "grad_cosines": LONG},
-    f"must have numbers in 'loss', row by row in one list, or {NUMBERS} 'nan' at 1.": {"loss": [1.0, "nan"]},
-    f"must have numbers in 'loss', row by row in one list, or {NUMBERS} True at 0.": {"loss": [True]},
+    f"must have numbers in 'grad_cosines', row by row in one list, {NUMBERS} [0.125, ": {"loss": [1.0], "grad_cosines": LONG},
+    f"must have numbers in 'loss', row by row in one list, {NUMBERS} 'nan' at 1.": {"loss": [1.0, "nan"]},
+    f"must have numbers in 'loss', row by row in one list, {NUMBERS} True at 0.": {"loss": [True]},
     "must say why in 'unsupported', as a text; got [[0.125, ": {"unsupported": LONG},
 }  # fmt: skip
 

@@ -201,7 +201,9 @@ def test_losses_that_are_all_numbers_of_a_narrow_format_are_told() -> None:
             return losses.astype(np.float16).astype(cosines.dtype), gradient
 
     report = check(candidate, "am-softmax", dtype="float32")
-    assert "  half precision  parts of the candidate compute in float16; --dtype float32" in str(report)
+    assert "  half precision  parts of the candidate compute in float16; --precision float16 --dtype float32" in str(
+        report
+    )
     assert check(am, "am-softmax").half_precision == ""
 
 

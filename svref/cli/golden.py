@@ -130,7 +130,11 @@ def export_command(
     pack: Annotated[str | None, typer.Option(help=NAMED)] = None,
     directory: Annotated[str | None, typer.Option(hidden=True, help="The same as --pack.")] = None,
 ) -> None:
-    """Write the inputs without the outputs as one JSON file, for a program whose answers `svref check` judges."""
+    """Write the inputs without the outputs as one JSON file, for a program whose answers `svref check` judges.
+
+    Answers may be float64, float32, float16 or bfloat16: "dtype" says it, and "loss_dtype" where losses have another.
+    Half numbers are exact, 0.1875 or "0x1.8p-3", and judged by a plan: svref check FOLDER --precision bfloat16.
+    """
     with errors():
         from svref.golden import export
 

@@ -81,6 +81,14 @@ class Expected:
         """Return the dtype of an output."""
         return self.loss_dtype or self.dtype if name == "loss" else self.dtype
 
+    def note_on(self, name: str, dtype: np.dtype[Any]) -> str:
+        """Return what is wrong with the dtype that an output came in; "" if it is right."""
+        right = self.dtype_of(name)
+        if dtype.newbyteorder("=") == right:
+            return ""
+        reason = f"{right} was given" if right == self.dtype else f"the plan has {right} for the {name}"
+        return f"returned in {dtype} where {reason}"
+
     @property
     def classes(self) -> int:
         """C, the number of classes."""
@@ -180,7 +188,7 @@ def rows_where(samples: BoolArray | IntArray, like: FloatArray, labels: IntArray
 def judge(expected: Expected, outputs: Outputs) -> Judgement:
     """Compare the outputs that there are with what is expected."""
     ways = [
-        [_quantity(right, outputs[right.name], expected.dtype_of(right.name)) for right in way if right.name in outputs]
+        [_quantity(right, outputs[right.name], expected) for right in way if right.name in outputs]
         for way in expected.ways
     ]
     best = _best(ways, len(expected.gap))
@@ -188,7 +196,7 @@ def judge(expected: Expected, outputs: Outputs) -> Judgement:
     return Judgement(tuple(quantities), expected, best)
 
 
-def _quantity(right: ExpectedOutput, got: NDArray[Any], dtype: np.dtype[Any]) -> Quantity:
+def _quantity(right: ExpectedOutput, got: NDArray[Any], of: Expected) -> Quantity:
     """Return the errors in units of the tolerance; a wrong dtype is wrong in every element.
 
     At a pole, right code that goes through acos returns infinity, NaN or zero, and all three are accepted. A finite
@@ -200,14 +208,13 @@ def _quantity(right: ExpectedOutput, got: NDArray[Any], dtype: np.dtype[Any]) ->
     with np.errstate(invalid="ignore", divide="ignore", over="ignore", under="ignore"):
         distance = np.abs((values - np.where(infinite, 0.0, expected)) - right.rest)
         error = np.where(distance == 0, 0.0, distance / right.tolerance)
-    right_dtype = got.dtype.newbyteorder("=") == dtype
-    error = np.where(np.isfinite(values) & right_dtype, error, np.inf)
+    note = of.note_on(right.name, got.dtype)
+    error = np.where(np.isfinite(values) & (not note), error, np.inf)
     finite = np.isfinite(values) & (values != 0)
     pole = right.policy | (right.fragile & ~np.isfinite(values))
     wrong_at_pole = pole & np.where(infinite, values == -expected, finite)
     exact = (values == 0) & (expected == 0)
     vacuous = (right.tolerance >= np.abs(expected)) & (right.tolerance > 0) & ~pole & ~exact
-    note = "" if right_dtype else f"returned in {got.dtype} where {dtype} was given"
     return Quantity(right.name, values, expected, error, ~pole | wrong_at_pole, vacuous, pole & ~wrong_at_pole, note)
 
 

@@ -122,11 +122,12 @@ def _logit_errors(step: Step, plan: Precision, exact: BoolArray) -> FloatArray:
 
     At a head that is so in `exact` rows only, whose cosines are exact.
 
-    A negative's z_k is off by its size and, if it is a support vector, by log h_k and the rounding of h_k. The target's
-    is off by its size and s f_s.
+    A negative's z_k is off by s |c_k|; if it is a support vector, also by what s t (c_k + 1) - s is, which some code
+    forms, and by the rounding of h_k. The target's is off by its size and s f_s.
     """
     u, c = unit_roundoff(plan.logits), np.abs(step.cosines)
-    off = step.s * c + 2 * np.abs(step.log_h) + step.mask
+    emphasised = step.s * step.emphasis.t * np.abs(step.emphasis.growth(step.cosines)) + 1
+    off = step.s * c + emphasised * step.mask
     own = step.s * (np.abs(step.f) + figures(step.margin, step.angle, u).value)
     off = np.where(_negatives_are_exact(step, plan.logits) & exact[..., None], 1.0 * step.mask, off)
     off[step.own] = np.where(_target_is_exact(step, plan.logits) & exact, 0.0, own)
@@ -139,7 +140,8 @@ def _negatives_are_exact(step: Step, form: str) -> BoolArray:
     z = s * c + step.log_h
     z[step.own] = s * step.f
     plain = [c, s * c, c - f, s * (c - f), z, z - s * f, z - z.max(axis=1, keepdims=True)]
-    emphasised = [t * c, t * c + (t - 1), c + 1, (t - 1) * (c + 1), s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
+    emphasised = [t * c, t * c + t, t * c + (t - 1), c + 1, t * (c + 1), (t - 1) * (c + 1)]
+    emphasised += [s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
     all_held = np.logical_and.reduce([holds(v, form) for v in emphasised])
     return np.logical_and.reduce([holds(v, form) for v in plain]) & (all_held | ~step.mask)
 

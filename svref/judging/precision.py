@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -125,7 +126,8 @@ def _by_name(name: str) -> Precision:
     """Return the plan of a name: a preset, or a preset with the formats of some stages changed after it."""
     first, *changes = [part.strip() for part in name.split(",")]
     if first not in PRECISIONS:
-        raise ValueError(f"a precision must be one of {', '.join(PRECISIONS)}; got {first!r}.")
+        near = _near(first, PRECISIONS)
+        raise ValueError(f"a precision must be one of {', '.join(PRECISIONS)}; got {first!r}{near}.")
     changed = dict(_change(change) for change in changes)
     words = (first, *(f"{key}={f'{value:g}' if key == 'loss_scale' else value}" for key, value in changed.items()))
     plan = replace(PRECISIONS[first], name=",".join(words), **changed)
@@ -143,12 +145,14 @@ def _change(text: str) -> tuple[str, Any]:
     if stage == "loss_scale":
         return stage, _loss_scale(form)
     if stage not in STAGES:
+        near, stages = _near(stage, (*STAGES, "loss_scale")), ", ".join(STAGES)
         raise ValueError(
-            f"a precision has the stages {', '.join(STAGES)}, as in logits=float32, and loss_scale; got {text!r}."
+            f"a precision has the stages {stages}, as in logits=float32, and loss_scale; got {text!r}{near}."
         )
     allowed = tuple(FORMATS) if stage == "product" else STORED
     if form not in allowed:
-        raise ValueError(f"the format of {stage} must be one of {', '.join(allowed)}; got {form!r}.")
+        near = _near(form, allowed)
+        raise ValueError(f"the format of {stage} must be one of {', '.join(allowed)}; got {form!r}{near}.")
     return stage, form
 
 
@@ -157,6 +161,12 @@ def _loss_scale(text: str) -> float:
     if not text.isdigit() or int(text).bit_count() != 1 or int(text) > 2**24:
         raise ValueError(f"loss_scale must be a power of two from 1 to {2**24}, as in loss_scale=1024; got {text!r}.")
     return float(text)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """Return "; the nearest is ..." for a name that is unknown; "" if none is near."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f"; the nearest is {near[0]!r}" if near else ""
 
 
 def precision_of(plan: Precision | DTypeLike) -> Precision:

@@ -13,6 +13,8 @@ adapters     finds out which framework a function is written in, and chooses one
 arrays       functions that return their gradients: NumPy, and the namespaces of the array API
 frameworks   functions of PyTorch, JAX and TensorFlow, whose autograd gives the gradient
 answers      answers that a program in any language wrote to files
+written      numbers in such files: decimal, or hexadecimal and exact
+planned      what a plan of rounding sets in a framework: autocast, the precision of products, dtype policies
 halves       half precision inside a candidate, seen in PyTorch or read from its losses
 settings     how the settings of the process are as before, whatever foreign code did to them
 known_settings    the table of these settings: Python's, NumPy's, those of the frameworks

@@ -24,18 +24,21 @@ from svref.conformance.candidates.call import (
     Function,
     Level,
     UnsupportedError,
+    is_real,
 )
 from svref.conformance.candidates.frameworks import JaxAdapter, TensorFlowAdapter, TorchAdapter
 from svref.conformance.candidates.guard import HungError, first_line, frames_of, within
+from svref.conformance.candidates.planned import HALVES
 from svref.conformance.candidates.process import quietly
+from svref.judging.precision import Precision
 
 ARRAY_API = "array-api:"
-_ADAPTERS: Mapping[str, Callable[[Function, str], Adapter]] = {
-    "numpy": lambda function, device: ArrayAdapter(function),
+_ADAPTERS: Mapping[str, Callable[[Function, str, Precision | None], Adapter]] = {
+    "numpy": lambda function, device, plan: ArrayAdapter(function, plan=plan),
     "torch": TorchAdapter,
-    "jax": lambda function, device: JaxAdapter(function),
-    "tensorflow": lambda function, device: TensorFlowAdapter(function),
-    "tf.function": lambda function, device: TensorFlowAdapter(function, compiled=True),
+    "jax": lambda function, device, plan: JaxAdapter(function, plan),
+    "tensorflow": lambda function, device, plan: TensorFlowAdapter(function, plan=plan),
+    "tf.function": lambda function, device, plan: TensorFlowAdapter(function, compiled=True, plan=plan),
 }
 FRAMEWORKS = (*_ADAPTERS, f"{ARRAY_API}<module>")
 _DETECTED = tuple(name for name in _ADAPTERS if name != "tf.function")  # eager TensorFlow runs the same code
@@ -62,6 +65,7 @@ def adapter(
     device: str,
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
+    plan: Precision | None = None,
 ) -> Adapter:
     """Return the adapter that calls a candidate.
 
@@ -81,6 +85,8 @@ def adapter(
         The dtype of the check.
     timeout : float or None
         Seconds until a call counts as hung.
+    plan : Precision or None
+        Where the candidate rounds; None is the dtype throughout.
 
     Raises
     ------
@@ -89,14 +95,14 @@ def adapter(
         framework.
     """
     if framework is None:
-        framework = detect(function, level, parameters, device, dtype, timeout)
+        framework = detect(function, level, parameters, device, dtype, timeout, plan)
     if framework not in _ADAPTERS and not framework.startswith(ARRAY_API):
         raise CandidateError(f"framework must be one of {', '.join(FRAMEWORKS)}; got {framework!r}.")
     if device != "cpu" and framework != "torch":
         raise CandidateError(f"device is for PyTorch candidates; {framework} puts its arrays where it is set up to.")
     if framework.startswith(ARRAY_API):
-        return ArrayAdapter(function, framework.removeprefix(ARRAY_API))
-    return _ADAPTERS[framework](function, device)
+        return ArrayAdapter(function, framework.removeprefix(ARRAY_API), plan)
+    return _ADAPTERS[framework](function, device, plan)
 
 
 def detect(
@@ -106,6 +112,7 @@ def detect(
     device: str = "cpu",
     dtype: DTypeLike = np.float64,
     timeout: float | None = None,
+    plan: Precision | None = None,
 ) -> str:
     """Return the framework that a candidate is written in: it is called in one after another.
 
@@ -119,14 +126,22 @@ def detect(
     calls, outcomes = _probes(level, parameters, dtype), dict[str, tuple[int, str]]()
     for name in _DETECTED:
         if name == "numpy" or name in sys.modules:
-            outcomes[name] = _best_outcome(_ADAPTERS[name](function, device), calls, timeout)
+            outcomes[name] = _best_outcome(_ADAPTERS[name](function, device, plan), calls, timeout)
             if outcomes[name][0] == GRADIENTS_FOUND:
                 return name
     best = min(outcomes, key=lambda name: (outcomes[name][0], name == "numpy"))
     if outcomes[best][0] < RAISED or len(outcomes) == 1:
         return best
     reasons = "; ".join(f"with {name} arrays {error}" for name, (_, error) in reversed(outcomes.items()))
-    raise CandidateError(f"the candidate fails {reasons}. Name its framework with framework= or --framework.")
+    raise CandidateError(
+        f"the candidate fails {reasons}. Name its framework with framework= or --framework{_or_widen(dtype)}."
+    )
+
+
+def _or_widen(dtype: DTypeLike) -> str:
+    """Return what else to do where the inputs are half; "" where they are not."""
+    name = np.dtype(dtype).name
+    return f"; if it takes no {name}, give it such numbers in float32: --dtype float32" if name in HALVES else ""
 
 
 def _best_outcome(adapter: Adapter, calls: tuple[Call, Call], timeout: float | None) -> tuple[int, str]:
@@ -158,14 +173,16 @@ def _is_logits(answer: Answer, call: Call) -> bool:
     Functions of JAX and TensorFlow that return (losses, logits) run on NumPy arrays as well.
     """
     z, losses = answer.gradients[0], answer.losses
-    if call.level != "cosine" or z is None or z.shape != call.arrays[0].shape or z.dtype.kind != "f":
+    if call.level != "cosine" or z is None or z.shape != call.arrays[0].shape or not is_real(z.dtype):
         return False
-    if losses.dtype.kind != "f":
+    if not is_real(losses.dtype):
         return False
+    near = 2e-2 if losses.dtype.name in HALVES else 1e-3
+    z, losses = z.astype(np.float64), losses.astype(np.float64)
     with np.errstate(all="ignore"):
         own = np.log(np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)) + z.max(axis=1)
         own = own - z[np.arange(len(z)), call.labels]
-        return any(np.allclose(losses, right, rtol=1e-3) for right in (own, own.sum(), own.mean()))
+        return any(np.allclose(losses, right, rtol=near) for right in (own, own.sum(), own.mean()))
 
 
 def _probes(level: Level, parameters: Mapping[str, float], dtype: DTypeLike) -> tuple[Call, Call]:

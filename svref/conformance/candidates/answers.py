@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from svref.conformance.candidates.call import GRADIENTS, Answer, Call, CandidateError, RefusedError, UnsupportedError
+from svref.conformance.candidates.written import NOT_FINITE, is_number, numbers_of, off_grid
+from svref.formats import numpy_dtype
 from svref.golden.files.checks import validate
 from svref.golden.files.pack import VectorsError
 from svref.golden.files.reading import read_regular, shortened, strict_json
@@ -24,7 +26,6 @@ FORMAT = "svref-answers/1"
 MOST_BYTES = 256 * 2**20  # of one file; answers to all of core have 0.2 MB
 OUTPUTS = ("loss", *(name for names in GRADIENTS.values() for name in names))
 DECLINED = ("error", "unsupported")  # an answer has one of these keys alone, in place of all outputs
-NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # JSON has no such numbers, so they are written as texts
 _KEYS = "loss and grad_cosines, or loss, grad_embeddings and grad_weights; or error or unsupported alone"
 _NOT_FINITE = ", ".join(f'"{text}"' for text in NOT_FINITE)
 
@@ -39,6 +40,8 @@ class AnswersAdapter:
         The program that wrote the files, in its own words.
     dtype : str
         The dtype of all answers.
+    loss_dtype : str
+        The dtype of their losses.
     cases : mapping of str to mapping
         Each answer by the id of its case: its outputs as lists of numbers, or the reason why it has none.
     packs : mapping of str to (str, str)
@@ -48,6 +51,7 @@ class AnswersAdapter:
     layouts: ClassVar[tuple[str, ...]] = ()
     producer: str
     dtype: str
+    loss_dtype: str
     cases: Mapping[str, Mapping[str, Any]] = field(repr=False)
     packs: Mapping[str, tuple[str, str]] = field(repr=False)
 
@@ -98,11 +102,12 @@ class AnswersAdapter:
         """Return an output of an answer in the dtype of the answers; None if the answer does not have it."""
         if name not in content:
             return None
-        numbers = np.array([float(v) for v in content[name]], dtype=np.float64)
+        numbers = numbers_of(content[name])
         if numbers.size != np.prod(shape):
             raise CandidateError(f"{name} must have {np.prod(shape):g} numbers, row by row; got {numbers.size}.")
+        dtype = numpy_dtype(self.loss_dtype if name == "loss" else self.dtype)
         with np.errstate(over="ignore", under="ignore"):
-            return numbers.reshape(shape).astype(self.dtype)
+            return numbers.reshape(shape).astype(dtype)
 
 
 def read(path: Path) -> AnswersAdapter:
@@ -111,19 +116,35 @@ def read(path: Path) -> AnswersAdapter:
     if not files:
         raise CandidateError(f"{path} holds no answers: it has no *.json of format {FORMAT}.")
     contents = {str(file): _content(file) for file in files}
-    dtypes = sorted({content["dtype"] for content in contents.values()})
+    dtypes = sorted({_dtypes(content) for content in contents.values()})
     if len(dtypes) > 1:
-        raise CandidateError(f"all answers must be of one dtype; got {', '.join(dtypes)}.")
+        raise CandidateError(f"all answers must be of one dtype; got {', '.join(map(_in_words, dtypes))}.")
+    try:
+        numpy_dtype(dtypes[0][0]), numpy_dtype(dtypes[0][1])
+    except ImportError as error:
+        raise CandidateError(f"{path} holds answers in {_in_words(dtypes[0])}. {error}") from error
     given = [case for content in contents.values() for case in content["answers"]]
     if len(set(given)) < len(given):
         twice = next(case for case in given if given.count(case) > 1)
         raise CandidateError(f"{path} answers {twice} twice.")
     return AnswersAdapter(
         producer=next(iter(contents.values()))["producer"],
-        dtype=dtypes[0],
+        dtype=dtypes[0][0],
+        loss_dtype=dtypes[0][1],
         cases={case: answer for content in contents.values() for case, answer in content["answers"].items()},
         packs={file: (content["pack"], content["version"]) for file, content in contents.items()},
     )
+
+
+def _dtypes(content: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the dtype of the answers in a file, and that of their losses."""
+    return content["dtype"], content.get("loss_dtype", content["dtype"])
+
+
+def _in_words(dtypes: tuple[str, str]) -> str:
+    """Return the dtype of answers, and that of the losses if it is another."""
+    dtype, loss = dtypes
+    return dtype if loss == dtype else f"{dtype} with losses in {loss}"
 
 
 def _content(file: Path) -> Any:
@@ -145,13 +166,13 @@ def _check(content: Any, name: str) -> None:
         validate("answers", {**content, "answers": {}}, name)
         for case, answer in content["answers"].items():
             try:
-                _check_answer(answer)
+                _check_answer(answer, *_dtypes(content))
             except ValueError as error:
                 raise ValueError(f"answer of {shortened(case, 80)} {error}") from error
     validate("answers", content, name)
 
 
-def _check_answer(answer: Any) -> None:
+def _check_answer(answer: Any, dtype: str, loss_dtype: str) -> None:
     """Raise unless an answer has outputs, each a list of numbers, or one key of `DECLINED` alone with a text."""
     if not isinstance(answer, dict):
         raise ValueError(f"must be an object; got {_echo(answer)}.")
@@ -166,18 +187,25 @@ def _check_answer(answer: Any) -> None:
     if declined is not None and not isinstance(answer[declined], str):
         raise ValueError(f"must say why in {declined!r}, as a text; got {_echo(answer[declined])}.")
     for key in known if declined is None else ():
-        _check_numbers(key, answer.get(key, []))
+        _check_numbers(key, answer.get(key, []), loss_dtype if key == "loss" else dtype)
 
 
-def _check_numbers(key: str, values: Any) -> None:
-    """Raise unless an output is a flat list of numbers."""
+def _check_numbers(key: str, values: Any, dtype: str) -> None:
+    """Raise unless an output is a flat list of numbers of a format."""
     if not isinstance(values, list):
         raise ValueError(f"must have a list of numbers in {key!r}; got {_echo(values)}.")
     for i, value in enumerate(values):
-        if not isinstance(value, float) and value not in NOT_FINITE:
+        if not is_number(value):
             raise ValueError(
-                f"must have numbers in {key!r}, row by row in one list, or {_NOT_FINITE}; got {_echo(value)} at {i}."
+                f'must have numbers in {key!r}, row by row in one list, also "0x1.8p-3", or {_NOT_FINITE}; '
+                f"got {_echo(value)} at {i}."
             )
+    if found := off_grid(values, dtype):
+        i, near = found
+        which = "; losses of another dtype need a key loss_dtype" if key == "loss" else ""
+        raise ValueError(
+            f"must have numbers of {dtype} in {key!r}; got {_echo(values[i])} at {i}, nearest is {near!r}{which}."
+        )
 
 
 def _echo(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,6 +25,8 @@ from svref.conformance.candidates.call import (
     names,
 )
 from svref.conformance.candidates.layouts import OF_NUMPY
+from svref.formats import numpy_dtype
+from svref.judging.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,14 @@ class ArrayAdapter:
         gradient may be None: it is then counted as unsupported.
     namespace : str
         The module whose arrays the function takes, "numpy" for example.
+    plan : Precision, optional
+        Where the candidate rounds; None is the dtype of the arrays throughout.
     """
 
     layouts: ClassVar[tuple[str, ...]] = tuple(OF_NUMPY)
     function: Function
     namespace: str = "numpy"
+    plan: Precision | None = None
 
     @property
     def description(self) -> str:
@@ -58,7 +64,8 @@ class ArrayAdapter:
         takes_cotangent = names(self.function, "cotangent")
         g = call.cotangent if takes_cotangent else np.ones_like(call.cotangent)
         given = [xp.asarray(a) for a in (*arrays, labels)]
-        extra = {"cotangent": xp.asarray(OF_NUMPY[call.layout](g.astype(call.dtype)))} if takes_cotangent else {}
+        of_losses = call.dtype if self.plan is None else self.plan.loss_dtype(call.level, call.dtype)
+        extra = {"cotangent": xp.asarray(OF_NUMPY[call.layout](g.astype(of_losses)))} if takes_cotangent else {}
         result = self.function(*given, **call.parameters, **extra)
         remarks = remarks_on_writes(call, given)
         losses, gradients, stages = parts_of(result, call.level)
@@ -123,15 +130,24 @@ def to_numpy(values: Any) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         raise CandidateError("outputs must be plain arrays; got a masked array, which hides what it masks.")
     if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        if str(values.dtype) == "torch.bfloat16":
-            raise CandidateError("NumPy has no bfloat16; return outputs in the dtype of the inputs.")
+        values = _without_bfloat16(values.detach().cpu())
     if not hasattr(values, "__array__") and hasattr(values, "__dlpack__"):
         return np.from_dlpack(values).copy()
     try:
         return np.array(values)
     except (TypeError, ValueError) as error:
         raise CandidateError(f"outputs must be arrays of numbers; got a {type(values).__name__}: {error}") from error
+
+
+def _without_bfloat16(tensor: Any) -> Any:
+    """Return a tensor of PyTorch; one of bfloat16, which PyTorch does not give to NumPy, as an array of ml_dtypes."""
+    if str(tensor.dtype) != "torch.bfloat16":
+        return tensor
+    try:
+        wanted = numpy_dtype("bfloat16")
+    except ImportError as error:
+        raise CandidateError(f"an output is a tensor of bfloat16. {error}") from error
+    return tensor.contiguous().view(sys.modules["torch"].int16).numpy().view(wanted)
 
 
 def outputs_for_cotangent(answer: Answer, call: Call, factor: float | None = None) -> dict[str, NDArray[Any]]:

@@ -205,7 +205,7 @@ def check_stages(stages: Outputs, call: Call) -> None:
     rows, classes = len(call.labels), call.arrays[-1].shape[1 if call.level == "cosine" else 0]
     for name, values in stages.items():
         wanted = (rows, classes) if name in OF_CLASSES else (rows,)
-        if values.shape != wanted or values.dtype.kind not in "fiub":
+        if values.shape != wanted or not (is_real(values.dtype) or values.dtype.kind == "b"):
             raise CandidateError(f"{name} must be numbers of shape {wanted}; got {values.dtype} of {values.shape}.")
 
 

@@ -20,8 +20,10 @@ from svref.arrays import FloatArray
 from svref.conformance.candidates.arrays import remarks_on_writes, to_numpy
 from svref.conformance.candidates.call import Answer, Call, CandidateError, Function
 from svref.conformance.candidates.layouts import OF_TORCH
+from svref.conformance.candidates.planned import autocast, jax_products, keras_policy, tf32_products
 from svref.conformance.candidates.returned import Returned, losses_of
 from svref.golden.making.batches import PLAIN
+from svref.judging.precision import Precision
 
 NO_GRADIENT = "the losses do not depend on the inputs: autograd has no gradient"
 
@@ -36,11 +38,15 @@ class TorchAdapter:
         The candidate.
     device : str
         Where its tensors are put, such as "cuda".
+    plan : Precision, optional
+        Where the candidate rounds; None is the dtype of the tensors throughout. The function runs under autocast where
+        the plan is that of autocast. The backward pass runs outside, as PyTorch wants it.
     """
 
     layouts: ClassVar[tuple[str, ...]] = tuple(OF_TORCH)
     function: Function
     device: str = "cpu"
+    plan: Precision | None = None
 
     @property
     def description(self) -> str:
@@ -50,18 +56,24 @@ class TorchAdapter:
     def run(self, call: Call) -> Answer:
         """Call the function on clones: autograd refuses code that writes into the leaves themselves."""
         torch, laid_out = framework("torch"), OF_TORCH[call.layout]
-        with _settings_restored(torch):
-            leaves = [torch.tensor(a, device=self.device, requires_grad=True) for a in call.arrays]
-            labels = torch.tensor(call.labels, device=self.device)
-            given = [*map(laid_out, leaves), laid_out(labels)]
-            result = self.function(*given, **call.parameters)
-            returned = losses_of(result, torch.Tensor, call, lambda z: _torch_cross_entropy(torch, z, labels))
-        losses = returned.losses
+        leaves = [_leaf(torch, a, self.device) for a in call.arrays]
+        labels = torch.tensor(call.labels, device=self.device)
+        with tf32_products(torch, self.plan):
+            with _settings_restored(torch):
+                given = [*map(laid_out, leaves), laid_out(labels)]
+                with autocast(torch, self.plan, self.device):
+                    result = self.function(*given, **call.parameters)
+                    returned = losses_of(result, torch.Tensor, call, lambda z: _torch_cross_entropy(torch, z, labels))
+            gradients = self._gradients(torch, returned.losses, leaves, call)
+        return answer_of(returned, gradients, call, remarks_on_writes(call, given))
+
+    def _gradients(self, torch: Any, losses: Any, leaves: list[Any], call: Call) -> Any:
+        """Return the gradients by the leaves, for the cotangent of the call."""
         if not losses.requires_grad:
             raise CandidateError(f"{NO_GRADIENT}; the losses are detached.")
         cotangent = torch.as_tensor(g_of(losses, call), dtype=losses.dtype, device=losses.device).reshape(losses.shape)
-        gradients = torch.autograd.grad(losses, leaves, _as_autograd(cotangent, laid_out), allow_unused=True)
-        return answer_of(returned, gradients, call, remarks_on_writes(call, given))
+        as_autograd = _as_autograd(cotangent, OF_TORCH[call.layout])
+        return torch.autograd.grad(losses, leaves, as_autograd, allow_unused=True)
 
 
 @dataclass(frozen=True)
@@ -74,10 +86,13 @@ class JaxAdapter:
     ----------
     function : callable
         The candidate.
+    plan : Precision, optional
+        Where the candidate rounds; None is the dtype of the arrays throughout.
     """
 
     layouts: ClassVar[tuple[str, ...]] = (PLAIN,)  # its arrays have no strides
     function: Function
+    plan: Precision | None = None
 
     @property
     def description(self) -> str:
@@ -88,7 +103,7 @@ class JaxAdapter:
     def run(self, call: Call) -> Answer:
         """Call the function, and let `jax.vjp` compute the gradient."""
         jax = framework("jax")
-        with jax.enable_x64(call.dtype == np.float64):
+        with jax.enable_x64(call.dtype == np.float64), jax_products(jax, self.plan):
             arrays, labels = [jax.numpy.asarray(a) for a in call.arrays], jax.numpy.asarray(call.labels)
             losses, gradients, stages = self._pulled(arrays, labels, jax.numpy.asarray(call.cotangent), call.parameters)
             return answer_of(Returned(losses, stages, self._remarks[call.arrays[0].shape]), gradients, call)
@@ -138,11 +153,15 @@ class TensorFlowAdapter:
         The candidate.
     compiled : bool
         Whether it is compiled by `tf.function` first; otherwise it runs eagerly.
+    plan : Precision, optional
+        Where the candidate rounds; None is the dtype of the tensors throughout. Layers of Keras that are made in a call
+        have the mixed policy where the plan is that of autocast.
     """
 
     layouts: ClassVar[tuple[str, ...]] = (PLAIN,)
     function: Function
     compiled: bool = False
+    plan: Precision | None = None
 
     @property
     def description(self) -> str:
@@ -153,7 +172,7 @@ class TensorFlowAdapter:
         """Call the function under a tape."""
         tf = framework("tensorflow")
         arrays, labels = [tf.constant(a) for a in call.arrays], tf.constant(call.labels)
-        with tf.GradientTape() as tape:
+        with keras_policy(self.plan), tf.GradientTape() as tape:
             tape.watch(arrays)
             result = self._called(*arrays, labels, **call.parameters)
             returned = losses_of(
@@ -174,6 +193,14 @@ class TensorFlowAdapter:
 def _as_floats(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters as floats: a compiled function would be compiled again for s = 64 after s = 64.0."""
     return {name: value if name == "ignore_index" else float(value) for name, value in parameters.items()}
+
+
+def _leaf(torch: Any, array: FloatArray, device: str) -> Any:
+    """Return an array as a tensor that has a gradient; NumPy's bfloat16, which PyTorch does not take, bit by bit."""
+    if array.dtype.name != "bfloat16":
+        return torch.tensor(array, device=device, requires_grad=True)
+    bits = torch.tensor(np.ascontiguousarray(array).view(np.int16))
+    return bits.view(torch.bfloat16).to(device).requires_grad_()
 
 
 def _as_autograd(cotangent: Any, laid_out: Callable[[Any], Any]) -> Any:

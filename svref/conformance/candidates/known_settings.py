@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from svref.conformance.candidates.planned import product_precision, set_product_precision
 from svref.conformance.candidates.settings import Setting
 
 # ---- Python and NumPy -------------------------------------------------------------------------------------------
@@ -152,6 +153,24 @@ def _cuda_generators() -> Any:
     return cuda.get_rng_state_all() if cuda.is_initialized() else []
 
 
+def _autocast() -> list[tuple[str, bool, Any]]:
+    """Return for each kind of device whether autocast is on, and in which dtype."""
+    torch = _torch()
+    return [(kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in ("cpu", "cuda")]
+
+
+def _set_autocast(values: list[tuple[str, bool, Any]]) -> None:
+    """Set what `_autocast` returned."""
+    for kind, on, dtype in values:
+        _torch().set_autocast_enabled(kind, on)
+        _torch().set_autocast_dtype(kind, dtype)
+
+
+def _keras_policy() -> Any:
+    """Return the dtype policy of Keras."""
+    return sys.modules["keras"].mixed_precision.dtype_policy()
+
+
 def _of_jax(name: str) -> Setting:
     """Return a setting of JAX."""
     return Setting(
@@ -163,12 +182,7 @@ def _of_jax(name: str) -> Setting:
 
 
 _TORCH_OF_CALLS = (
-    Setting(
-        "autocast of PyTorch",
-        lambda: _torch().is_autocast_enabled("cpu"),
-        lambda on: _torch().set_autocast_enabled("cpu", on),
-        "torch",
-    ),
+    Setting("autocast of PyTorch", _autocast, _set_autocast, "torch"),
     Setting("inference mode of PyTorch", lambda: _torch().is_inference_mode_enabled(), _set_inference_mode, "torch"),
     Setting(
         "grad mode of PyTorch", lambda: _torch().is_grad_enabled(), lambda on: _torch().set_grad_enabled(on), "torch"
@@ -197,8 +211,8 @@ _TORCH_OF_RUNS = (
     ),
     Setting(
         "precision of matrix products of PyTorch",
-        lambda: _torch().get_float32_matmul_precision(),
-        lambda name: _torch().set_float32_matmul_precision(name),
+        lambda: product_precision(_torch()),
+        lambda value: set_product_precision(_torch(), value),
         "torch",
     ),
     Setting(
@@ -223,6 +237,12 @@ _TENSORFLOW = (
         lambda: sys.modules["tensorflow"].config.functions_run_eagerly(),
         lambda on: sys.modules["tensorflow"].config.run_functions_eagerly(on),
         "tensorflow",
+    ),
+    Setting(
+        "dtype policy of Keras",
+        _keras_policy,
+        lambda policy: sys.modules["keras"].mixed_precision.set_dtype_policy(policy),
+        "keras",
     ),
 )
 

@@ -22,6 +22,8 @@ from svref.conformance.candidates.call import CandidateError, Function, Level, n
 from svref.conformance.candidates.guard import Guard, first_line, in_time
 from svref.conformance.candidates.process import quietly
 from svref.conformance.candidates.reading import read
+from svref.formats import numpy_dtype
+from svref.judging.precision import PRECISIONS, Precision
 from svref.variants import VARIANTS, Variant, spelt
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
@@ -44,16 +46,18 @@ def guarded(
     entry: Variant,
     framework: str | None,
     device: str,
-    kind: np.dtype[Any],
+    kind: np.dtype[Any] | None,
     timeout: float | None,
     fixed: Mapping[str, float] | None = None,
     mapping: Mapping[str, Any] | Sequence[str] | None = None,
+    plan: Precision | None = None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return a guard that calls the candidate, the candidate's level, and whether it takes ``ignore_index``.
 
     The level is None for files of answers, which may answer cases of both levels. Parameters that are `fixed` need not
     be taken by the candidate. `mapping` says what the arguments of the candidate mean where their names do not: see
-    `arguments.given_of`.
+    `arguments.given_of`. `plan` says where it rounds; None is `kind` throughout. A `kind`
+    of None is that of the plan's inputs.
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout must be a positive number of seconds; got {timeout:g}.")
@@ -66,7 +70,8 @@ def guarded(
     unasked = [name for name in lacking(function, parameters) if name in (fixed or {})]
     parameters = {name: value for name, value in parameters.items() if name not in unasked}
     level = level_of(function, parameters, reading.hint)
-    adapter = adapters.adapter(function, framework or reading.framework, level, parameters, device, kind, timeout)
+    named, kind = framework or reading.framework, kind or input_dtype(plan, level)
+    adapter = adapters.adapter(function, named, level, parameters, device, kind, timeout, plan)
     return Guard(adapter, timeout, reading.taken), level, names(function, "ignore_index")
 
 
@@ -100,8 +105,21 @@ def dtype_of(dtype: DTypeLike) -> np.dtype[Any]:
     known: dict[str, np.dtype[Any]] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
     if name not in known:
-        raise ValueError(f"dtype must be float32 or float64; got {name}.")
+        hint = f"; half precision is a plan: precision={name!r}" if name in PRECISIONS else ""
+        raise ValueError(f"dtype must be float32 or float64; got {name}{hint}.")
     return known[name]
+
+
+def input_dtype(plan: Precision | None, level: Level) -> np.dtype[Any]:
+    """Return the dtype of the inputs of a plan at a level; raise a CandidateError if it needs a missing package."""
+    if plan is None:
+        return np.dtype(np.float64)
+    try:
+        kind = numpy_dtype(plan.inputs(level))
+        plan.loss_dtype(level, kind)  # its package may be missing, too
+    except ImportError as error:
+        raise CandidateError(f"--precision {plan.name}: {error}") from error
+    return kind
 
 
 # ---- importing a function ---------------------------------------------------------------------------------------

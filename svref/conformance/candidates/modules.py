@@ -49,8 +49,8 @@ class Module(Called):
     cuda: set[str] = field(default_factory=set, repr=False)
 
     def __call__(self, *arrays: Any, **parameters: Any) -> Any:
-        """Return what the module returns, computed in the dtype of the arrays."""
-        with _in_dtype(arrays[0].dtype):
+        """Return what the module returns, computed in the dtype of the arrays; under autocast in float32."""
+        with _in_dtype(_own_dtype(arrays[0])):
             try:
                 with on_cpu() if self.cuda else nullcontext():
                     return super().__call__(*arrays, **parameters)
@@ -164,7 +164,7 @@ def _forward_of(make: Callable[[Values], Any], weight: Weight | None) -> Callabl
 
     def forward(values: Values) -> Function:
         inputs = values["inputs"]
-        module = make(values).to(device=inputs.device, dtype=inputs.dtype)
+        module = make(values).to(device=inputs.device, dtype=_own_dtype(inputs))
         if weight is None:
             return module
         given = values["weights"].t().contiguous() if weight.transposed else values["weights"]
@@ -223,6 +223,13 @@ def _taken(called: Module, constructor: Roles, fixed: Mapping[str, float]) -> st
 
 
 # ---- PyTorch's settings -----------------------------------------------------------------------------------------
+
+
+def _own_dtype(inputs: Any) -> Any:
+    """Return the dtype that a module's own parameters have: that of its inputs, but float32 under autocast."""
+    torch = sys.modules["torch"]
+    is_half = inputs.dtype in (torch.float16, torch.bfloat16)
+    return torch.float32 if is_half and torch.is_autocast_enabled(inputs.device.type) else inputs.dtype
 
 
 @contextmanager

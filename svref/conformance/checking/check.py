@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ from svref.checks import Progress
 from svref.conformance.candidates.loading import dtype_of, variant_of
 from svref.conformance.candidates.process import untouched
 from svref.conformance.checking.asking import FACTORS
-from svref.conformance.checking.judged import Check, Options
+from svref.conformance.checking.judged import Check, Options, precision_in
 from svref.conformance.checking.report import Report
-from svref.conformance.checking.subject import fixed_parameters, kinds_for, subject_of
+from svref.conformance.checking.subject import fixed_parameters, subject_of
 from svref.golden.vectors import load as load_vectors
+from svref.judging.precision import precision_of
 
 MOST_VARIATIONS, MOST_SEEDS = 10_000, 10**9
 
@@ -146,14 +146,14 @@ def check_of(
 
     `kinds` are the dtypes to judge it in; None is both. The errors are those of `check`.
     """
-    entry, tried = variant_of(loss), kinds_for(options.precision) if kinds is None else kinds
+    entry, plan = variant_of(loss), None if options.precision is None else precision_of(options.precision)
     _check_options(options)
     vectors, fixed = load_vectors(pack=options.pack), fixed_parameters(entry, parameters)
     subject = subject_of(
-        candidate, entry, options.framework, options.device, tried, options.timeout, fixed, options.map
+        candidate, entry, options.framework, options.device, kinds, options.timeout, fixed, options.map, plan
     )
-    if kinds is None and options.precision is not None and subject.level is not None:
-        subject = replace(subject, kinds=kinds_for(options.precision, subject.level))
+    for kind in subject.kinds:
+        precision_in(options.precision, kind, subject.level)  # raises for a plan that is wider than the dtype
     return Check(subject, entry, vectors, options)
 
 

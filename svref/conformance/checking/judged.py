@@ -14,8 +14,8 @@ from svref._version import __version__
 from svref.checks import Progress
 from svref.conformance.candidates.answers import AnswersAdapter
 from svref.conformance.candidates.arguments import words_of_map
-from svref.conformance.candidates.call import Level
-from svref.conformance.candidates.halves import sentence_on_halves
+from svref.conformance.candidates.call import GRADIENTS, Level
+from svref.conformance.candidates.halves import sentence_on_halves, sentence_on_refusal
 from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.dtypes import together
 from svref.conformance.checking.evidence import evidence_of
@@ -25,12 +25,11 @@ from svref.conformance.checking.report import Report, report_of
 from svref.conformance.checking.reproduce import command_of
 from svref.conformance.checking.run import Run, run, run_variations
 from svref.conformance.checking.stages import with_stages
-from svref.conformance.checking.subject import Subject, kinds_for
+from svref.conformance.checking.subject import Subject, holds_format
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.diagnosing.reading import reading_of
 from svref.deviations.dialects import Dialect
 from svref.deviations.dialects import dialect as dialect_of
-from svref.formats import format_of
 from svref.golden.making.fixed import at_parameters, can_certify
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.precision import precision_of
@@ -61,7 +60,7 @@ class Options:
 
     def command(self, subject: Subject, loss: str, dtype: str, values: Mapping[str, float]) -> str:
         """Return the command, or the call in Python, that repeats the check at the fixed values and at others."""
-        usual = self.precision and (dtype,) == tuple(kind.name for kind in kinds_for(self.precision, subject.level))
+        usual = self.precision is not None and subject.is_usual(dtype, precision_of(self.precision))
         return command_of(subject.candidate, loss, self._by_name(None if usual else dtype), {**subject.fixed, **values})
 
     def _by_name(self, dtype: str | None) -> dict[str, Any]:
@@ -99,7 +98,8 @@ class Cases:
     def held_by(self, kind: np.dtype[Any], precision: str | None = None) -> list[Vector]:
         """Return the cases whose inputs a dtype holds, and the format of the inputs of a plan."""
         plan = precision_of(kind if precision is None else precision)
-        return [v for v in self.of_pack if {kind.name, plan.inputs(v.level)} <= {*v.dtypes}]
+        held = [v for v in self.of_pack if {kind.name, plan.inputs(v.level)} <= {*v.dtypes}]
+        return [v for v in held if holds_format(kind.name, plan.inputs(v.level))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,10 +234,15 @@ class Check:
         )
 
     def _half_precision(self, plan: Plan, result: Run, report: Report) -> str:
-        """Return a sentence on half precision inside the candidate, where it was not said that it computes so."""
+        """Return a sentence on half precision inside the candidate, where it was not said that it computes so.
+
+        Where it was said, and the candidate takes no such inputs, the sentence says what else to do.
+        """
         if report.failures and not report.explained and (sentence := sentence_on_plan(result.trials)):
             return sentence
-        if not result.trials or not plan.can_be_asked or plan.precision != plan.dtype.name:
+        if not result.trials and plan.can_be_asked:
+            return sentence_on_refusal(plan.dtype.name, plan.precision, result.mishaps)
+        if not plan.can_be_asked or plan.precision != plan.dtype.name:
             return ""
         question = plan.question_again(result.trials[0])
         losses = [trial.outputs["loss"] for trial in result.trials]
@@ -279,7 +284,7 @@ def precision_in(name: str | None, kind: np.dtype[Any], level: Level | None) -> 
     """Return the plan that the candidate is judged by; raise a ValueError if it is unknown or wider than the dtype."""
     plan = precision_of(kind if name is None else name)
     inputs = plan.inputs(level or "cosine")
-    if format_of(inputs).digits > format_of(kind.name).digits:
+    if not any(holds_format(kind.name, plan.inputs(each)) for each in (GRADIENTS if level is None else (level,))):
         raise ValueError(
             f"the inputs of --precision {plan.name} are {inputs}, which {kind.name} does not hold; "
             f"use --dtype {inputs}, or a plan of {kind.name}."

@@ -10,20 +10,21 @@ import numpy as np
 
 from svref.conformance.candidates.answers import AnswersAdapter
 from svref.conformance.candidates.arguments import given_of
-from svref.conformance.candidates.call import Adapter, CandidateError, Level
+from svref.conformance.candidates.call import GRADIENTS, Adapter, CandidateError, Level
 from svref.conformance.candidates.guard import Guard
 from svref.conformance.candidates.loading import (
     MissingKeywordsError,
     candidate_name,
     guarded,
+    input_dtype,
     is_answers,
     lacking,
     load,
 )
 from svref.conformance.candidates.reading import fixed_in
 from svref.conformance.checking.notes import Note, notes_of
-from svref.formats import numpy_dtype
-from svref.judging.precision import precision_of
+from svref.formats import format_of, numpy_dtype
+from svref.judging.precision import PRECISIONS, Precision
 from svref.variants import Variant
 
 BOTH = (np.dtype(np.float64), np.dtype(np.float32))
@@ -75,6 +76,10 @@ class Subject:
         """Whether it can be asked more than the cases, as a function can."""
         return not isinstance(self.adapter, AnswersAdapter)
 
+    def is_usual(self, dtype: str, plan: Precision) -> bool:
+        """Return whether a dtype is what it is judged in under a plan where none is named."""
+        return self.level is None or dtype == plan.inputs(self.level)
+
     def guard(self) -> Guard:
         """Return a guard for one run, which counts what is printed in that run."""
         return replace(self.first)
@@ -85,26 +90,28 @@ def subject_of(
     entry: Variant,
     framework: str | None,
     device: str,
-    kinds: tuple[np.dtype[Any], ...],
+    kinds: tuple[np.dtype[Any], ...] | None,
     timeout: float | None,
     fixed: Mapping[str, float],
     mapping: Mapping[str, Any] | Sequence[str] | None = None,
+    plan: Precision | None = None,
 ) -> Subject:
     """Return a candidate, loaded and read; of several dtypes the first in which its framework is found out counts.
 
-    Files of answers hold one dtype: of several dtypes it is the one that they are judged in. `mapping` says what the
-    arguments of the candidate mean, where their names do not. An instance is judged at the values of its attributes.
+    Without `kinds`, the dtypes are float64 and float32, or that of the inputs of a plan. Files of answers hold one
+    dtype, which they are judged in then. `mapping` says what the arguments of the candidate mean, where their names do
+    not. An instance is judged at the values of its attributes.
     """
     name, from_files = candidate_name(candidate), is_answers(candidate)
     loaded = load(candidate, timeout) if isinstance(candidate, str) and not from_files else candidate
     if not from_files:
         fixed = fixed_parameters(entry, {**fixed_in(loaded, entry, given_of(mapping)), **fixed})
     try:
-        guard, level, ignores = _read(loaded, entry, framework, device, kinds, timeout, fixed, mapping)
+        tried = kinds or (BOTH if plan is None else (None,))
+        guard, level, ignores = _read(loaded, entry, framework, device, tried, timeout, fixed, mapping, plan)
     except MissingKeywordsError as error:
         raise CandidateError(f"{error} {_how_to_fix(name, entry, error.missing)}") from error
-    if isinstance(guard.adapter, AnswersAdapter) and len(kinds) > 1:
-        kinds = tuple(kind for kind in kinds if kind.name == guard.adapter.dtype) or kinds[:1]
+    kinds = kinds or _kinds(guard.adapter, level, plan)
     lacks = lacking(getattr(guard.adapter, "function", None), entry.parameters)
     notes = {} if from_files else notes_of(candidate, loaded)
     return Subject(name, guard, level, ignores, fixed, lacks, kinds, candidate, notes)
@@ -115,16 +122,17 @@ def _read(
     entry: Variant,
     framework: str | None,
     device: str,
-    kinds: Sequence[np.dtype[Any]],
+    kinds: Sequence[np.dtype[Any] | None],
     timeout: float | None,
     fixed: Mapping[str, float],
     mapping: Mapping[str, Any] | Sequence[str] | None,
+    plan: Precision | None,
 ) -> tuple[Guard, Level | None, bool]:
     """Return what `guarded` does in the first dtype in which it does; raise the error of the first one if in none."""
     errors: list[CandidateError] = []
     for kind in kinds:
         try:
-            return guarded(candidate, entry, framework, device, kind, timeout, fixed, mapping)
+            return guarded(candidate, entry, framework, device, kind, timeout, fixed, mapping, plan)
         except MissingKeywordsError:
             raise
         except CandidateError as error:
@@ -142,19 +150,32 @@ def _how_to_fix(name: str, entry: Variant, missing: Sequence[str]) -> str:
     )
 
 
-def kinds_for(precision: str | None, level: Level | None = None) -> tuple[np.dtype[Any], ...]:
+def _kinds(adapter: Adapter, level: Level | None, plan: Precision | None) -> tuple[np.dtype[Any], ...]:
     """Return the dtypes that are judged where none is named: float64 and float32, or that of the inputs of a plan.
 
-    At a level that is not known yet, the plan's dtypes at both levels.
+    Files of answers are judged in their own dtype; raise a CandidateError if that is narrower than the inputs.
     """
-    if precision is None:
-        return BOTH
-    plan = precision_of(precision)
-    levels = ("cosine", "head") if level is None else (level,)
-    try:
-        return tuple(dict.fromkeys(numpy_dtype(plan.inputs(each)) for each in levels))
-    except ImportError as error:
-        raise CandidateError(str(error)) from error
+    if isinstance(adapter, AnswersAdapter):
+        return (_kind_of_answers(adapter.dtype, plan),)
+    return BOTH if plan is None or level is None else (input_dtype(plan, level),)
+
+
+def _kind_of_answers(dtype: str, plan: Precision | None) -> np.dtype[Any]:
+    """Return the dtype of answers; raise a CandidateError if no plan of theirs is named."""
+    plans = ", ".join(name for name, one in PRECISIONS.items() if dtype in map(one.inputs, GRADIENTS))
+    if plan is None and dtype not in {kind.name for kind in BOTH}:
+        raise CandidateError(f"the answers are {dtype}: say where the program rounds by --precision, one of {plans}.")
+    if plan is not None and not any(holds_format(dtype, plan.inputs(level)) for level in GRADIENTS):
+        needed = " or ".join(dict.fromkeys(map(plan.inputs, GRADIENTS)))
+        raise CandidateError(
+            f"the answers are {dtype}, and the inputs of --precision {plan.name} are {needed}; use one of {plans}."
+        )
+    return numpy_dtype(dtype)
+
+
+def holds_format(dtype: str, form: str) -> bool:
+    """Return whether a dtype has the digits of a format."""
+    return format_of(form).digits <= format_of(dtype).digits
 
 
 def fixed_parameters(entry: Variant, given: Mapping[str, float]) -> dict[str, float]:
