@@ -66,7 +66,8 @@ def logits_and_units(step: Step) -> tuple[np.ndarray, np.ndarray]:
     """The logits, and by how many units each may be off, as the docstring of `narrow` says."""
     z = step.s * step.cosines + step.log_h
     z[step.own] = step.s * step.f
-    units = step.s * np.abs(step.cosines) + 2 * np.abs(step.log_h) + step.mask
+    strong = step.s * step.emphasis.t * np.abs(step.emphasis.growth(step.cosines))
+    units = step.s * np.abs(step.cosines) + step.mask * (strong + 1)
     units[step.own] = step.s * (np.abs(step.f) + figures(step.margin, step.angle, U).value)
     return z, units
 
