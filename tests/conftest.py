@@ -116,6 +116,8 @@ def _skips(reporter: pytest.TerminalReporter, reason: str) -> list[pytest.TestRe
 def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for no name and for no reading: they are most of the time of a check that fails, and have their own tests."""
     from svref.conformance.checking import judged, report
+    from svref.conformance.checking.variations import trying
 
-    monkeypatch.setattr(report, "explanations", lambda *arguments: ())
+    for module in (report, trying):
+        monkeypatch.setattr(module, "explanations", lambda *arguments, **options: ())
     monkeypatch.setattr(judged, "reading_of", lambda *arguments, **options: None)

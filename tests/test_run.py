@@ -205,12 +205,13 @@ def test_python_and_numpy_are_as_before(run: Callable[..., Any]) -> None:
     assert {name for name in before if before[name] != after[name]} == set()
 
 
+@pytest.mark.usefixtures("undiagnosed")
 def test_random_numbers_go_on_from_call_to_call() -> None:
     def draws(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Any:
         losses, gradient = sv_am(cosines, labels, s=s, m=m, t=t)
         return losses * random.random(), gradient  # noqa: S311
 
-    report = check(draws, NAME)
+    report = check(draws, NAME, dtype="float64")
     assert "hidden-state" in {finding.name for finding in report.findings}
 
 
@@ -281,17 +282,19 @@ def zero_candidate(change: Callable[[], object]) -> Callable[..., Any]:
     return f
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize(("owner", "name"), [("numpy", "abs"), ("numpy", "isnan"), ("numpy.linalg", "norm"),
                                              ("math", "isfinite"), ("builtins", "abs"), ("builtins", "any")])  # fmt: skip
 def test_a_changed_library_is_set_back_and_told(owner: str, name: str) -> None:
     module = sys.modules[owner]
     before = getattr(module, name)
-    report = check(zero_candidate(lambda: setattr(module, name, zeros)), NAME)
+    report = check(zero_candidate(lambda: setattr(module, name, zeros)), NAME, dtype="float32")
     assert getattr(module, name) is before
     assert report.verdict.startswith("FAIL")
     assert f"changes {owner}.{name}, which was set back" in report.remarks
 
 
+@pytest.mark.usefixtures("undiagnosed")
 def test_a_name_that_is_deleted_is_set_back_and_one_that_is_added_may_stay() -> None:
     def change() -> None:
         if hasattr(np, "abs"):
@@ -299,7 +302,7 @@ def test_a_name_that_is_deleted_is_set_back_and_one_that_is_added_may_stay() -> 
         np.svref_added = 1
 
     try:
-        report = check(zero_candidate(change), NAME)
+        report = check(zero_candidate(change), NAME, dtype="float32")
         assert list(report.remarks) == ["changes numpy.abs, which was set back"]
         assert np.svref_added == 1
     finally:
@@ -317,13 +320,14 @@ OWN_CHANGES: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("name", [*OWN_CHANGES, "code"])
 def test_who_changes_svref_cannot_pass(name: str) -> None:
     judge, table, code = svref.judging.judge.judge, dict(FORMATS), svref.judging.judge.judge.__code__
     wrong = vars(svref.judging.judge.Quantity)["wrong"]
     changed = "svref.judging.judge.judge" if name == "code" else name
     try:
-        report = check(zero_candidate(OWN_CHANGES.get(name, changed_code)), NAME)
+        report = check(zero_candidate(OWN_CHANGES.get(name, changed_code)), NAME, dtype="float64")
         assert report.verdict == "ERROR"
         assert {m.kind for m in report.mishaps} == {"patched"}
         assert report.mishaps[0].message == f"changes {changed}, which judges it"
@@ -340,7 +344,7 @@ def test_what_the_import_of_a_candidate_changes_is_set_back(tmp_path: Path) -> N
         "import numpy as np\nnp.abs = lambda x: np.zeros(np.shape(x))\nfrom textbook import sv_am as f\n",
         encoding="utf-8",
     )
-    report = check(f"{tmp_path / 'patching.py'}:f", NAME)
+    report = check(f"{tmp_path / 'patching.py'}:f", NAME, dtype="float64")
     assert np.abs is before
     assert list(report.remarks) == ["changes numpy.abs, which was set back"]
     assert report.ok

@@ -25,7 +25,7 @@ from svref.conformance.trial import Trial
 from svref.deviations.dialects import Dialect
 from svref.golden.expected import expect_vector
 from svref.golden.vectors import Vector
-from svref.judging.expected import expect
+from svref.judging.expected import expect_once
 from svref.judging.judge import Expected, judge
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
@@ -102,7 +102,7 @@ class Plan:
             return VARIANTS[variant].factory(**given) if self.dialect is None else self.dialect.loss(variant, **given)
 
         def right() -> Expected:
-            return expect(loss(), call.arrays, call.labels, call.cotangent, self.compute)
+            return expect_once(loss(), call.arrays, call.labels, call.cotangent, self.compute)
 
         return Question(call, variant, group, given, loss, right)
 
