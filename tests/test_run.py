@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import in_process
 import numpy as np
 import pytest
 from textbook import sv_am
@@ -103,7 +104,7 @@ def test_the_exit_code_of_the_posix_module_is_an_error_of_the_case(tmp_path: Pat
 
 @LINUX
 def test_a_process_that_the_candidate_forks_does_not_judge_it_again(tmp_path: Path) -> None:
-    result = svref_command("check", candidate(tmp_path, "os.fork()"), "--loss", NAME)
+    result = svref_command("check", candidate(tmp_path, "os.fork()"), "--loss", NAME, "--dtype", "float32")
     assert result.returncode == 0
     assert result.stdout.count("PASS\n") == 1
 
@@ -111,7 +112,8 @@ def test_a_process_that_the_candidate_forks_does_not_judge_it_again(tmp_path: Pa
 @LINUX
 def test_processes_that_the_candidate_starts_end_with_the_run(tmp_path: Path) -> None:
     line = f"calls[0] == 5 and open({str(tmp_path / 'pid')!r}, 'w').write(str(subprocess.Popen(['sleep', '100'], start_new_session=True).pid))"
-    assert svref_command("check", candidate(tmp_path, line), "--loss", NAME).returncode == 0
+    result = svref_command("check", candidate(tmp_path, line), "--loss", NAME, "--dtype", "float32")
+    assert result.returncode == 0
     assert not Path("/proc", (tmp_path / "pid").read_text(encoding="utf-8"), "stat").exists()
 
 
@@ -149,15 +151,16 @@ def test_a_signal_ends_command_and_child(number: int, code: int, to_all: bool, t
 @LINUX
 def test_memory_beyond_the_limit_is_an_error_of_the_case(tmp_path: Path) -> None:
     path = candidate(tmp_path, "np.empty(2**27)")
-    assert svref_command("check", path, "--loss", NAME, "--memory", "4G").returncode == 0
-    result = svref_command("check", path, "--loss", NAME, "--memory", "512M")
+    asked = ("check", path, "--loss", NAME, "--dtype", "float32", "--variations", "0", "--memory")
+    assert svref_command(*asked, "4G").returncode == 0
+    result = svref_command(*asked, "512M")
     assert result.returncode != 0
     assert "MemoryError: Unable to allocate 1.00 GiB" in result.stdout
 
 
 @pytest.mark.parametrize("size", ["0", "-1G", "4X", "much", "0.0001"])
 def test_a_memory_that_is_no_size_is_refused(size: str) -> None:
-    result = svref_command("check", "nowhere.py:f", "--loss", NAME, f"--memory={size}")
+    result = in_process.svref_command("check", "nowhere.py:f", "--loss", NAME, f"--memory={size}")
     assert result.returncode == 2
     assert result.stderr.startswith("svref: --memory takes a size above 0 with a unit, such as 512M or 4G; got ")
 
@@ -357,4 +360,5 @@ def test_an_exit_that_does_nothing_changes_no_exit_code(tmp_path: Path) -> None:
         "    sys.exit = lambda *_: None\n    return np.zeros(len(labels)), np.zeros_like(cosines)\n",
         encoding="utf-8",
     )
-    assert svref_command("check", f"{path}:f", "--loss", "sv-am-softmax").returncode == 1
+    result = svref_command("check", f"{path}:f", "--loss", NAME, "--case", "sv-am-softmax-basic-63c71e68")
+    assert result.returncode == 1
