@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("svref", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("svref", deadline=None, derandomize=True, print_blob=True, max_examples=60)
 settings.load_profile("svref")
 
 SKIPS = {

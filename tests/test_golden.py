@@ -343,7 +343,9 @@ def test_diff_reports_a_case_that_changed_its_group(pack: Path, tmp_path: Path) 
 
 
 def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert golden.lint() == []
+    with monkeypatch.context() as patch:  # that core is what its recipes make is asked above
+        patch.setattr(commands, "_recompute", lambda *args: [])
+        assert golden.lint() == []
     for name, exceptions in (("BEYOND", BEYOND), ("BEYOND_HEADS", BEYOND_HEADS), ("BEYOND_ANGLES", BEYOND_ANGLES)):
         for deviation, dtype in exceptions:
             fewer = {key: why for key, why in exceptions.items() if key != (deviation, dtype)}

@@ -154,7 +154,9 @@ def test_a_head_whose_scatter_forgets_repeats_is_found_though_it_takes_no_cotang
 
 
 def test_a_refused_dtype_is_counted_and_the_batch_asked_again() -> None:
-    report = check(raises_if(lambda c, y, **p: y.dtype == np.uint8, IndexError("labels must be int64")), NAME, dtype="float32")
+    report = check(
+        raises_if(lambda c, y, **p: y.dtype == np.uint8, IndexError("labels must be int64")), NAME, dtype="float32"
+    )
     assert report.verdict == "PASS"
     assert report.variations is not None
     assert report.variations.passed == report.variations.asked

@@ -11,9 +11,10 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.head.geometry import directions
@@ -61,21 +62,28 @@ class _Given:
     loss: SVXSoftmax
     compute: str
     digest: bytes
-    arrays: tuple[FloatArray, ...] = field(compare=False)
+    arrays: tuple[NDArray[Any], ...] = field(compare=False)
 
 
 def expect_once(
     loss: SVXSoftmax, arrays: Sequence[FloatArray], labels: IntArray, g: FloatArray, compute: str
 ) -> Expected:
-    """Return what `expect` returns. It is kept for a while: every check of a variant asks the same batches.
+    """Return what `expect` returns, in arrays that cannot be written to.
 
-    The loss must be one that equal numbers are enough to tell from others, as those of the variants and dialects are.
+    The last results are kept: every check of a variant asks the same batches.
+
+    Parameters
+    ----------
+    loss : SVXSoftmax
+        A loss that equals another one only if both compute the same, as those of the variants and dialects do.
+    arrays, labels, g, compute
+        As those of `expect`.
     """
     given = tuple(map(np.ascontiguousarray, (*arrays, labels, g)))
     digest = hashlib.sha256()
     for array in given:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array)
+        digest.update(array.tobytes())
     return _kept(_Given(loss, compute, digest.digest(), given))
 
 
