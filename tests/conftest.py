@@ -121,3 +121,12 @@ def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (report, trying):
         monkeypatch.setattr(module, "explanations", lambda *arguments, **options: ())
     monkeypatch.setattr(judged, "reading_of", lambda *arguments, **options: None)
+
+
+@pytest.fixture
+def singles_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search the single mistakes alone: tests that one of them is not named need no combinations, which take longest."""
+    from svref.conformance.checking import report
+
+    search = report.explanations
+    monkeypatch.setattr(report, "explanations", lambda *arguments: search(*arguments[:3], only_single=True))

@@ -11,8 +11,6 @@ from pairing import in_turn
 
 from svref import golden, head
 from svref.conformance import check
-from svref.conformance.checking import report
-from svref.conformance.mistakes.explanations import explanations
 from svref.variants import VARIANTS
 
 NAME = "acos-beyond-one"
@@ -70,12 +68,6 @@ WRONG = {
     "other rows are wrong besides": losing("arc-softmax", first_parallel, factor=1.5),
     "a sum that is wrong": losing("arc-softmax", lambda c: c > 2, factor=1.5),
 }
-
-
-@pytest.fixture
-def singles_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Search the single mistakes, of which this one is. The combinations of two take most of the time."""
-    monkeypatch.setattr(report, "explanations", lambda *arguments: explanations(*arguments[:3], only_single=True))
 
 
 @pytest.mark.usefixtures("singles_alone")

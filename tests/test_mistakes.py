@@ -420,6 +420,10 @@ def test_a_name_that_passing_cases_contradict_is_not_given() -> None:
         return textbook()(cosines, labels, s=min(s, 64), m=m, t=t)
 
     assert check(capped, "sv-am-softmax", dtype="float32").verdict == "FAIL"
+
+
+@pytest.mark.usefixtures("singles_alone")
+def test_a_single_mistake_that_passing_cases_contradict_is_told_as_contradicted() -> None:
     shifted = textbook(mask=lambda c, boundary: c > boundary + 1e-3)
     report = check(shifted, "sv-am-softmax", dtype="float32")
     assert report.verdict == "FAIL"
@@ -447,6 +451,7 @@ def test_a_small_error_in_one_row_is_not_called_a_known_mistake(variant: str, dt
     assert check(textbook(result=bent, **margin), variant, dtype=dtype).verdict == "FAIL"
 
 
+@pytest.mark.usefixtures("singles_alone")
 @pytest.mark.parametrize("spoil", [lambda losses, g: (losses + 1e-9, g), lambda losses, g: (np.round(losses, 6), g)])
 def test_a_small_error_is_not_called_float32_unless_most_digits_say_so(spoil: Callable[..., Pair]) -> None:
     report = check(textbook(result=lambda losses, g, *_: spoil(losses, g)), "sv-am-softmax", dtype="float64")
