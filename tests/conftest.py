@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("svref", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("svref", deadline=None, derandomize=True, print_blob=True, max_examples=60)
 settings.load_profile("svref")
 
 SKIPS = {
@@ -117,6 +117,17 @@ def _skips(reporter: pytest.TerminalReporter, reason: str) -> list[pytest.TestRe
 def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for no name and for no reading: they are most of the time of a check that fails, and have their own tests."""
     from svref.conformance.checking import judged, report
+    from svref.conformance.checking.variations import trying
 
-    monkeypatch.setattr(report, "explanations", lambda *arguments: ())
+    for module in (report, trying):
+        monkeypatch.setattr(module, "explanations", lambda *arguments, **options: ())
     monkeypatch.setattr(judged, "reading_of", lambda *arguments, **options: None)
+
+
+@pytest.fixture
+def singles_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search the single mistakes alone: tests that one of them is not named need no combinations, which take longest."""
+    from svref.conformance.checking import report
+
+    search = report.explanations
+    monkeypatch.setattr(report, "explanations", lambda *arguments: search(*arguments[:3], only_single=True))

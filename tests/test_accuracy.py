@@ -6,6 +6,7 @@ import numpy as np
 import oracle
 import pytest
 from accuracy import LARGE_T, SCALES, STRENGTHS, errors, head_batch, head_errors, many_classes, measure, regimes
+from pairing import in_turn
 from rows import CORNERS, MARGINS, MORE_MARGINS, batch, spec_of
 
 from svref import VARIANTS, SupportVectors, SVXSoftmax
@@ -45,9 +46,7 @@ def test_so_do_those_of_a_head_at_every_angle(margin: str, s: float, dtype: str)
     assert max(head_errors(loss, *head_batch(dtype)).values()) <= BAR
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("s", SCALES)
-@pytest.mark.parametrize("margin", CORNERS)
+@pytest.mark.parametrize(("margin", "s", "dtype"), in_turn(CORNERS, SCALES))
 def test_so_do_those_of_every_margin_at_the_ends_of_its_parameters(margin: str, s: float, dtype: str) -> None:
     for t in STRENGTHS:
         loss = SVXSoftmax(CORNERS[margin], SupportVectors(t), s=s)
@@ -55,16 +54,13 @@ def test_so_do_those_of_every_margin_at_the_ends_of_its_parameters(margin: str, 
         assert max(max(cell.values()) for cell in cells) <= BAR
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("s", [1e-6, 1.0, 64.0])
-@pytest.mark.parametrize("margin", CORNERS)
+@pytest.mark.parametrize(("margin", "s", "dtype"), in_turn(CORNERS, [1e-6, 1.0, 64.0]))
 def test_so_do_those_of_its_head(margin: str, s: float, dtype: str) -> None:
     loss = SVXSoftmax(CORNERS[margin], SupportVectors(1.2), s=s)
     assert max(head_errors(loss, *head_batch(dtype)).values()) <= BAR
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("s", [1e-6, 1e-3, 0.1])
+@pytest.mark.parametrize(("s", "dtype"), in_turn([1e-6, 1e-3, 0.1]))
 def test_so_do_those_of_a_hundred_thousand_classes_at_a_small_scale(s: float, dtype: str) -> None:
     loss = SVXSoftmax(AdditiveAngle(0.5), SupportVectors(1.2), s=s)
     assert max(errors(loss, *many_classes(dtype)).values()) <= BAR

@@ -218,10 +218,9 @@ def test_no_right_tensorflow_formulation_is_rejected(
 # --- NumPy and array namespaces --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("margin", "loss"), FORMULATIONS)
-@pytest.mark.parametrize("name", LOSSES)
-def test_no_right_numpy_formulation_is_rejected(name: str, margin: str, loss: str, dtype: str) -> None:
+# Every variant in every formulation: test_condition.py.
+@pytest.mark.parametrize(("name", "dtype", "margin", "loss"), spread(*FORMULATIONS))
+def test_no_right_numpy_formulation_is_rejected(name: str, dtype: str, margin: str, loss: str) -> None:
     check(candidate(name, margin, loss), name, dtype=dtype).raise_if_wrong()
 
 

@@ -17,7 +17,7 @@ from svref.conformance.candidates.called import constructor_of
 from svref.conformance.candidates.reading import fixed_in
 
 SV_AM = candidate("sv-am-softmax", "acos", "log_sum_exp")
-OPTIONS: dict[str, Any] = {"variations": 0}
+OPTIONS: dict[str, Any] = {"variations": 0, "dtype": "float64"}
 
 
 def scale_and_margin(x, y, scale=64, margin=0.5, t=1.2):

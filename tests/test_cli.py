@@ -1,4 +1,4 @@
-"""The command, as a user runs it: output and exit codes."""
+"""The command: output and exit codes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from in_process import svref_command as run
 from test_explain import NOTEBOOK
 
 import svref
@@ -18,13 +19,9 @@ CONFIDENT = next(v.id for v in golden.load() if v.variant == "sv-am-softmax" and
 RIGHT, WRONG = f"{EXAMPLES / 'textbook.py'}:sv_am", f"{EXAMPLES / 'easy_margin.py'}:sv_am"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from svref.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-
-
 def test_a_right_candidate_exits_0_and_says_pass() -> None:
-    result = run("check", RIGHT, "--loss", "sv-am-softmax")
+    command = [sys.executable, "-c", "from svref.cli import main; main()", "check", RIGHT, "--loss", "sv-am-softmax"]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert result.returncode == 0
     assert result.stdout.splitlines()[-1] == "PASS"
     assert result.stderr == ""

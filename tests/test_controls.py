@@ -24,14 +24,14 @@ NAME = "sv-am-softmax"
 
 def test_three_controls_spoil_the_candidates_own_outputs_and_fail() -> None:
     assert len(controls.CONTROLS) == 3
-    assert check(sv_am, NAME).blind == ()
+    assert check(sv_am, NAME, dtype="float64").blind == ()
 
 
 @pytest.mark.parametrize("control", controls.CONTROLS)
 def test_a_control_that_passes_makes_the_run_an_error(control: str) -> None:
     harmless = {**controls.CONTROLS, control: lambda got, expected, size: got}
     with mock.patch.object(controls, "CONTROLS", harmless):
-        report = check(sv_am, NAME)
+        report = check(sv_am, NAME, dtype="float64")
     named = tuple(f"{control} in {output}" for output in ("loss", "grad_cosines"))
     assert (report.verdict, report.blind, report.ok) == ("ERROR", named, False)
     assert f"see mistakes of this candidate: outputs spoiled on purpose passed, {control} in loss" in str(report)
@@ -44,7 +44,7 @@ def test_a_judge_that_lets_everything_pass_is_an_error_and_not_a_pass() -> None:
         return judge(reference, {name: _right(reference, name) for name in outputs})
 
     with mock.patch.object(asking, "judge", lenient), mock.patch("svref.conformance.trial.judge", lenient):
-        report = check(sv_am, NAME)
+        report = check(sv_am, NAME, dtype="float64")
     assert report.verdict == "ERROR"
     assert {name.split(" in ")[0] for name in report.blind} == set(controls.CONTROLS)
 
@@ -54,7 +54,7 @@ def test_a_judge_that_is_blind_to_one_output_is_found_though_the_others_are_seen
         return judge(reference, {n: v if n == "loss" else _right(reference, n) for n, v in outputs.items()})
 
     with mock.patch("svref.conformance.trial.judge", blind_to_gradients):
-        report = check(sv_am, NAME)
+        report = check(sv_am, NAME, dtype="float64")
     assert report.verdict == "ERROR"
     assert report.blind == tuple(f"{control} in grad_cosines" for control in controls.CONTROLS)
 
@@ -62,7 +62,9 @@ def test_a_judge_that_is_blind_to_one_output_is_found_though_the_others_are_seen
 def test_an_output_that_is_right_by_zeros_alone_has_no_opposite_and_is_not_spoiled() -> None:
     cases = [v for v in golden.load() if v.variant == "am-softmax" and v.level == "cosine"]
     one_class = next(v.id for v in cases if v.inputs["cosines"].shape[1] == 1)
-    report = check(lambda cosines, labels, *, s, m: (cosines[:, 0] * 0, cosines * 0), "am-softmax", case=one_class)
+    report = check(
+        lambda cosines, labels, *, s, m: (cosines[:, 0] * 0, cosines * 0), "am-softmax", case=one_class, dtype="float64"
+    )
     assert (report.verdict, report.blind) == ("PASS", ())
 
 
@@ -72,7 +74,7 @@ def _right(reference: Any, name: str) -> np.ndarray:
 
 @pytest.mark.usefixtures("undiagnosed")
 def test_a_candidate_that_is_wrong_everywhere_needs_no_control() -> None:
-    report = check(lambda cosines, labels, **p: (cosines[:, 0] * 0 - 1, cosines * 0 - 1), NAME)
+    report = check(lambda cosines, labels, **p: (cosines[:, 0] * 0 - 1, cosines * 0 - 1), NAME, dtype="float64")
     assert report.verdict == "FAIL"
 
 
@@ -105,7 +107,7 @@ def test_a_repeated_call_without_an_answer_in_time_is_an_error_and_no_finding() 
         return sv_am(cosines, labels, **p)
 
     for slow, told in ((slow_when_asked_again, "the second call"), (slow_at_one_row, " alone")):
-        report = check(slow, NAME, timeout=0.1, framework="numpy", reduction="none")
+        report = check(slow, NAME, timeout=0.1, framework="numpy", reduction="none", dtype="float64")
         assert (report.verdict, report.findings) == ("ERROR", ())
         assert report.mishaps[-1].kind == "hung"
         assert f"{told}: no answer within 0.1 s" in report.mishaps[-1].message
@@ -117,7 +119,7 @@ def test_a_row_that_cannot_be_asked_alone_is_no_influence_of_other_rows(refuses:
         losses, gradient = sv_am(cosines, labels, **p)
         return refuses(losses), gradient
 
-    report = check(candidate, NAME, framework="numpy")
+    report = check(candidate, NAME, framework="numpy", dtype="float64")
     assert (report.verdict, report.findings) == ("ERROR", ())
     assert " alone" in report.mishaps[-1].message
 
@@ -128,7 +130,7 @@ def test_a_row_alone_that_raises_is_told_with_the_line_of_the_candidate() -> Non
             raise ValueError("one row")
         return sv_am(cosines, labels, **p)
 
-    mishap = check(candidate, NAME, framework="numpy").mishaps[-1]
+    mishap = check(candidate, NAME, framework="numpy", dtype="float64").mishaps[-1]
     assert mishap.kind == "raised"
     assert 'raise ValueError("one row")' in mishap.trace[-1]
 
@@ -142,13 +144,13 @@ def test_state_is_reproduced_by_all_cases_since_one_alone_may_not_show_it(tmp_pa
         "    losses, gradient = svref.sv_am_softmax(**p).value_and_grad(cosines, labels, reduction='none')\n"
         "    return losses * (2 if len(calls) > 60 else 1), gradient\n"
     )
-    report = check(f"{path}:f", NAME)
+    report = check(f"{path}:f", NAME, dtype="float64")
     assert report.verdict == "FAIL-AS(hidden-state)"
     assert report.reproduce == f"svref check {path}:f --loss {NAME} --dtype float64"
 
 
 def test_annealing_that_counts_its_calls_is_hidden_state() -> None:
-    report = check(counted(lambda calls, rows: 1 + 1e-3 / (1 + calls)), NAME)
+    report = check(counted(lambda calls, rows: 1 + 1e-3 / (1 + calls)), NAME, dtype="float64")
     assert report.verdict == "FAIL-AS(hidden-state)"
     assert "FAIL  is  hidden-state" in str(report)
     finding = report.findings[0]
@@ -158,8 +160,8 @@ def test_annealing_that_counts_its_calls_is_hidden_state() -> None:
 
 
 def test_an_element_that_is_right_the_first_time_alone_is_found() -> None:
-    many = len(check(sv_am, NAME).cases)
-    report = check(counted(lambda calls, rows: 1.0 if calls < many + 10 else 2.0), NAME)
+    many = len(check(sv_am, NAME, dtype="float64").cases)
+    report = check(counted(lambda calls, rows: 1.0 if calls < many + 10 else 2.0), NAME, dtype="float64")
     assert not report.failures
     assert report.verdict == "FAIL-AS(hidden-state)"
 
@@ -174,7 +176,7 @@ def test_every_case_is_asked_again_not_only_the_first_of_a_group() -> None:
             seen.append(1)
         return losses * (2 if len(seen) == 2 else 1), gradient
 
-    report = check(tires, NAME, reduction="none")
+    report = check(tires, NAME, reduction="none", dtype="float64")
     assert (report.verdict, report.findings[0].case) == ("FAIL-AS(hidden-state)", last.id)
 
 
@@ -188,7 +190,7 @@ def test_a_second_call_that_gives_no_numbers_is_a_finding_and_no_crash(junk: Any
         losses, gradient = sv_am(cosines, labels, **p)
         return (losses if calls[key] == 1 else junk), gradient
 
-    report = check(wears_out, NAME, framework="numpy", reduction="none")
+    report = check(wears_out, NAME, framework="numpy", reduction="none", dtype="float64")
     assert report.verdict == "FAIL-AS(hidden-state)"
     assert report.findings[0].text.startswith("the second call ")
 
@@ -198,14 +200,14 @@ def test_a_mean_that_leaks_into_the_rows_is_found_by_one_row_alone() -> None:
         losses, gradient = sv_am(cosines, labels, **p)
         return losses + (1.0 if len(labels) == 1 else 0.0), gradient
 
-    report = check(centred, NAME, case=_case_of_rows())
+    report = check(centred, NAME, case=_case_of_rows(), dtype="float64")
     assert not report.failures
     assert report.verdict == "FAIL-AS(rows-influence-each-other)"
     assert " alone gives loss[" in report.findings[0].text
 
 
 def _case_of_rows() -> str:
-    return next(case for case in check(sv_am, NAME).cases if "basic" in case)
+    return next(case for case in check(sv_am, NAME, dtype="float64").cases if "basic" in case)
 
 
 def test_a_candidate_that_can_only_be_called_once_is_found() -> None:
@@ -218,13 +220,13 @@ def test_a_candidate_that_can_only_be_called_once_is_found() -> None:
         seen.add(key)
         return sv_am(cosines, labels, **p)
 
-    report = check(once, NAME, framework="numpy", reduction="none")
+    report = check(once, NAME, framework="numpy", reduction="none", dtype="float64")
     assert report.verdict == "FAIL-AS(hidden-state)"
     assert "the second call raised RuntimeError: the graph was freed" in report.findings[0].text
 
 
 def test_a_pure_candidate_has_no_findings() -> None:
-    assert check(sv_am, NAME).findings == ()
+    assert check(sv_am, NAME, dtype="float64").findings == ()
 
 
 # ---- ignored rows ---------------------------------------------------------------------------------------------------
@@ -242,11 +244,11 @@ def ignoring(spoil: Callable[..., None]) -> Callable[..., Any]:
 
 
 def test_ignored_rows_that_are_left_out_are_right() -> None:
-    check(ignoring(lambda *_: None), NAME).raise_if_wrong()
+    check(ignoring(lambda *_: None), NAME, dtype="float64").raise_if_wrong()
 
 
 def of_ignored(spoil: Callable[..., None]) -> Report:
-    report = check(ignoring(spoil), NAME)
+    report = check(ignoring(spoil), NAME, dtype="float64")
     assert report.verdict == "FAIL-AS(ignored-rows-counted)"
     return report
 
@@ -270,10 +272,10 @@ def test_ignored_rows_with_a_loss_a_gradient_or_an_effect_on_others_are_named() 
 
 
 def test_invalid_inputs_are_counted_and_judged_where_that_is_asked_for() -> None:
-    lax = check(sv_am, NAME)
+    lax = check(sv_am, NAME, dtype="float64")
     assert lax.ok
     assert 0 < lax.refused < lax.invalid == 7
-    strict = check(sv_am, NAME, strict=True)
+    strict = check(sv_am, NAME, strict=True, dtype="float64")
     assert strict.verdict == "FAIL-AS(invalid-input-accepted)"
     assert len(strict.findings) == strict.invalid - strict.refused
     assert "the input is invalid and must raise" in str(strict)
@@ -291,9 +293,10 @@ def test_junk_is_no_refusal(junk: Any) -> None:
             return junk
         return sv_am(cosines, labels, **p)
 
-    report = check(careless, NAME)
+    asked = {"dtype": "float64", "variations": 0}
+    report = check(careless, NAME, **asked)
     assert (report.invalid, report.refused) == (7, 0)
-    assert check(careless, NAME, strict=True).verdict == "FAIL-AS(invalid-input-accepted)"
+    assert check(careless, NAME, strict=True, **asked).verdict == "FAIL-AS(invalid-input-accepted)"
 
 
 def test_an_exception_is_a_refusal() -> None:
@@ -301,13 +304,15 @@ def test_an_exception_is_a_refusal() -> None:
         svref.sv_am_softmax(**p).value(cosines, labels)
         return sv_am(cosines, labels, **p)
 
-    report = check(careful, NAME, strict=True)
+    report = check(careful, NAME, strict=True, dtype="float64")
     assert (report.verdict, report.invalid, report.refused) == ("PASS", 7, 7)
 
 
 def test_an_invalid_input_that_is_named_is_judged_alone() -> None:
     for strict in (False, True):
-        report = check(lambda cosines, labels, **p: (cosines[:, 0], cosines), NAME, case=INVALID, strict=strict)
+        report = check(
+            lambda cosines, labels, **p: (cosines[:, 0], cosines), NAME, case=INVALID, strict=strict, dtype="float64"
+        )
         assert (report.verdict, report.invalid) == ("FAIL-AS(invalid-input-accepted)", 1)
 
 
@@ -318,7 +323,7 @@ def test_invalid_inputs_are_left_unasked_on_request() -> None:
         labels_seen.extend(labels.astype(int) - cosines.shape[1])
         return sv_am(cosines, labels, **p)
 
-    report = check(native, NAME, invalid=False)
+    report = check(native, NAME, invalid=False, dtype="float64")
     assert (report.verdict, report.invalid, report.refused) == ("PASS", 0, 0)
     assert max(labels_seen) < 0
     with pytest.raises(ValueError, match="strict judges the inputs that must raise, but invalid=False leaves them out"):
@@ -357,4 +362,4 @@ def test_outputs_are_copied_so_that_reused_buffers_hide_no_state() -> None:
         kept[0][...], kept[1][...] = losses + 7 * again, gradient
         return kept
 
-    assert check(reuses, NAME, framework="numpy").verdict == "FAIL-AS(hidden-state)"
+    assert check(reuses, NAME, framework="numpy", dtype="float64").verdict == "FAIL-AS(hidden-state)"

@@ -108,7 +108,7 @@ def test_an_epsilon_in_the_log_is_named_with_its_size(eps: float) -> None:
     def candidate(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> tuple:
         return with_eps(eps)(svref.sv_am_softmax(**p), cosines, labels, cotangent)
 
-    assert names_of(check(candidate, "sv-am-softmax"))[0] == f"eps-in-log({eps:g})"
+    assert names_of(check(candidate, "sv-am-softmax", dtype="float64"))[0] == f"eps-in-log({eps:g})"
 
 
 def test_computing_in_half_precision_is_named() -> None:
@@ -128,7 +128,7 @@ def test_computing_in_half_precision_is_named() -> None:
 
 
 def test_public_code_that_computes_it_is_told() -> None:
-    report = check(planted("mask-on-uneased-margin", "sv-am-softmax"), "sv-am-softmax")
+    report = check(planted("mask-on-uneased-margin", "sv-am-softmax"), "sv-am-softmax", dtype="float32")
     assert "xiaobocasia" in report.diagnosis[0].dialects
     assert "if you meant to follow that code:  --dialect xiaobocasia" in str(report)
 
@@ -166,11 +166,14 @@ def test_a_mistake_in_a_port_is_named_too() -> None:
     def port(cosines: np.ndarray, labels: np.ndarray, *, cotangent: np.ndarray, **p: float) -> tuple:
         return DEVIATIONS["mean-for-sum"].run(dialect.loss("sv-am-softmax", **p), cosines, labels, cotangent)
 
-    assert names_of(check(port, "sv-am-softmax", dialect="facex-zoo", framework="numpy")) == ["mean-for-sum"]
+    assert names_of(check(port, "sv-am-softmax", dialect="facex-zoo", framework="numpy", dtype="float64")) == [
+        "mean-for-sum"
+    ]
 
 
 def test_what_nobody_knows_is_not_given_a_name() -> None:
-    report = check(changed(lambda loss: svref.SVXSoftmax(loss.margin, loss.emphasis, s=1.01 * loss.s)), "sv-am-softmax")
+    faster = changed(lambda loss: svref.SVXSoftmax(loss.margin, loss.emphasis, s=1.01 * loss.s))
+    report = check(faster, "sv-am-softmax", dtype="float64")
     assert report.verdict == "FAIL"
     assert names_of(report) == []
     assert "no known deviation explains them all" in str(report)
@@ -182,7 +185,7 @@ def test_a_mistake_in_some_rows_alone_is_not_called_a_known_one() -> None:
         wrong = planted("t-offset", "sv-am-softmax")(cosines, labels, cotangent=cotangent, **p)
         return tuple(np.concatenate([w[:1], r[1:]]) for w, r in zip(wrong, right, strict=True))
 
-    report = check(candidate, "sv-am-softmax")
+    report = check(candidate, "sv-am-softmax", dtype="float32")
     assert report.verdict == "FAIL"
     assert not any(d.complete for d in report.diagnosis)
 
@@ -194,8 +197,9 @@ def test_the_first_departure_is_the_stage_of_the_mistake() -> None:
         "negatives-detached": "grad_cosines", "slope-of-h-lost": "grad_cosines",
     }  # fmt: skip
     for name, stage in stages.items():
-        assert check(planted(name, "sv-am-softmax"), "sv-am-softmax").departure.stage == stage, name
-    assert check(planted("radial-gradient-kept", "sv-am-softmax"), "sv-am-softmax").departure.stage == "grad_embeddings"
+        assert check(planted(name, "sv-am-softmax"), "sv-am-softmax", dtype="float64").departure.stage == stage, name
+    head = planted("radial-gradient-kept", "sv-am-softmax")
+    assert check(head, "sv-am-softmax", dtype="float64").departure.stage == "grad_embeddings"
 
 
 def test_plain_arrays_are_diagnosed_too() -> None:
@@ -212,10 +216,10 @@ def test_public_code_given_the_papers_t_is_told_its_dialect() -> None:
         step = loss.forward(cosines, labels)
         return step.loss, loss.backward(step, cotangent).cosines
 
-    report = check(official, "sv-am-softmax")
+    report = check(official, "sv-am-softmax", dtype="float32")
     assert report.verdict == "FAIL-AS(mask-on-uneased-margin with t-offset)"
     assert "--dialect xiaobocasia" in str(report)
-    check(official, "sv-am-softmax", dialect="xiaobocasia").raise_if_wrong()
+    check(official, "sv-am-softmax", dialect="xiaobocasia", dtype="float64").raise_if_wrong()
 
 
 def test_names_of_hypotheses_are_unique() -> None:

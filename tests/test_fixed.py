@@ -73,9 +73,9 @@ def test_a_candidate_gets_the_fixed_parameters_that_it_takes_and_no_others() -> 
         seen.add(("m", m))
         return at("am-softmax", s=32.0, m=m)(cosines, labels)
 
-    assert check(candidate, "am-softmax", parameters={"s": 32, "m": 0.35}).ok
+    assert check(candidate, "am-softmax", parameters={"s": 32, "m": 0.35}, dtype="float64").ok
     assert {value for name, value in seen if name == "m"} == {0.35}
-    assert check(candidate, "am-softmax", parameters={"s": 32}).ok
+    assert check(candidate, "am-softmax", parameters={"s": 32}, dtype="float64").ok
     assert len(seen) > 3  # without a fixed m, the cases have their own
 
 
@@ -83,7 +83,7 @@ def test_a_default_fixes_nothing() -> None:
     def candidate(cosines: np.ndarray, labels: np.ndarray, s: float = 64.0, m: float = 0.35) -> Any:
         return at("am-softmax", s=s, m=m)(cosines, labels)
 
-    assert check(candidate, "am-softmax").ok
+    assert check(candidate, "am-softmax", dtype="float64").ok
 
 
 def test_missing_parameters_are_named_with_the_command_that_fixes_them() -> None:
@@ -118,7 +118,7 @@ def test_fixed_parameters_are_as_the_paper_counts_them_also_in_a_dialect() -> No
 
 def test_without_python_flint_svrefs_own_numbers_are_right_and_the_screen_says_so() -> None:
     with mock.patch("svref.conformance.checking.judged.can_certify", return_value=False):
-        report = check(at("am-softmax", s=32.0, m=0.35), "am-softmax", parameters={"s": 32, "m": 0.35})
+        report = check(at("am-softmax", s=32.0, m=0.35), "am-softmax", parameters={"s": 32, "m": 0.35}, dtype="float64")
     assert report.ok
     assert report.evidence is None
     assert "right values svref's own: pip install 'svref[exact]' certifies them" in str(report)
@@ -217,7 +217,7 @@ def test_the_page_shows_what_the_screen_says(tmp_path: Path) -> None:
         "    return svref.am_softmax(32.0, 0.35).value_and_grad(cosines, labels, reduction='none')\n",
         encoding="utf-8",
     )
-    report = check(f"{path}:am", "am-softmax")
+    report = check(f"{path}:am", "am-softmax", dtype="float64")
     screen = str(report).split("\n\n")[2]
     assert screen in PAGE.read_text(encoding="utf-8")
     assert report.reproduce == f"svref check {path}:am --loss am-softmax --dtype float64 --with s=32 --with m=0.35"

@@ -33,6 +33,7 @@ from svref.golden.making.packs import PACKS
 from svref.golden.making.recipes import Draw
 from svref.golden.notes import NOTES
 from svref.judging import condition
+from svref.judging.precision import precision_of
 
 CORE = golden.load()
 CASES = [v for v in CORE if v.result != "error"]
@@ -131,7 +132,7 @@ def test_decisive_rows_are_those_no_rounding_can_turn_over() -> None:
         gaps = np.array([[float(x) for x in v.case["expected"]["gaps"]["data"]]]).reshape(v.mask.shape)
         for name, rows in v.case["decisive"].items():
             assert len(rows) == len(v.mask)
-            u = FORMATS[name].unit_roundoff
+            u = FORMATS[precision_of(name).logits].unit_roundoff
             for b, decisive in enumerate(rows):
                 if decisive == "0":
                     assert gaps[b].min() <= 4 * u * (1 + 1000) * 2
@@ -150,8 +151,8 @@ def test_draws_depend_on_the_name_alone() -> None:
 
 def test_the_packs_that_ship_are_small() -> None:
     sizes = {name: sum(p.stat().st_size for p in (SHIPPED / name).rglob("*") if p.is_file()) for name in shipped()}
-    assert sizes["seed"] + sizes["core"] < 2_300_000
-    assert sum(sizes.values()) < 3_000_000
+    assert sizes["seed"] + sizes["core"] < 3_400_000
+    assert sum(sizes.values()) < 4_200_000
 
 
 def test_the_packs_that_ship_are_what_the_recipes_make_on_any_processor_with_any_linear_algebra(tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
     assert (made.returncode, made.stdout) == (0, f"written to {pack}\n")
     verified = svref_command("golden", "verify", pack)
     assert verified.returncode == 0
-    assert verified.stdout.startswith("seed 1.0.3  5 cases, 114 numbers, recomputed to the last bit")
+    assert verified.stdout.startswith("seed 1.0.4  5 cases, 114 numbers, recomputed to the last bit")
     listed = svref_command("golden", "list", "--variant", "sv-am-softmax", "--group", "tie")
     assert [line.split()[1:] for line in listed.stdout.splitlines()] == [["cosine", "valid", "ExactTie"]] * 2
     same = svref_command("golden", "diff", pack, SHIPPED / "seed")
@@ -284,7 +285,7 @@ def test_the_commands_of_the_line(pack: Path, tmp_path: Path) -> None:
         (("list", "--pack", ""), "--pack needs a value; got ''."),
         (("verify", "x", "--pack", "seed"), "name one pack: got 'x' and --pack 'seed'."),
         (("list", "--variant", "x"), "variant must be one of a-softmax, am-softmax, arc-softmax,"),
-        (("list", "--group", "x"), "group must be one of basic, confident, digits, error, extreme, hard, head,"),
+        (("list", "--group", "x"), "group must be one of basic, coarse, confident, digits, error, extreme, hard, head,"),
     ],
 )  # fmt: skip
 def test_what_there_is_not_exits_2_with_what_there_is(arguments: tuple[str, ...], message: str) -> None:
@@ -343,7 +344,9 @@ def test_diff_reports_a_case_that_changed_its_group(pack: Path, tmp_path: Path) 
 
 
 def test_every_case_of_core_exposes_a_mistake_and_every_mistake_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert golden.lint() == []
+    with monkeypatch.context() as patch:  # that core is what its recipes make is asked above
+        patch.setattr(commands, "_recompute", lambda *args: [])
+        assert golden.lint() == []
     for name, exceptions in (("BEYOND", BEYOND), ("BEYOND_HEADS", BEYOND_HEADS), ("BEYOND_ANGLES", BEYOND_ANGLES)):
         for deviation, dtype in exceptions:
             fewer = {key: why for key, why in exceptions.items() if key != (deviation, dtype)}
@@ -359,13 +362,14 @@ def test_power_lists_cases_and_heads_and_exits_with_1_if_core_lacks_a_head(tmp_p
     assert printed.returncode == 0
     row = next(line.split() for line in printed.stdout.splitlines() if line.startswith("mask-on-plain-cosine"))
     firm = [v for v in CORE if "mask-on-plain-cosine" in v.case.get("power", {}).get("float32", {"firm": ()})["firm"]]
-    assert (int(row[2]), int(row[6])) == (len(firm), sum(v.level == "head" for v in firm))
+    heads = sum(v.level == "head" for v in firm)
+    assert row[2] == f"{len(firm) - heads}+{heads}"
     core = Path(shutil.copytree(SHIPPED / "core", tmp_path / "core"))
-    heads = [v.id for v in firm if v.level == "head" and v.variant == "sv-am-softmax"]
+    of_variant = [v.id for v in firm if v.level == "head" and v.variant == "sv-am-softmax"]
 
     def forget(content: dict) -> None:
         place = content["deviations"].index("mask-on-plain-cosine")
-        for name in heads:
+        for name in of_variant:
             digits = content["cases"][name]["float32"]
             content["cases"][name]["float32"] = f"{digits[:place]}1{digits[place + 1 :]}"
 

@@ -229,7 +229,7 @@ LOSSES = [
 
 @pytest.mark.parametrize(("returned", "message"), LOSSES)
 def test_a_loss_that_is_no_number_is_told_in_every_case(returned: Callable[..., Any], message: str) -> None:
-    report = check(lambda cosines, labels, *, s, m, t: returned(cosines), NAME)
+    report = check(lambda cosines, labels, *, s, m, t: returned(cosines), NAME, dtype="float64")
     assert report.verdict == "ERROR"
     assert {m.kind for m in report.mishaps} == {"unusable"}
     assert all(m.message.startswith(message) for m in report.mishaps)
@@ -269,7 +269,7 @@ def test_inputs_that_are_written_into_are_remarked_and_judged_by_their_own_copie
         return candidate
 
     for which in (0, 1):
-        report = check(writes_into(which), NAME)
+        report = check(writes_into(which), NAME, dtype="float64")
         assert report.ok
         assert report.remarks == {"writes into its inputs": len(report.cases)}
         assert f"{len(report.cases)} cases: the candidate writes into its inputs" in str(report)
@@ -300,7 +300,7 @@ def test_what_a_torch_candidate_sets_is_set_back(torch: Any) -> None:
         return losses
 
     try:
-        check(sets, "am-softmax").raise_if_wrong()
+        check(sets, "am-softmax", dtype="float64").raise_if_wrong()
         assert (torch.get_default_dtype(), torch.is_grad_enabled()) == (torch.float32, True)
     finally:
         torch.set_default_dtype(torch.float32)
@@ -315,7 +315,7 @@ def test_what_an_import_prints_and_where_it_goes_is_kept_from_the_screen(
         encoding="utf-8",
     )
     before = os.getcwd()
-    assert check(f"{tmp_path / 'loud_candidate.py'}:f", NAME).ok
+    assert check(f"{tmp_path / 'loud_candidate.py'}:f", NAME, dtype="float64").ok
     assert os.getcwd() == before
     assert capfd.readouterr() == ("", "")
 
@@ -346,13 +346,13 @@ def test_a_candidate_that_can_do_nothing_is_unsupported() -> None:
     def declines(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Any:
         raise NotImplementedError
 
-    report = check(declines, NAME, framework="numpy")
+    report = check(declines, NAME, framework="numpy", dtype="float64")
     assert report.verdict == "UNSUPPORTED"
     assert "UNSUPPORTED  no case was answered" in str(report)
 
 
 def test_losses_without_a_gradient_are_judged_and_unsupported() -> None:
-    report = check(lambda cosines, labels, **p: (sv_am(cosines, labels, **p)[0], None), NAME)
+    report = check(lambda cosines, labels, **p: (sv_am(cosines, labels, **p)[0], None), NAME, dtype="float64")
     assert (report.verdict, report.missing) == ("UNSUPPORTED", ("grad_cosines",))
     assert report.counts[0].passed > 0
     assert "no answer has grad_cosines" in str(report)
@@ -365,6 +365,6 @@ def test_a_detached_torch_loss_is_told_so(torch: Any) -> None:
         return torch.nn.functional.cross_entropy(z, labels, reduction="none")
 
     for framework in ("torch", None):
-        report = check(detached, "am-softmax", framework=framework)
+        report = check(detached, "am-softmax", framework=framework, dtype="float64")
         assert report.verdict == "ERROR"
         assert "autograd has no gradient; the losses are detached" in report.mishaps[0].message

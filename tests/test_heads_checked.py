@@ -55,7 +55,7 @@ def test_a_head_may_return_its_gradients_as_a_pair() -> None:
         losses, by_x, by_w = head_of("sv-am-softmax", HEADS["head_by_units"])(embeddings, weights, labels, **p)
         return losses, (by_x, by_w)
 
-    check(on_vectors, "sv-am-softmax").raise_if_wrong()
+    check(on_vectors, "sv-am-softmax", dtype="float64").raise_if_wrong()
 
 
 # --- PyTorch heads ---------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_a_head_that_keeps_the_radial_part_is_named(torch: Any) -> None:
         x, w = (v / v.norm(dim=1, keepdim=True).detach() for v in (embeddings, weights))
         return sv_am_of(torch, x @ w.T, labels, p)
 
-    assert check(head, "sv-am-softmax").verdict == "FAIL-AS(radial-gradient-kept)"
+    assert check(head, "sv-am-softmax", dtype="float64").verdict == "FAIL-AS(radial-gradient-kept)"
 
 
 def test_a_head_that_returns_no_gradient_by_its_weights_is_unsupported() -> None:
@@ -135,7 +135,7 @@ def test_a_head_that_returns_no_gradient_by_its_weights_is_unsupported() -> None
         losses, by_x, _ = head_of("sv-am-softmax", HEADS["head_by_units"])(embeddings, weights, labels, **p)
         return losses, by_x, None
 
-    report = check(on_vectors, "sv-am-softmax")
+    report = check(on_vectors, "sv-am-softmax", dtype="float64")
     assert report.verdict == "UNSUPPORTED"
     assert report.missing == ("grad_weights",)
     assert "  unsupported            no answer has grad_weights" in str(report)
@@ -165,7 +165,7 @@ def test_a_reduced_loss_is_right_declared_or_found_out(
 def test_another_reduction_than_the_declared_one_is_named(
     torch: Any, declared: str, returned: str, deviation: str
 ) -> None:
-    report = check(reduced(torch, returned), "sv-am-softmax", reduction=declared)
+    report = check(reduced(torch, returned), "sv-am-softmax", reduction=declared, dtype="float64")
     assert report.verdict == f"FAIL-AS({deviation})"
 
 
@@ -176,12 +176,12 @@ def test_a_mistake_in_a_reduced_loss_keeps_its_name(torch: Any) -> None:
         logits = torch.where(cosines > plain, p["t"] * cosines + p["t"] - 1, cosines).scatter(1, own, plain - p["m"])
         return torch.nn.functional.cross_entropy(p["s"] * logits, labels)
 
-    assert check(on_plain_cosine, "sv-am-softmax").verdict == "FAIL-AS(mask-on-plain-cosine)"
+    assert check(on_plain_cosine, "sv-am-softmax", dtype="float64").verdict == "FAIL-AS(mask-on-plain-cosine)"
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_a_head_with_a_reduced_loss_is_right(torch: Any, reduction: str) -> None:
-    report = check(torch_head(torch, reduction=reduction), "sv-am-softmax")
+    report = check(torch_head(torch, reduction=reduction), "sv-am-softmax", dtype="float64")
     report.raise_if_wrong()
     assert report.counts[2].passed > 0
 
@@ -212,7 +212,7 @@ def test_the_gradient_beside_a_scalar_is_the_scalar_s(reduction: str, dtype: str
 
 @pytest.mark.parametrize(("reduction", "of"), [("mean", "sum"), ("sum", "mean")])
 def test_a_scalar_with_the_gradient_of_another_is_wrong(reduction: str, of: str) -> None:
-    report = check(by_numpy(reduction, of), "sv-am-softmax")
+    report = check(by_numpy(reduction, of), "sv-am-softmax", dtype="float64")
     assert report.verdict.startswith("FAIL")
     assert {f.quantity for f in report.failures} == {"grad_cosines"}
 
@@ -223,7 +223,7 @@ def test_a_numpy_head_with_a_reduced_loss_is_right(reduction: str) -> None:
         losses, *gradients = head_of("sv-am-softmax", HEADS["head_by_units"])(embeddings, weights, labels, **p)
         return REDUCED[reduction](losses), *(g / (len(labels) if reduction == "mean" else 1) for g in gradients)
 
-    report = check(head, "sv-am-softmax")
+    report = check(head, "sv-am-softmax", dtype="float64")
     report.raise_if_wrong()
     assert report.counts[2].passed > 0
 
@@ -246,7 +246,7 @@ def test_the_reduction_is_found_out_where_the_first_case_raises(torch: Any) -> N
             raise RuntimeError("not with these")
         return reduced(torch, "mean")(cosines, labels, **p)
 
-    report = check(fragile, "sv-am-softmax", framework="torch")
+    report = check(fragile, "sv-am-softmax", framework="torch", dtype="float64")
     assert {m.message.split(" (")[0] for m in report.mishaps} == {"raised RuntimeError: not with these"}
     assert not report.failures
     assert list(report.cases.values()).count("PASS") > 15
@@ -295,7 +295,7 @@ def sv_am_stages(c: np.ndarray, y: np.ndarray, s: float, m: float, t: float, wro
 @pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("stage", ["cosines", "margin_cosine", "mask", "relative_logits", "loss"])
 def test_the_first_departure_is_the_stage_that_goes_wrong(stage: str) -> None:
-    report = check(staged(stage), "sv-am-softmax")
+    report = check(staged(stage), "sv-am-softmax", dtype="float64")
     assert report.verdict.startswith("FAIL")
     assert report.departure is not None
     assert report.departure.stage == stage
@@ -329,7 +329,7 @@ def test_stages_that_autograd_passed_through_are_read(torch: Any) -> None:
         loss = sv_am_of(torch, cosines, labels, {"s": s, "m": 2 * m, "t": t})
         return {"loss": loss, "margin_cosine": cosines.gather(1, labels[:, None])[:, 0] - 2 * m}
 
-    report: Report = check(doubled, "sv-am-softmax")
+    report: Report = check(doubled, "sv-am-softmax", dtype="float64")
     assert report.departure is not None
     assert report.departure.stage == "margin_cosine"
 

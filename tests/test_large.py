@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy as safetensors
+from in_process import svref_command
 from resealed import edited, replaced, seal
 
 import svref
@@ -491,8 +492,7 @@ def test_diff_names_the_tensors_and_keys_that_differ(tiny: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("command", [("golden", "power"), ("golden", "export", "x.json", "--directory"), ("explain", "x", "--pack"), ("check", "x.py:f", "--loss", "softmax", "--pack")])  # fmt: skip
 def test_a_command_that_cannot_read_large_cases_exits_2(command: tuple[str, ...], tiny: Path) -> None:
-    script = [sys.executable, "-c", "from svref.cli import main; main()", *command, str(tiny)]
-    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    done = svref_command(*command, tiny)
     assert done.returncode == 2
     assert done.stderr.startswith(f"svref: {tiny} holds large cases, which only list, diff, verify, lint and ")
 

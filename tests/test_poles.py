@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import svref_command as run
 
 import svref
 from svref import golden
@@ -139,8 +138,3 @@ def test_the_option_of_the_command_exits_with_1_and_its_reproduce_line_shows_it_
     again = wrong.stdout.splitlines()[-1].split()[2:]
     assert "--finite" in again
     assert run(*again).returncode == 1
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from svref.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)

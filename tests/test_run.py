@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import in_process
 import numpy as np
 import pytest
 from textbook import sv_am
@@ -103,7 +104,7 @@ def test_the_exit_code_of_the_posix_module_is_an_error_of_the_case(tmp_path: Pat
 
 @LINUX
 def test_a_process_that_the_candidate_forks_does_not_judge_it_again(tmp_path: Path) -> None:
-    result = svref_command("check", candidate(tmp_path, "os.fork()"), "--loss", NAME)
+    result = svref_command("check", candidate(tmp_path, "os.fork()"), "--loss", NAME, "--dtype", "float32")
     assert result.returncode == 0
     assert result.stdout.count("PASS\n") == 1
 
@@ -111,7 +112,8 @@ def test_a_process_that_the_candidate_forks_does_not_judge_it_again(tmp_path: Pa
 @LINUX
 def test_processes_that_the_candidate_starts_end_with_the_run(tmp_path: Path) -> None:
     line = f"calls[0] == 5 and open({str(tmp_path / 'pid')!r}, 'w').write(str(subprocess.Popen(['sleep', '100'], start_new_session=True).pid))"
-    assert svref_command("check", candidate(tmp_path, line), "--loss", NAME).returncode == 0
+    result = svref_command("check", candidate(tmp_path, line), "--loss", NAME, "--dtype", "float32")
+    assert result.returncode == 0
     assert not Path("/proc", (tmp_path / "pid").read_text(encoding="utf-8"), "stat").exists()
 
 
@@ -149,15 +151,16 @@ def test_a_signal_ends_command_and_child(number: int, code: int, to_all: bool, t
 @LINUX
 def test_memory_beyond_the_limit_is_an_error_of_the_case(tmp_path: Path) -> None:
     path = candidate(tmp_path, "np.empty(2**27)")
-    assert svref_command("check", path, "--loss", NAME, "--memory", "4G").returncode == 0
-    result = svref_command("check", path, "--loss", NAME, "--memory", "512M")
+    asked = ("check", path, "--loss", NAME, "--dtype", "float32", "--variations", "0", "--memory")
+    assert svref_command(*asked, "4G").returncode == 0
+    result = svref_command(*asked, "512M")
     assert result.returncode != 0
     assert "MemoryError: Unable to allocate 1.00 GiB" in result.stdout
 
 
 @pytest.mark.parametrize("size", ["0", "-1G", "4X", "much", "0.0001"])
 def test_a_memory_that_is_no_size_is_refused(size: str) -> None:
-    result = svref_command("check", "nowhere.py:f", "--loss", NAME, f"--memory={size}")
+    result = in_process.svref_command("check", "nowhere.py:f", "--loss", NAME, f"--memory={size}")
     assert result.returncode == 2
     assert result.stderr.startswith("svref: --memory takes a size above 0 with a unit, such as 512M or 4G; got ")
 
@@ -200,17 +203,18 @@ def test_python_and_numpy_are_as_before(run: Callable[..., Any]) -> None:
         return right
 
     before = world()
-    assert run(meddles, NAME).ok
+    assert run(meddles, NAME, dtype="float64").ok
     after = world()
     assert {name for name in before if before[name] != after[name]} == set()
 
 
+@pytest.mark.usefixtures("undiagnosed")
 def test_random_numbers_go_on_from_call_to_call() -> None:
     def draws(cosines: np.ndarray, labels: np.ndarray, *, s: float, m: float, t: float) -> Any:
         losses, gradient = sv_am(cosines, labels, s=s, m=m, t=t)
         return losses * random.random(), gradient  # noqa: S311
 
-    report = check(draws, NAME)
+    report = check(draws, NAME, dtype="float64")
     assert "hidden-state" in {finding.name for finding in report.findings}
 
 
@@ -222,6 +226,7 @@ def torch_world(torch: Any) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("run", [check, diagnose])
 def test_torch_is_as_before(torch: Any, run: Callable[..., Any]) -> None:
     def meddles(cosines: Any, labels: Any, *, s: float, m: float, t: float) -> Any:
@@ -238,7 +243,7 @@ def test_torch_is_as_before(torch: Any, run: Callable[..., Any]) -> None:
 
     before = torch_world(torch)
     with contextlib.suppress(CandidateError):  # raised by diagnose
-        assert not run(meddles, NAME).ok
+        assert not run(meddles, NAME, dtype="float64").ok
     assert torch_world(torch) == before
 
 
@@ -281,17 +286,19 @@ def zero_candidate(change: Callable[[], object]) -> Callable[..., Any]:
     return f
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize(("owner", "name"), [("numpy", "abs"), ("numpy", "isnan"), ("numpy.linalg", "norm"),
                                              ("math", "isfinite"), ("builtins", "abs"), ("builtins", "any")])  # fmt: skip
 def test_a_changed_library_is_set_back_and_told(owner: str, name: str) -> None:
     module = sys.modules[owner]
     before = getattr(module, name)
-    report = check(zero_candidate(lambda: setattr(module, name, zeros)), NAME)
+    report = check(zero_candidate(lambda: setattr(module, name, zeros)), NAME, dtype="float32")
     assert getattr(module, name) is before
     assert report.verdict.startswith("FAIL")
     assert f"changes {owner}.{name}, which was set back" in report.remarks
 
 
+@pytest.mark.usefixtures("undiagnosed")
 def test_a_name_that_is_deleted_is_set_back_and_one_that_is_added_may_stay() -> None:
     def change() -> None:
         if hasattr(np, "abs"):
@@ -299,7 +306,7 @@ def test_a_name_that_is_deleted_is_set_back_and_one_that_is_added_may_stay() -> 
         np.svref_added = 1
 
     try:
-        report = check(zero_candidate(change), NAME)
+        report = check(zero_candidate(change), NAME, dtype="float32")
         assert list(report.remarks) == ["changes numpy.abs, which was set back"]
         assert np.svref_added == 1
     finally:
@@ -317,13 +324,14 @@ OWN_CHANGES: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.usefixtures("undiagnosed")
 @pytest.mark.parametrize("name", [*OWN_CHANGES, "code"])
 def test_who_changes_svref_cannot_pass(name: str) -> None:
     judge, table, code = svref.judging.judge.judge, dict(FORMATS), svref.judging.judge.judge.__code__
     wrong = vars(svref.judging.judge.Quantity)["wrong"]
     changed = "svref.judging.judge.judge" if name == "code" else name
     try:
-        report = check(zero_candidate(OWN_CHANGES.get(name, changed_code)), NAME)
+        report = check(zero_candidate(OWN_CHANGES.get(name, changed_code)), NAME, dtype="float64")
         assert report.verdict == "ERROR"
         assert {m.kind for m in report.mishaps} == {"patched"}
         assert report.mishaps[0].message == f"changes {changed}, which judges it"
@@ -340,7 +348,7 @@ def test_what_the_import_of_a_candidate_changes_is_set_back(tmp_path: Path) -> N
         "import numpy as np\nnp.abs = lambda x: np.zeros(np.shape(x))\nfrom textbook import sv_am as f\n",
         encoding="utf-8",
     )
-    report = check(f"{tmp_path / 'patching.py'}:f", NAME)
+    report = check(f"{tmp_path / 'patching.py'}:f", NAME, dtype="float64")
     assert np.abs is before
     assert list(report.remarks) == ["changes numpy.abs, which was set back"]
     assert report.ok
@@ -353,4 +361,5 @@ def test_an_exit_that_does_nothing_changes_no_exit_code(tmp_path: Path) -> None:
         "    sys.exit = lambda *_: None\n    return np.zeros(len(labels)), np.zeros_like(cosines)\n",
         encoding="utf-8",
     )
-    assert svref_command("check", f"{path}:f", "--loss", "sv-am-softmax").returncode == 1
+    result = svref_command("check", f"{path}:f", "--loss", NAME, "--case", "sv-am-softmax-basic-63c71e68")
+    assert result.returncode == 1

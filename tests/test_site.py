@@ -268,7 +268,8 @@ WIDER = "document.documentElement.scrollWidth - document.documentElement.clientW
 # What is drawn of a formula is hidden from screen readers, which read its MathML. Of a kind of words, links, lines or
 # rows the first six are as good as all: axe takes a second for two thousand elements.
 PRUNE = """() => {
-  document.querySelectorAll('.katex-html, tbody tr:nth-child(n + 7), .line:nth-child(n + 41)').forEach(e => e.remove());
+  document.querySelectorAll('.katex-html, tbody tr:nth-child(n + 7), .line:nth-child(n + 41), nav li:nth-child(n + 7), aside li:nth-child(n + 7)')
+    .forEach(e => e.remove());
   document.querySelectorAll('math').forEach(e => { e.textContent = e.textContent; });
   const seen = {};
   document.querySelectorAll('article :is(p, li, a, code, span, em, strong, math):not([id], :is(th, h1, h2, h3, h4, dt, a, button) *)').forEach(e => {

@@ -63,27 +63,24 @@ class Space:
 
     def __init__(self, title: str, owner: Any) -> None:
         self.title, self.owner = title, owner
+        self.held: Mapping[Any, Any] = owner if isinstance(owner, dict) else vars(owner)  # a view: it shows changes
         self._remember()
 
     def _remember(self) -> None:
         """Note what each name stands for now; in `values` alone, so that the usual comparison runs in C."""
-        self.names = {name: value for name, value in self._now().items() if name not in FREE}
-        self.values = list(self._now().values())
-
-    def _now(self) -> Mapping[Any, Any]:
-        """Return the names as they are now."""
-        return self.owner if isinstance(self.owner, dict) else vars(self.owner)
+        self.names = {name: value for name, value in self.held.items() if name not in FREE}
+        self.values = list(self.held.values())
 
     def is_same(self) -> bool:
         """Return whether no name was set or added since."""
         try:
-            return self.values == list(self._now().values())
+            return self.values == list(self.held.values())
         except Exception:  # an array was put in the place of something, and has no truth value
             return False
 
     def set_back(self) -> list[str]:
         """Set back what was changed, and return its names. Added names may stay."""
-        now = dict(self._now())
+        now = dict(self.held)
         changed = [name for name, value in self.names.items() if now.get(name, MISSING) is not value]
         for name in changed:
             self._set(name, self.names[name])

@@ -25,7 +25,7 @@ from svref.conformance.trial import Trial
 from svref.deviations.dialects import Dialect
 from svref.golden.expected import expect_vector
 from svref.golden.vectors import Vector
-from svref.judging.expected import expect
+from svref.judging.expected import expect_once
 from svref.judging.judge import Expected, judge
 from svref.judging.precision import precision_of
 from svref.loss import SVXSoftmax
@@ -104,7 +104,7 @@ class Plan:
             return VARIANTS[variant].factory(**given) if self.dialect is None else self.dialect.loss(variant, **given)
 
         def right() -> Expected:
-            return expect(loss(), call.arrays, call.labels, call.cotangent, self.precision)
+            return expect_once(loss(), call.arrays, call.labels, call.cotangent, self.precision)
 
         return Question(call, variant, group, given, loss, right)
 

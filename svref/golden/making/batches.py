@@ -7,6 +7,7 @@ NumPy. A check asks them of a candidate that is right in all cases; a pack holds
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -219,7 +220,10 @@ def _value(parameter: str, u: float, number: int) -> float:
             return 0.0 if number % 5 == 1 else {"m": 0.8, "m2": 0.5, "m3": 0.3}[parameter] * u
 
 
+@functools.lru_cache(maxsize=256)  # every check of a variant asks the same batches
 def uniform(name: str, size: int) -> FloatArray:
-    """Return numbers in [0, 1), multiples of 2^-53, which follow from a name."""
+    """Return numbers in [0, 1), multiples of 2^-53, which follow from a name; the array is read-only."""
     bits = hashlib.shake_256(name.encode()).digest(8 * size)
-    return (np.frombuffer(bits, ">u8") >> 11).astype(np.float64) * 2.0**-53
+    drawn = (np.frombuffer(bits, ">u8") >> 11).astype(np.float64) * 2.0**-53
+    drawn.flags.writeable = False
+    return drawn

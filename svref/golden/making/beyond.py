@@ -43,7 +43,6 @@ BEYOND |= {
     **dict(_for("loss-rounded-to-format", PURE, "losses are stored narrow there, too")),
     **dict(_for("target-gradient-rounded-early", PURE, "p_y is stored narrow there, and then 1 subtracted")),
     **dict(_for("last-piece-off-by-one", PURE, "at the end of the last piece sin mθ has no digits there")),
-    **dict(_for("tail-raw", NARROW, "no variant has another tail, only dialects do")),
 }
 _TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
 BEYOND_HEADS = {  # what no head can expose besides
