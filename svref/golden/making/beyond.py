@@ -23,6 +23,7 @@ HALF = ("autocast-bfloat16", "autocast-float16", "bfloat16", "float16", "fused-b
 NARROW = ("tf32", *HALF)
 STORED_NARROW = ("autocast-bfloat16", "bfloat16", "float16")  # logits of bfloat16, or not much better ones
 PURE = ("bfloat16", "float16")
+MIXED = tuple(name for name in NARROW if name not in PURE)
 
 
 def _for(names: str, precisions: Sequence[str], reason: str) -> Iterator[tuple[tuple[str, str], str]]:
@@ -46,10 +47,11 @@ BEYOND |= {
 }
 _TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
 BEYOND_HEADS = {  # what no head can expose besides
-    **dict(_for("last-piece-off-by-one clip-halves-at-ends", (*JUDGED, *NARROW), _TANGENT)),
+    **dict(_for("clip-halves-at-ends", (*JUDGED, *NARROW), _TANGENT)),
+    **dict(_for("last-piece-off-by-one", (*JUDGED, *MIXED), _TANGENT)),
     **dict(_for("inputs-cast-to-float16 inputs-cast-to-bfloat16", ("tf32",), "the product rounds them, too")),
     **dict(_for("tf32-product", NARROW, "operands of the product are no longer there")),
-    **dict(_for("pieces-of-3-14", NARROW, "between π and 3.14, a rounded cosine may turn the slope as well")),
+    **dict(_for("pieces-of-3-14", MIXED, "between π and 3.14, a rounded cosine may turn the slope as well")),
     **dict(_for("gradient-filtered", ("autocast-bfloat16", "bfloat16"), _SMALL)),
     **dict(_for("clamp-kills-gradient clamp-of-target-kills-gradient", ("autocast-bfloat16", "bfloat16"), _SMALL)),
     **dict(_for("sine-of-whole-row", ("bfloat16",), "where it is NaN a rounded cosine may be, too")),

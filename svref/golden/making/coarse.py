@@ -25,7 +25,7 @@ def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
     yield _drawn(entry, name, parameters(entry, NARROW, 5.5, 2), 128)  # s c has more digits than bfloat16
     for s in (4.0, 8.0):
         yield _learnt(entry, name, parameters(entry, learnt, s, 1))
-    for values, s, pieces in ((NARROW, 1.0, 3), (WIDE, 0.5, 3), (NARROW, 4.0, 1), (NARROW, 5.375, 3)):
+    for values, s, pieces in ((NARROW, 1.0, 3), (WIDE, 0.5, 3), (NARROW, 4.0, 3), (NARROW, 5.375, 3)):
         yield _head(entry, name, parameters(entry, values, s, pieces), TARGETS, ())
     yield _head(entry, name, parameters(entry, learnt, 8.0, 1), (7, 6, 7, 5, 6, 7), ("LearntRows",))
 
