@@ -133,9 +133,10 @@ def test_files_of_answers_are_judged_in_the_dtype_that_they_hold(tmp_path: Path)
     assert (report.verdict, list(report.of), report.not_judged) == ("PASS", ["float32"], {})
 
 
-def test_a_dtype_narrower_than_the_format_computed_in_is_not_judged() -> None:
-    assert list(check(sv_am, NAME, precision="float64", variations=0).of) == ["float64"]
-    assert list(check(sv_am, NAME, precision="float16", variations=0).of) == ["float64", "float32"]
+def test_a_precision_is_judged_in_the_dtype_of_its_inputs() -> None:
+    for precision, dtype in (("float64", "float64"), ("tf32", "float32"), ("float16", "float16")):
+        assert list(check(sv_am, NAME, precision=precision, variations=0).of) == [dtype]
+    assert list(check(sv_am, NAME, precision="float16", dtype="float32", variations=0).of) == ["float32"]
 
 
 def test_progress_counts_both_dtypes_once() -> None:
@@ -243,12 +244,11 @@ def test_the_largest_number_of_a_format(name: str, largest: float) -> None:
     assert format_of("float64").largest == np.finfo(np.float64).max
 
 
-def test_inputs_beyond_the_format_of_the_computation_are_told() -> None:
-    report = check(am, "am-softmax", dtype="float32", precision="float16", variations=0)
-    assert "  beyond          inputs that float16 must round, in 1 case: am-softmax-digits-" in str(report)
+def test_rows_whose_logits_a_format_does_not_hold_are_told() -> None:
     large = check(am, "am-softmax", dtype="float32", precision="float16", variations=0, parameters={"s": 70_000.0})
-    assert "  beyond          inputs or parameters above 65504, the largest number of float16, in 2" in str(large)
-    assert "beyond" not in str(check(am, "am-softmax", dtype="float32", variations=0))
+    assert " rows whose logits come near 65504, the largest number of float16\n" in str(large)
+    assert "  beyond " not in str(check(am, "am-softmax", dtype="float32", precision="float16", variations=0))
+    assert "  beyond " not in str(check(am, "am-softmax", dtype="float32", variations=0))
 
 
 # ---- state beside a mistake -----------------------------------------------------------------------------------------

@@ -220,12 +220,16 @@ class Check:
             options.partial, options.finite, only_single,
         )  # fmt: skip
         report = with_fixed_values(report, result, command)
+        if lost := _rows_beyond(plan.precision, result.trials):
+            report = replace(report, header={**report.header, "beyond": [lost]})
         return with_stages(report, result.stages, result.mishaps, self.subject.notes)
 
     def _with_reading(self, report: Report, plan: Plan) -> Report:
         """Return the report; one of failures that nothing explains says what `diagnose` finds first."""
         hangs = any(mishap.kind in ("hung", "ended", "patched") for mishap in report.mishaps)
-        usual = plan.can_be_asked and plan.dialect is None and plan.precision == plan.dtype.name and not plan.fixed
+        usual = (
+            plan.can_be_asked and plan.dialect is None and plan.precision in ("float64", "float32") and not plan.fixed
+        )
         if not report.failures or report.explained or hangs or not usual:
             return report
         subject = self.subject
@@ -242,7 +246,7 @@ class Check:
             return sentence
         if not result.trials and plan.can_be_asked:
             return sentence_on_refusal(plan.dtype.name, plan.precision, result.mishaps)
-        if not plan.can_be_asked or plan.precision != plan.dtype.name:
+        if not plan.can_be_asked or plan.precision not in ("float64", "float32"):
             return ""
         question = plan.question_again(result.trials[0])
         losses = [trial.outputs["loss"] for trial in result.trials]
@@ -265,6 +269,15 @@ class Check:
             certified = self.dialect is None and can_certify()
             header |= {"fixed": self.subject.fixed, "set_aside": cases.set_aside, "certified": certified}
         return header
+
+
+def _rows_beyond(precision: str, trials: Sequence[Trial]) -> str:
+    """Return how many rows are not judged because a narrow format does not hold their logits; "" if none."""
+    form = precision_of(precision).logits
+    rows = sum(int((~t.expected.judged & (t.expected.undecided == 0)).sum()) for t in trials)
+    if not rows or form in ("float64", "float32"):
+        return ""
+    return f"{rows:6d} rows whose logits come near {format_of(form).largest:.6g}, the largest number of {form}"
 
 
 def with_fixed_values(report: Report, result: Run, command: Callable[[Mapping[str, float]], str]) -> Report:

@@ -166,6 +166,7 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     if outcome.header.get("left_out"):
         h = outcome.header
         yield f"  left out        {h['left_out']:6d} cases whose inputs {h['dtype']} does not hold"
+    yield from (f"  beyond          {text}" for text in outcome.header.get("beyond", ()))
     if outcome.invalid:
         counts = "" if outcome.refused == outcome.invalid or _counts_invalid(outcome) else " (does not count)"
         yield f"  invalid inputs  {outcome.refused:6d} of {outcome.invalid} refused{counts}"
