@@ -442,11 +442,9 @@ def test_unknown_names_list_the_known_ones() -> None:
         check(named(""), "sv-am-softmax", pack="nowhere")
     with pytest.raises(golden.VectorsError, match=r"tests is no pack of vectors: it has no manifest\.json\.$"):
         check(named(""), "sv-am-softmax", pack=str(Path(__file__).parent))
-    with pytest.raises(ValueError, match="a precision must be one of float64, float32, tf32, .*; got 'int8'"):
+    with pytest.raises(ValueError, match="a precision must be one of float64, float32, tf32, "):
         check(named(""), "sv-am-softmax", precision="int8")
-    with pytest.raises(
-        ValueError, match="the inputs of --precision float64 are float64, which float32 does not hold; use --dtype"
-    ):
+    with pytest.raises(ValueError, match="the inputs of --precision float64 are float64, which float32 does not"):
         check(named(""), "sv-am-softmax", dtype="float32", precision="float64")
     for timeout in (0.0, -1.0, np.nan):
         with pytest.raises(ValueError, match="timeout must be a positive number of seconds; got"):

@@ -28,13 +28,16 @@ from svref.conformance.checking.stages import with_stages
 from svref.conformance.checking.subject import Subject, holds_format
 from svref.conformance.checking.variations.trying import numbers_of, usual_number
 from svref.conformance.diagnosing.reading import reading_of
+from svref.conformance.trial import Trial
 from svref.deviations.dialects import Dialect
 from svref.deviations.dialects import dialect as dialect_of
+from svref.formats import format_of
 from svref.golden.making.fixed import at_parameters, can_certify
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.precision import precision_of
 from svref.variants import Variant
 
+WIDE = ("float64", "float32")  # the precisions that need no declaration
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 
@@ -227,9 +230,7 @@ class Check:
     def _with_reading(self, report: Report, plan: Plan) -> Report:
         """Return the report; one of failures that nothing explains says what `diagnose` finds first."""
         hangs = any(mishap.kind in ("hung", "ended", "patched") for mishap in report.mishaps)
-        usual = (
-            plan.can_be_asked and plan.dialect is None and plan.precision in ("float64", "float32") and not plan.fixed
-        )
+        usual = plan.can_be_asked and plan.dialect is None and plan.precision in WIDE and not plan.fixed
         if not report.failures or report.explained or hangs or not usual:
             return report
         subject = self.subject
@@ -246,7 +247,7 @@ class Check:
             return sentence
         if not result.trials and plan.can_be_asked:
             return sentence_on_refusal(plan.dtype.name, plan.precision, result.mishaps)
-        if not plan.can_be_asked or plan.precision not in ("float64", "float32"):
+        if not plan.can_be_asked or plan.precision not in WIDE:
             return ""
         question = plan.question_again(result.trials[0])
         losses = [trial.outputs["loss"] for trial in result.trials]
@@ -275,7 +276,7 @@ def _rows_beyond(precision: str, trials: Sequence[Trial]) -> str:
     """Return how many rows are not judged because a narrow format does not hold their logits; "" if none."""
     form = precision_of(precision).logits
     rows = sum(int((~t.expected.judged & (t.expected.undecided == 0)).sum()) for t in trials)
-    if not rows or form in ("float64", "float32"):
+    if not rows or form in WIDE:
         return ""
     return f"{rows:6d} rows whose logits come near {format_of(form).largest:.6g}, the largest number of {form}"
 
