@@ -194,4 +194,8 @@ def lead(report: Report) -> Sequence[str]:
     what = f"{escape(str(header['candidate']))} as {escape(str(header['loss']))}"
     dtypes = " and ".join(report.of) or escape(str(header["dtype"]))
     vectors = f", by the vectors {escape(str(header['vectors']))}" if header.get("vectors") else ""
-    return f"<h1>{what}</h1>", f'<p class="soft">Judged by svref in {dtypes}{vectors}, {header["cases"]} cases.</p>'
+    plan = f" at {header['precision']}" if report.is_narrow and header["precision"] != header["dtype"] else ""
+    return (
+        f"<h1>{what}</h1>",
+        f'<p class="soft">Judged by svref in {dtypes}{plan}{vectors}, {header["cases"]} cases.</p>',
+    )
