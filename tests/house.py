@@ -54,7 +54,7 @@ FOLDERS: dict[str, Layers] = {
     "explain": (("text", "formulas", "document"), ("lines",), ("page",)),
     "plots": (
         ("style", "labels", "forms"),
-        ("curves", "planes", "circle", "rows", "accuracy"),
+        ("curves", "planes", "circle", "rows", "accuracy", "grids"),
         ("overview", "code", "training", "judged"),
     ),
     "testing": (

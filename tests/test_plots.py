@@ -27,8 +27,10 @@ from matplotlib.text import Text
 import svref
 from svref import exact, plots
 from svref.deviations.dialects import DIALECTS
+from svref.formats import rounded_to
 from svref.margins import Angle
 from svref.plots.forms import ROUNDINGS, relative, textbook
+from svref.plots.grids import FIVE
 from svref.plots.planes import ABOVE, _by_negative, _loss, sides
 from svref.plots.style import saved
 
@@ -190,7 +192,9 @@ def test_every_panel_says_what_its_axes_are(name: str, drawn: Mapping[str, Figur
         if axes.axison:
             bars = bool(axes.containers)
             assert axes.get_xlabel() or axes.get_subplotspec().rowspan.stop < axes.get_gridspec().nrows
-            assert axes.get_ylabel() or bars or name == "precision" or axes.get_subplotspec().colspan.start > 0
+            assert (
+                axes.get_ylabel() or bars or name in ("precision", "grids") or axes.get_subplotspec().colspan.start > 0
+            )
 
 
 def test_a_figure_leaves_matplotlibs_settings_alone_and_takes_no_pyplot() -> None:
@@ -394,6 +398,36 @@ def test_the_converged_row_is_zero_to_the_textbook_and_a_tenth_off_to_the_relati
     assert value["textbook, float32"] == value["textbook, bfloat16"] == truth / 30  # the left end stands for 0
     np.testing.assert_allclose(value["relative, float32"], truth, rtol=64 * 2.0**-24)
     np.testing.assert_allclose(value["relative, bfloat16"], truth, rtol=64 * 2.0**-8)
+
+
+def test_each_stage_of_a_row_lands_on_a_number_of_the_format_next_to_the_right_one(drawn: Mapping[str, Figure]) -> None:
+    loss = svref.am_softmax(s=30.0, m=0.35)
+    truth = exact.evaluate(loss, [figures.HELD_BY_FLOAT8], [0])
+    f, z, _, p_y, gradient, losses = drawn["grids"].axes
+    q = 1 - truth.probabilities.hi[0, 0]
+    for axes, right in zip((f, z, p_y, gradient, losses), (0.525, 15.75, 1 - q, -q, truth.loss.hi[0]), strict=True):
+        np.testing.assert_allclose(curve(axes, "right")[0], right, rtol=1e-12)
+        for name in FIVE:
+            (at,) = curve(axes, name)[0]
+            assert rounded_to(np.array(at), name) == at
+    for name in FIVE:
+        assert curve(f, name)[0] == rounded_to(np.array(0.525), name)
+        assert (curve(p_y, name)[0] == 1) == (name != "float32")
+        assert (curve(gradient, name)[0] == 0) == (name != "float32")
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [
+        (("float32", "half"), r"^a format must be one of float64, .*; got 'half'\.$"),
+        (("float8_e5m2",), r"^cosines must be numbers that float8_e5m2 holds; got .*0\.9375"),
+    ],
+)
+def test_a_format_that_is_not_there_or_too_narrow_for_the_row_is_refused(
+    formats: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        plots.grids(LOSS, [0.9375, 0.25], 0, formats)
 
 
 def test_a_row_that_bfloat16_does_not_hold_is_refused() -> None:

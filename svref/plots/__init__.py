@@ -9,6 +9,7 @@ overview   the loss in one look
 rows       rows of a step as bars
 forms      the textbook's form and the relative form in a narrower format
 accuracy   how many digits both forms keep
+grids      where the stages of a row land on the numbers of a format
 code       what public code computes, over the papers' curves
 training   a training as it went
 judged     what a check found: where, by how much, and the mistake over the paper's curves
@@ -23,6 +24,7 @@ from svref.plots.accuracy import converged, precision
 from svref.plots.circle import circle
 from svref.plots.code import dialects
 from svref.plots.curves import emphasis, margins, pieces, shares, tails
+from svref.plots.grids import grids
 from svref.plots.overview import overview
 from svref.plots.planes import boundaries, gradient_plane, loss_plane
 from svref.plots.rows import alt, row, rows
@@ -37,6 +39,7 @@ __all__ = [
     "dialects",
     "emphasis",
     "gradient_plane",
+    "grids",
     "loss_plane",
     "margins",
     "overview",
