@@ -9,7 +9,6 @@ The right values are those of a textbook in float64, at the inputs after they we
 
 from __future__ import annotations
 
-import functools
 import re
 import sys
 import warnings
@@ -20,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 import svref
+from svref.formats import numpy_dtype
+from svref.judging.precision import PRECISIONS
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "explanation" / "half-precision.md"
@@ -46,7 +47,7 @@ from half_public import (  # noqa: E402
     WithoutSlope,
 )
 
-LARGE, LEARNT = 32_000, 8_192  # classes of a language model, and rows over which its tests take the mean
+LARGE, LONG = 32_000, 8_192  # classes of a language model, and rows over which its tests take the mean
 
 
 class Case(NamedTuple):
@@ -61,9 +62,7 @@ class Case(NamedTuple):
     @property
     def form(self) -> np.dtype:
         """The format of the inputs."""
-        if self.precision == "float32":
-            return FLOAT32
-        return FLOAT16 if "float16" in self.precision.split("bfloat16") else BFLOAT16
+        return numpy_dtype(PRECISIONS[self.precision].gradient)
 
     @property
     def right(self) -> Fused:
@@ -132,7 +131,7 @@ def of_paddle(rng: np.random.Generator) -> Rows:
 
 def of_liger(rng: np.random.Generator) -> Rows:
     """Return normal logits of 64 rows, as parts of a mean over 8,192."""
-    return Rows(rng.normal(size=(64, LARGE)), None, rng.integers(0, LARGE, 64), 1.0, 0.0, 1 / LEARNT)
+    return Rows(rng.normal(size=(64, LARGE)), None, rng.integers(0, LARGE, 64), 1.0, 0.0, 1 / LONG)
 
 
 def of_liger_fused(rng: np.random.Generator) -> Rows:
@@ -249,7 +248,6 @@ def accepted(case: Case, test: Test) -> str:
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
 def verdict(case: Case) -> str:
     """Return the verdict of svref, with the mistake's name."""
     asked = {"dtype": "float32"} if case.precision == "float32" else {"precision": case.precision}
@@ -263,10 +261,14 @@ def lines() -> Iterator[str]:
     heads = [f"{test.name}: {test.tolerance}" for test in TESTS]
     yield f"| what is wrong | seen | precision | svref | {' | '.join(heads)} |"
     yield "|---" * (4 + len(TESTS)) + "|"
-    for case in CASES:
-        cells = [accepted(case, test) for test in TESTS]
-        found = re.sub(r"FAIL-AS\((.*)\)", r"FAIL `\1`", verdict(case))
-        yield f"| {case.what} | {case.seen} | {case.precision} | {found} | {' | '.join(cells)} |"
+    yield from map(line, CASES)
+
+
+def line(case: Case) -> str:
+    """Return the line of one case."""
+    cells = [accepted(case, test) for test in TESTS]
+    found = re.sub(r"FAIL-AS\((.*)\)", r"FAIL `\1`", verdict(case))
+    return f"| {case.what} | {case.seen} | {case.precision} | {found} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -275,7 +277,7 @@ def main() -> None:
     print(table)
     if "--write" in sys.argv:
         text = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(text.replace(TABLE.findall(text)[0], table), encoding="utf-8")
+        PAGE.write_text(text.replace(TABLE.findall(text)[0], table, 1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ DIAGNOSE = ROOT / "docs" / "how-to" / "diagnose.md"
 README = ROOT / "README.md"
 VECTORS = ROOT / "docs" / "reference" / "vectors.md"
 NAN = ROOT / "docs" / "how-to" / "get-rid-of-nan.md"
-PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE, NAN)
+HALF = ROOT / "docs" / "how-to" / "half-precision.md"
+PAGES = (REGISTRY, REPORT, CHECK, DIAGNOSE, NAN, HALF)
 OF_THE_MACHINE = re.compile(r"[\d.,e+-]+ times")  # errors of sums that PyTorch adds in an order of its own
 TORCH = "nan_torch.py"  # screens of this candidate need PyTorch
 STAGES = {
@@ -253,7 +254,7 @@ def test_no_screen_goes_unchecked() -> None:
         tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
         shown = [t.content for t in tokens if t.type == "fence" and t.info == "text" and t.content.startswith("svref ")]
         assert shown == [text for _, text in screens(page)], page
-    assert [len(screens(page)) for page in (CHECK, REPORT, DIAGNOSE, NAN)] == [1, 1, 1, 8]
+    assert [len(screens(page)) for page in (CHECK, REPORT, DIAGNOSE, NAN, HALF)] == [1, 1, 1, 8, 4]
 
 
 def test_the_pages_name_every_verdict_with_its_exit_code() -> None:

@@ -85,6 +85,7 @@ class TargetRoundedEarly(Autocast):
     """p is written into a bfloat16 buffer, and then 1 is subtracted."""
 
     def by_logits(self, p, own):
+        """Round p, then subtract 1."""
         return super().by_logits(p.astype(BFLOAT16), own)
 
 
@@ -92,6 +93,7 @@ class FilteredGradient(Fused):
     """Classes with a probability below 2^-12 are left out of the gradient."""
 
     def by_logits(self, p, own):
+        """Return 0 where the gradient is small."""
         by_logits = super().by_logits(p, own)
         return np.where(np.abs(by_logits) < 2.0**-12, p.dtype.type(0), by_logits)
 
@@ -100,6 +102,7 @@ class StoredNarrow(Fused):
     """The logits pass through bfloat16 between two kernels."""
 
     def stored(self, z):
+        """Round the logits."""
         return z.astype(BFLOAT16)
 
 
@@ -107,6 +110,7 @@ class LossRounded(Autocast):
     """The losses pass through bfloat16 before they are returned."""
 
     def losses(self, losses):
+        """Round the losses, and return them in float32."""
         return losses.astype(BFLOAT16).astype(FLOAT32)
 
 
@@ -114,6 +118,7 @@ class SumInBfloat16(Autocast):
     """The exponentials are added up in bfloat16, one after another."""
 
     def total(self, e):
+        """Round the sum after each term."""
         total = np.zeros(len(e), BFLOAT16)
         for column in e.astype(BFLOAT16).T:
             total = total + column
@@ -124,6 +129,7 @@ class LabelAsFloat16(Autocast):
     """Labels pass through float16, which holds no odd number above 2048."""
 
     def labels(self, labels):
+        """Round the labels."""
         return labels.astype(FLOAT16).astype(np.int64)
 
 
@@ -131,6 +137,7 @@ class NoMaximum(AllFloat16):
     """No maximum is taken out: in float16 e^z is infinite from z = 11.1 on."""
 
     def peak(self, z):
+        """Return 0."""
         return np.zeros((len(z), 1), FLOAT16)
 
 
@@ -138,6 +145,7 @@ class SignFlipped(Autocast):
     """The gradient points the other way."""
 
     def gradient(self, by_cosines):
+        """Turn the gradient around."""
         return -by_cosines
 
 
@@ -145,6 +153,7 @@ class GradientTooLarge(Autocast):
     """The gradient is 1.5 times too large."""
 
     def gradient(self, by_cosines):
+        """Return 1.5 times the gradient."""
         return by_cosines * by_cosines.dtype.type(1.5)
 
 
@@ -172,6 +181,7 @@ class Tf32Product(Fused):
         return losses, x_back(self.product(by, w)), w_back(self.product(by.T, x))
 
     def product(self, a, b):
+        """Round both matrices to TF32 first."""
         return tf32(a) @ tf32(b)
 
 
