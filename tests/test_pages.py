@@ -23,7 +23,7 @@ from svref import golden
 from svref.conformance import check
 from svref.conformance.mistakes.departure import ORDER
 from svref.conformance.mistakes.guesses import LOSING, pairs, singles
-from svref.deviations import DEVIATIONS, backward, batches, heads, negatives, results, target
+from svref.deviations import DEVIATIONS, backward, batches, heads, negatives, results, rounding, target
 from svref.deviations.families import FAMILIES, Family
 from svref.golden.files.checks import validate
 from svref.golden.files.pack import shipped
@@ -46,6 +46,7 @@ STAGES = {
     "target": target,
     "negatives": negatives,
     "results": results,
+    "rounding": rounding,
     "backward": backward,
     "heads": heads,
     "batches": batches,
@@ -60,8 +61,8 @@ SCREEN = re.compile(r"```sh\n(svref [^\n]*)\n```\n\n```text\n(svref\b.*?)```", r
 def table_of_stage(stage: str) -> Iterator[str]:
     """Yield the lines of the table of the deviations of one stage."""
     counts = matrix(golden.load())
-    yield "| name | formula | loss and gradient | seen | level | float64 | float32 | float16 | bfloat16 |"
-    yield "|---" * 9 + "|"
+    yield f"| name | formula | loss and gradient | seen | level | {' | '.join(SHOWN)} |"
+    yield "|---" * (5 + len(SHOWN)) + "|"
     for entry in vars(STAGES[stage]).values():
         if DEVIATIONS.get(getattr(entry, "name", "")) is entry:
             cells = [
@@ -71,7 +72,7 @@ def table_of_stage(stage: str) -> Iterator[str]:
                 "; ".join(map(place, entry.seen)),
                 entry.level,
             ]
-            yield row([*cells, *(str(n) for n in counts[entry.name].values())])
+            yield row([*cells, *(str(counts[entry.name][precision]) for precision in SHOWN)])
 
 
 def table_of_generated() -> Iterator[str]:
@@ -101,6 +102,7 @@ def table_of_pairs() -> Iterator[str]:
     yield f"{len(names)} pairs are tried, `{names[0]}` first. What loses numbers: {', '.join(f'`{n}`' for n in LOSING)}."
 
 
+SHOWN = ("float64", "float32", "autocast-bfloat16", "bfloat16")  # all others: docs/reference/precisions.md
 MOST_IN_ROW = 8  # families with one effect are named one by one up to this many; of more, the first and the last
 
 
