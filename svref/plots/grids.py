@@ -77,9 +77,9 @@ def grids(loss: SVXSoftmax, cosines: ArrayLike, label: int, formats: Sequence[st
 def landed(step: Step, name: str) -> tuple[float, float, float, float, float, float]:
     """Return f, z_y, the largest negative's e^(z - max), p_y, ∂L/∂z_y and L of row 0, each rounded to a format."""
     rounded = functools.partial(rounded_to, name=name)
-    f, own = rounded(step.f[0]), (0, int(step.labels[0]))
-    z = rounded(rounded(rounded(step.s) * step.cosines) + rounded(step.log_h))
-    z[own] = rounded(rounded(step.s) * f)
+    f, own, s = rounded(step.f[0]), (0, int(step.labels[0])), rounded(np.array(step.s))
+    z = rounded(rounded(s * step.cosines) + rounded(step.log_h))
+    z[own] = rounded(s * f)
     e = rounded(np.exp(rounded(z - z.max())))
     total = rounded(e.sum())
     p_y = rounded(e[own] / total)
