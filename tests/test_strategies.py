@@ -26,7 +26,7 @@ import svref
 from svref import AdditiveAngle, EasyMargin, MultiplicativeAngle, NoMargin, SupportVectors, SVXSoftmax, exact
 from svref.cli import app
 from svref.conformance import check
-from svref.formats import FORMATS, format_of, holds
+from svref.formats import FORMATS, STORED, format_of, holds
 from svref.strategies import (
     KINDS,
     Example,
@@ -86,7 +86,7 @@ def test_without_subnormals_the_neighbours_of_zero_are_the_smallest_normal_numbe
     assert beside(0.0, 1, single) == 2.0**-149
 
 
-@pytest.mark.parametrize("dtype", FORMATS)
+@pytest.mark.parametrize("dtype", STORED)
 @FEW
 @given(data=st.data())
 def test_every_number_of_an_example_is_one_of_its_format(dtype: str, data: st.DataObject) -> None:

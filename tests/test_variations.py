@@ -166,9 +166,9 @@ def test_a_refused_dtype_is_counted_and_the_batch_asked_again() -> None:
 
 
 def test_code_that_raises_for_larger_batches_has_no_answer_from_there_on() -> None:
-    report = check(raises_if(lambda c, y, **p: len(y) > 4, RuntimeError("out of shared memory")), NAME, dtype="float64")
+    report = check(raises_if(lambda c, y, **p: len(y) > 6, RuntimeError("out of shared memory")), NAME, dtype="float64")
     assert report.verdict == "ERROR"
-    assert report.mishaps[0].message.startswith("no answer from B = 5 on: raised RuntimeError: out of shared memory")
+    assert report.mishaps[0].message.startswith("no answer from B = 7 on: raised RuntimeError: out of shared memory")
 
 
 def test_a_variation_is_repeated_by_its_id() -> None:
