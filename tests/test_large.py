@@ -235,7 +235,12 @@ def test_known_mistakes_are_found(vectors: LargeVectors, name: str, dtype: str) 
 
 
 AT_POLES = {"clamp-kills-gradient", "clamp-of-target-kills-gradient", "clip-halves-at-ends", "sine-of-whole-row", "slope-one-at-poles"}  # fmt: skip
-FEW_DIGITS = {"inputs-cast-to-bfloat16", "inputs-cast-to-float16", "inputs-cast-to-float32", "scale-before-cast"}  # cosines are on a grid
+FEW_DIGITS = {
+    "inputs-cast-to-bfloat16",
+    "inputs-cast-to-float16",
+    "inputs-cast-to-float32",
+    "scale-before-cast",
+}  # cosines are on a grid
 OVERFLOWS = {"no-max-subtraction-float64", "no-max-subtraction-quotient-float64"}
 
 
