@@ -93,7 +93,7 @@ def rounded_slope(step: Step) -> np.ndarray:
 
 def lost(step: Step) -> np.ndarray:
     """The rows in which logits off by more than 1 make every probability right."""
-    return U * logits_and_units(step)[1].max(axis=1) > 1
+    return U * logits_and_units(step)[1].max(axis=1) > condition.LOST
 
 
 def test_errors_of_the_logits_move_loss_and_gradient_as_far_as_the_sensitivity_and_no_further() -> None:

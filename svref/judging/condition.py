@@ -29,6 +29,7 @@ from svref.reference import Step, sigmoid
 
 SLACK = 8.0  # constants that a first-order error in units of u leaves out
 LARGEST = 2.0**1022  # of z_s, so that 1 + z_s is finite; the tolerance excuses anything there
+LOST = 0.5  # how far a rounding may move a logit: where it may be farther, the first order says nothing of p
 BEYOND = 8.0  # how far the cosines' errors must move a logit for the first order to say nothing of a probability
 UNDECIDED = 4.0  # half the width, in units of u, of the band around a boundary in which rounding decides
 MOST_UNDECIDED = 3  # decisions of a row that are tried either way: 2^3 ways of being right
@@ -59,7 +60,7 @@ def scales(step: Step, precision: Precision | DTypeLike) -> Scales:
     z[step.own] = step.s * step.f
     zs = np.maximum(np.abs(z).max(axis=1) + step.s * errors.value, step.loss)  # L > z_s: many classes, small logits
     zs = np.minimum(zs, LARGEST)
-    moved = by_logits(step, lost=u * zs > 1)
+    moved = by_logits(step, lost=u * zs > LOST)
     q, p_y = sigmoid(step.a), sigmoid(-step.a)
     target = 1 + np.maximum(q, p_y) * zs
     by_cosines = step.s * moved * step.emphasis.slope(step.mask) * (1 + zs)[:, None]
@@ -196,7 +197,8 @@ def excess(form: str, over: str) -> float:
 def by_logits(step: Step, lost: BoolArray) -> FloatArray:
     """Return |dL/dz|: p_k, and q at the label; 1 in rows that are `lost`.
 
-    There u z_s exceeds 1. The logits are then off by more than 1, and every p_k in [0, 1] may be right.
+    There u z_s exceeds 1/2. Two or three roundings may then move a logit by more than 1, and every p_k in [0, 1] may be
+    right.
     """
     moved = step.probabilities.copy()
     moved[step.own] = sigmoid(step.a)

@@ -87,7 +87,7 @@ def of_logits(step: Step, plan: Precision, exact: BoolArray | bool = True) -> Se
     """
     u, q, p_y = unit_roundoff(plan.logits), sigmoid(step.a), sigmoid(-step.a)
     errors, off = figures(step.margin, step.angle, u), _logit_errors(step, plan, np.asarray(exact))
-    lost = u * off.max(axis=1) > 1
+    lost = u * off.max(axis=1) > condition.LOST
     moved, own = by_logits(step, lost), off[step.own]
     others = moved * off
     others[step.own] = 0
@@ -142,6 +142,7 @@ def _negatives_are_exact(step: Step, form: str) -> BoolArray:
     plain = [c, s * c, c - f, s * (c - f), z, z - s * f, z - z.max(axis=1, keepdims=True)]
     emphasised = [t * c, t * c + t, t * c + (t - 1), c + 1, t * (c + 1), (t - 1) * (c + 1)]
     emphasised += [s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
+    emphasised += [] if step.emphasis.growth_slope else [c + t, c + (t - 1), s * (c + (t - 1))]
     all_held = np.logical_and.reduce([holds(v, form) for v in emphasised])
     return np.logical_and.reduce([holds(v, form) for v in plain]) & (all_held | ~step.mask)
 
@@ -163,14 +164,14 @@ def _lost_gradient(step: Step, g: FloatArray, plan: Precision) -> FloatArray:
     """Return how much of the gradient by the cosines (B, C) may be lost where its format is short of small numbers.
 
     What is lost of the gradient by the logits is multiplied by s, and by t or df/dc. It is stored before or after the
-    cotangent multiplies it; so the loss counts for a cotangent of at least 1. A loss scale multiplies it before.
+    cotangent multiplies it; so the loss counts for a cotangent of at least 1. A loss scale, which is in g, multiplies it
+    before.
     """
     factor = np.full(step.cosines.shape, max(1.0, step.s * step.emphasis.t))
     steep = step.s * steepness(step.margin, step.angle, unit_roundoff(plan.logits))
     factor[step.own] = np.maximum(factor[step.own], steep)
     size = np.abs(g)[:, None]
-    least = format_of(plan.gradient).least / plan.loss_scale
-    return 4 * least * factor * np.maximum(1, size) * (size > 0)
+    return 4 * format_of(plan.gradient).least * factor * np.maximum(1, size / plan.loss_scale) * (size > 0)
 
 
 def _lost_vectors(rows: Directions, plan: Precision) -> FloatArray:

@@ -23,7 +23,7 @@ HALF = ("autocast-bfloat16", "autocast-float16", "bfloat16", "float16", "fused-b
 NARROW = ("tf32", *HALF)
 STORED_NARROW = ("autocast-bfloat16", "bfloat16", "float16")  # logits of bfloat16, or not much better ones
 PURE = ("bfloat16", "float16")
-MIXED = tuple(name for name in NARROW if name not in PURE)
+MIXED = tuple(name for name in NARROW if name not in STORED_NARROW)
 
 
 def _for(names: str, precisions: Sequence[str], reason: str) -> Iterator[tuple[tuple[str, str], str]]:
@@ -38,12 +38,12 @@ BEYOND |= {
     **dict(_for("precision-downcast-float32 inputs-cast-to-float32", NARROW, "float32 is no narrower than the plan")),
     **dict(_for("inputs-cast-to-float16 inputs-cast-to-bfloat16", HALF, _SHORT)),
     **dict(_for("pieces-of-3-1416", NARROW, "between π and 3.1416, rounding may turn the slope as well")),
-    **dict(_for("pieces-of-3-14", PURE, "between π and 3.14, rounding may turn the slope as well")),
+    **dict(_for("pieces-of-3-14", STORED_NARROW, "between π and 3.14, rounding may turn the slope as well")),
     **dict(_for("logits-stored-narrow scale-before-cast", STORED_NARROW, "logits are stored narrow there, too")),
     **dict(_for("softmax-accumulated-narrow", PURE, "a sum of few terms shows nothing; variations have thousands")),
     **dict(_for("loss-rounded-to-format", PURE, "losses are stored narrow there, too")),
     **dict(_for("target-gradient-rounded-early", PURE, "p_y is stored narrow there, and then 1 subtracted")),
-    **dict(_for("last-piece-off-by-one", PURE, "at the end of the last piece sin mθ has no digits there")),
+    **dict(_for("last-piece-off-by-one", STORED_NARROW, "at the end of the last piece sin mθ has no digits there")),
 }
 _TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
 BEYOND_HEADS = {  # what no head can expose besides
