@@ -164,7 +164,7 @@ def _lost_gradient(step: Step, g: FloatArray, plan: Precision) -> FloatArray:
     """Return how much of the gradient by the cosines (B, C) may be lost where its format is short of small numbers.
 
     What is lost of the gradient by the logits is multiplied by s, and by t or df/dc. It is stored before or after the
-    cotangent multiplies it; so the loss counts for a cotangent of at least 1. A loss scale, which is in g, comes before.
+    cotangent multiplies it; so the loss counts for a cotangent of at least 1. A loss scale is in g, and comes before.
     """
     factor = np.full(step.cosines.shape, max(1.0, step.s * step.emphasis.t))
     steep = step.s * steepness(step.margin, step.angle, unit_roundoff(plan.logits))
