@@ -142,7 +142,8 @@ def _negatives_are_exact(step: Step, form: str) -> BoolArray:
     plain = [c, s * c, c - f, s * (c - f), z, z - s * f, z - z.max(axis=1, keepdims=True)]
     emphasised = [t * c, t * c + t, t * c + (t - 1), c + 1, t * (c + 1), (t - 1) * (c + 1)]
     emphasised += [s * (t - 1) * (c + 1), s * (t * c + (t - 1))]
-    emphasised += [] if step.emphasis.growth_slope else [c + t, c + (t - 1), s * (c + (t - 1))]
+    adaptive = [s * t * c, s * t * (c + 1)]
+    emphasised += adaptive if step.emphasis.growth_slope else [c + t, c + (t - 1), s * (c + (t - 1))]
     all_held = np.logical_and.reduce([holds(v, form) for v in emphasised])
     return np.logical_and.reduce([holds(v, form) for v in plain]) & (all_held | ~step.mask)
 

@@ -28,7 +28,7 @@ from svref.variants import VARIANTS, Variant, spelt
 
 FORMS = "path/file.py:name, package.module:name, or a folder or file.json of answers"
 IMPORT_LIMIT = 120.0  # seconds; libraries that are installed on a slow disk take half a minute
-MOST_LISTED = 12  # .py files that an error names
+MOST_LISTED = 20  # .py files that an error names
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 OPTIONAL = ("cotangent", "ignore_index")  # the check passes these only to a candidate whose signature names them
 

@@ -29,7 +29,6 @@ from svref.judging.judge import Quantity
 from svref.variants import Variant
 
 SCHEMA = "svref-report/1"
-HALF = 2  # bytes
 
 
 @dataclass(frozen=True)
@@ -163,10 +162,10 @@ def _explained(
 ) -> tuple[Explanation, ...]:
     """Return the mistakes that explain the failures.
 
-    None is looked for in half dtypes if outputs are wrong by their dtype alone: a wide one is no mistake in numbers.
+    None is looked for at a narrow precision if outputs are wrong by their dtype alone: that is no mistake in numbers.
     """
-    is_half = bool(run.trials) and run.trials[0].expected.dtype.itemsize == HALF
-    if is_half and failures and all(failure.note for failure in failures):
+    is_narrow = bool(run.trials) and run.trials[0].precision not in ("float64", "float32")
+    if is_narrow and failures and all(failure.note for failure in failures):
         return ()
     return explanations(run.lenient or run.trials, entry, run.probes, only_single or run.has_fixed_values)
 

@@ -20,7 +20,7 @@ TARGETS = (-2, 5, -4, 6, 1, -6)  # in eighths: f' is far from 1 for a large marg
 def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield cosines at small scales, learnt rows with small logits, then heads of exact unit vectors."""
     learnt = {**NARROW, "m": 0.25, "m2": 0.25}
-    for values, s, pieces in ((NARROW, 1.0, 3), (WIDE, 2.0, 2), (NARROW, 4.0, 2)):
+    for values, s, pieces in ((NARROW, 1.0, 3), (WIDE, 2.0, 2), (WIDE, 0.25, 1)):
         yield _drawn(entry, name, parameters(entry, values, s, pieces), 8)
     yield _drawn(entry, name, parameters(entry, NARROW, 5.5, 2), 128)  # s c has more digits than bfloat16
     for s in (4.0, 8.0):
