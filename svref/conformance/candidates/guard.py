@@ -38,7 +38,7 @@ LIBRARIES = (
     Path(sysconfig.get_path("platlib")),
 )
 MOST_FRAMES = 3  # the last lines of the candidate's own code that a mishap shows
-LONGEST_MESSAGE = 300  # characters of a candidate's error message; some frameworks print whole graphs
+LONGEST_MESSAGE = 500  # characters of a candidate's error message; some frameworks print whole graphs
 
 MOST_NAMES = 3  # changed names that a mishap lists
 
