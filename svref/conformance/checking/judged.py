@@ -243,15 +243,14 @@ class Check:
 
         Where it was said, and the candidate takes no such inputs, the sentence says what else to do.
         """
-        if report.failures and not report.explained and (sentence := sentence_on_plan(result.trials)):
-            return sentence
         if not result.trials and plan.can_be_asked:
             return sentence_on_refusal(plan.dtype.name, plan.precision, result.mishaps)
-        if not plan.can_be_asked or plan.precision not in WIDE:
-            return ""
-        question = plan.question_again(result.trials[0])
-        losses = [trial.outputs["loss"] for trial in result.trials]
-        return sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.first.timeout)
+        seen = ""
+        if plan.can_be_asked and plan.precision in WIDE:
+            question = plan.question_again(result.trials[0])
+            losses = [trial.outputs["loss"] for trial in result.trials]
+            seen = sentence_on_halves(self.subject.adapter, question.call, losses, self.subject.first.timeout)
+        return seen or (sentence_on_plan(result.trials) if report.failures and not report.explained else "")
 
     def header(self, plan: Plan, asked: int, cases: Cases) -> dict[str, Any]:
         """Return the header of the report: what is judged, by which vectors, and in how many cases."""
