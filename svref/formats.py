@@ -123,7 +123,4 @@ def are_of(values: FloatArray, name: str) -> BoolArray:
 
     Subnormal numbers are numbers of the format. They have fewer digits: all are whole multiples of the smallest one.
     """
-    format_, size = format_of(name), np.abs(values)
-    small = size < format_.tiny
-    multiple = np.ldexp(np.where(small, size, 0.0), format_.digits - 1 - format_.lowest)
-    return np.asarray(np.where(small, multiple == np.rint(multiple), holds(values, name) & (size <= format_.largest)))
+    return np.asarray(np.isfinite(values) & (rounded_to(values, name) == values))

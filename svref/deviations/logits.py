@@ -140,3 +140,15 @@ def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun
         return losses, times_df(by_z * g[:, None], slope, dead) + 0.0
 
     return run
+
+
+def with_derivative(derivative: Callable[[FloatArray, Own], FloatArray]) -> CosineRun:
+    """Return the computation of the right losses, and of the gradient with another dL/dz."""
+
+    def run(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+        step = forward_of(loss, c, y)
+        z, slope = right_logits(step)
+        by_z = derivative(z, step.own) * g[:, None]
+        return right_result(loss, c, y, g)[0], times_df(by_z, slope, by_z == 0)
+
+    return run

@@ -7,7 +7,6 @@ wrong where float32 was promised.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import numpy as np
 
@@ -18,16 +17,16 @@ from svref.deviations.logits import (
     Own,
     Result,
     cross_entropy,
-    forward_of,
     from_logits,
     right_logits,
     right_result,
+    with_derivative,
 )
 from svref.deviations.normalisation import by_length
 from svref.deviations.which import always
 from svref.formats import rounded_to
 from svref.loss import SVXSoftmax
-from svref.reference import Step, times_df
+from svref.reference import Step
 
 LEAST = 2.0**-12  # a 32nd of the spacing of bfloat16 at 1: smaller probabilities are left out
 _half = functools.partial(rounded_to, name="bfloat16")
@@ -127,7 +126,7 @@ def target_gradient_rounded_early(loss: SVXSoftmax, c: FloatArray, y: IntArray, 
         by[own] = _half(np.exp(-losses)) - 1
         return by
 
-    return _with_derivative(loss, c, y, g, by_z)
+    return with_derivative(by_z)(loss, c, y, g)
 
 
 @changed_result("∂L/∂z_k := 0 where p_k < 2^-12", "apple/ml-cross-entropy, unless the exact form is asked for")
@@ -138,17 +137,7 @@ def gradient_filtered(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArra
         by = cross_entropy(z, own)[1]
         return np.where(np.abs(by) < LEAST, 0.0, by)
 
-    return _with_derivative(loss, c, y, g, by_z)
-
-
-def _with_derivative(
-    loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, derivative: Callable[[FloatArray, Own], FloatArray]
-) -> Result:
-    """Return the right losses, and the gradient with another ∂L/∂z."""
-    step = forward_of(loss, c, y)
-    z, slope = right_logits(step)
-    by_z = derivative(z, step.own) * g[:, None]
-    return right_result(loss, c, y, g)[0], times_df(by_z, slope, by_z == 0)
+    return with_derivative(by_z)(loss, c, y, g)
 
 
 # ---- the softmax -----------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
     if plan.is_uniform:
         return loss, gradient
     narrow, logits = of_logits(step, plan), excess(plan.logits, plan.softmax)
-    stored = excess(plan.gradient, plan.softmax) * _finite(np.abs(backward(step, g).cosines))
+    stored = excess(plan.gradient, plan.softmax) * finite(np.abs(backward(step, g).cosines))
     return (  # (45)
         loss + SLACK * logits * narrow.loss + _stored_losses(step, plan),
         gradient + SLACK * (logits * narrow.cosines * size + stored) + _lost_gradient(step, g, plan),
@@ -192,6 +192,6 @@ def _added_at_head(step: Step, plan: Precision, exact: BoolArray) -> tuple[Float
     return loss, logits * narrow.cosines + moved[:, None] * (second + gradient) + stored * gradient
 
 
-def _finite(values: FloatArray) -> FloatArray:
-    """Return values with 0 for those at a pole, which are not judged."""
+def finite(values: FloatArray) -> FloatArray:
+    """Return `values` with 0 in place of what is not finite, as a gradient at a pole, which is not judged."""
     return np.where(np.isfinite(values), values, 0.0)

@@ -80,6 +80,7 @@ class Precision:
         return numpy_dtype(self.loss) if dtype.name == self.inputs(level) else dtype
 
 
+WIDE = ("float64", "float32")  # the plans that need no declaration
 STAGES = tuple(field.name for field in fields(Precision) if field.name not in ("name", "loss_scale"))
 
 

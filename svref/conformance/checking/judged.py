@@ -34,10 +34,9 @@ from svref.deviations.dialects import dialect as dialect_of
 from svref.formats import format_of
 from svref.golden.making.fixed import at_parameters, can_certify
 from svref.golden.vectors import Vector, Vectors
-from svref.judging.precision import precision_of
+from svref.judging.precision import WIDE, precision_of
 from svref.variants import Variant
 
-WIDE = ("float64", "float32")  # the precisions that need no declaration
 _TAKES: dict[Level | None, str] = {"cosine": "cosines", "head": "embeddings and weights", None: "anything"}
 
 

@@ -26,6 +26,7 @@ from svref.conformance.mistakes.explanations import Explanation, explanations
 from svref.conformance.trial import Trial
 from svref.golden.files.writing import write_file
 from svref.judging.judge import Quantity
+from svref.judging.precision import WIDE
 from svref.variants import Variant
 
 SCHEMA = "svref-report/1"
@@ -164,7 +165,7 @@ def _explained(
 
     None is looked for at a narrow precision if outputs are wrong by their dtype alone: that is no mistake in numbers.
     """
-    is_narrow = bool(run.trials) and run.trials[0].precision not in ("float64", "float32")
+    is_narrow = bool(run.trials) and run.trials[0].precision not in WIDE
     if is_narrow and failures and all(failure.note for failure in failures):
         return ()
     return explanations(run.lenient or run.trials, entry, run.probes, only_single or run.has_fixed_values)

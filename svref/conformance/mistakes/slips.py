@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from svref.arrays import BoolArray, FloatArray
-from svref.conformance.mistakes.stages import Compared, beyond, finite
+from svref.conformance.mistakes.stages import Compared, beyond
+from svref.judging.narrow import finite
 from svref.margins import AdditiveAngle, AdditiveCosine, Margin
 from svref.reference import Step, shares, sigmoid
 

@@ -19,6 +19,7 @@ from svref.conformance.candidates.call import Level
 from svref.formats import format_of
 from svref.judging import condition
 from svref.judging.figures import figures
+from svref.judging.narrow import finite
 from svref.judging.precision import precision_of
 from svref.reference import Gradients, Step, backward, sigmoid
 
@@ -192,8 +193,3 @@ def _widths_behind_the_logits(
         "grad_t": allowed(at.t),
         **{f"grad_{name}": allowed(scale) for name, scale in at.margin.items()},
     }
-
-
-def finite(values: FloatArray) -> FloatArray:
-    """Return `values` with 0 in place of what is not finite."""
-    return np.where(np.isfinite(values), values, 0.0)

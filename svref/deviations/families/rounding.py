@@ -21,6 +21,7 @@ from svref.deviations.logits import (
     is_own,
     right_logits,
     right_result,
+    with_derivative,
 )
 from svref.loss import SVXSoftmax
 from svref.reference import times_df
@@ -43,18 +44,6 @@ def _logits_cast(rounded: Rounding) -> CosineRun:
     return run
 
 
-def _exact_gradient_of(entropy: Callable[[FloatArray, Own], FloatArray]) -> CosineRun:
-    """Return the right losses, and the gradient with another ∂L/∂z."""
-
-    def change(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray, gradient: FloatArray) -> FloatArray:
-        step = forward_of(loss, c, y)
-        z, slope = right_logits(step)
-        by_z = entropy(z, step.own) * g[:, None]
-        return times_df(by_z, slope, by_z == 0)
-
-    return with_gradient(change)
-
-
 def _probabilities_rounded(rounded: Rounding, of_target: bool) -> CosineRun:
     """Return the computation whose gradient rounds p before the one-hot label is subtracted from it."""
 
@@ -65,11 +54,11 @@ def _probabilities_rounded(rounded: Rounding, of_target: bool) -> CosineRun:
         by[own] = p_y - 1
         return by
 
-    return _exact_gradient_of(by_z)
+    return with_derivative(by_z)
 
 
 def _derivatives_rounded(rounded: Rounding) -> CosineRun:
-    return _exact_gradient_of(lambda z, own: rounded(cross_entropy(z, own)[1]))
+    return with_derivative(lambda z, own: rounded(cross_entropy(z, own)[1]))
 
 
 def _gradient_rounded(rounded: Rounding) -> CosineRun:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS, Deviation
-from svref.golden.expected import OUTPUTS, expect_vector
+from svref.golden.expected import INPUTS, OUTPUTS, expect_vector
 from svref.golden.making.beyond import BEYOND, BEYOND_ANGLES, BEYOND_HEADS, JUDGED
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
@@ -27,7 +27,6 @@ from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
 _LEVELS = ("cosine", "head")
-_INPUTS = {"cosine": ("cosines",), "head": ("embeddings", "weights")}
 
 
 def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
@@ -47,7 +46,7 @@ def power(vector: Vector) -> dict[str, dict[str, list[str]]]:
 def _wrong_outputs(vector: Vector) -> dict[str, Outputs]:
     """Return, by deviation, what the wrong code makes of a case: of each that can be run on it and changes its loss."""
     loss, y, g = vector.loss, vector.labels, vector.inputs["cotangent"]
-    arrays = [vector.inputs[name] for name in _INPUTS[vector.level]]
+    arrays = [vector.inputs[name] for name in INPUTS[vector.level]]
     return {
         name: outputs_of(deviation, loss, arrays, y, g)
         for name, deviation in DEVIATIONS.items()
