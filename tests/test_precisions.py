@@ -19,7 +19,7 @@ import pytest
 from svref import golden
 from svref.deviations import DEVIATIONS
 from svref.formats import FORMATS
-from svref.golden.making.beyond import BEYOND, BEYOND_HEADS
+from svref.golden.making.beyond import BEYOND
 from svref.golden.making.power import matrix
 from svref.judging.precision import PRECISIONS, STAGES
 
@@ -88,16 +88,17 @@ def table_of_beyond() -> Iterator[str]:
     """Yield the lines of the table of what cannot be told: mistakes and precisions by reason."""
     yield "| mistake | where | plans | why |"
     yield "|---|---|---|---|"
-    for where, table in (("everywhere", BEYOND), ("heads", BEYOND_HEADS)):
-        plans: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for (name, precision), reason in table.items():
-            if precision in NARROW:
-                plans[name, reason].append(precision)
-        together: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for (name, reason), precisions in plans.items():
-            together[reason, in_words(precisions)].append(name)
-        for (reason, precisions), names in together.items():
-            yield f"| {', '.join(f'`{name}`' for name in names)} | {where} | {precisions} | {reason} |"
+    places: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for b in BEYOND:
+        plans = in_words([name for name in NARROW if name in b.precisions])
+        where = " ".join(word for word in (f"{b.level}s" if b.level else "", WORDS[b.margins]) if word) or "everywhere"
+        if plans:
+            places[where, plans, b.why] += [f"`{name}`" for name in b.names]
+    for (where, plans, why), names in places.items():
+        yield f"| {', '.join(names)} | {where} | {plans} | {why} |"
+
+
+WORDS = {"all": "", "with an angle": "with an angle", "of pieces": "of A-Softmax"}
 
 
 def in_words(precisions: list[str]) -> str:

@@ -220,7 +220,7 @@ def test_the_mistake_is_drawn_as_it_computes_and_the_paper_as_it_is() -> None:
 
 
 def test_a_badge_says_the_verdict_in_text_that_fits(wrong: Report, right: Report) -> None:
-    assert text_of(right) == "PASS float64 core 1.3.0"
+    assert text_of(right) == "PASS float64 core 1.4.0"
     assert text_of(wrong) == "FAIL mask-on-uneased-margin"
     alone = svref.check(
         RIGHT, "sv-am-softmax", case=next(iter(right.cases)), partial=True, precision="float16", dtype="float32"

@@ -145,9 +145,11 @@ class Trial:
         return other if self.factor is None else other.reduced(self.factor)
 
     def _typical(self, output: ExpectedOutput) -> FloatArray:
-        """Return an output as a candidate would return it: NaN where it may lose the number."""
+        """Return an output as a candidate would return it: NaN where it may lose the number, and this one does."""
+        got = self.outputs[output.name]
+        lost = output.fragile & ~np.isfinite(got) & (got != output.value)
         with np.errstate(over="ignore", under="ignore"):
-            typical = np.where(output.fragile, np.nan, output.value)
+            typical = np.where(lost, np.nan, output.value)
             return typical.astype(self.expected.dtype_of(output.name))
 
     def _has_fewer_digits(self, other: Expected) -> bool:

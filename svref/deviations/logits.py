@@ -136,7 +136,7 @@ def from_logits(logits: ToLogits, entropy: Entropy = cross_entropy) -> CosineRun
         step = forward_of(loss, c, y)
         z, slope = logits(step)
         losses, by_z = entropy(z, step.own)
-        dead = (g == 0)[:, None] | (c.shape[1] == 1)
+        dead = ((g == 0)[:, None] | (c.shape[1] == 1)) & np.isfinite(by_z)  # 0 times NaN is NaN
         return losses, times_df(by_z * g[:, None], slope, dead) + 0.0
 
     return run

@@ -99,11 +99,12 @@ def _largest_logit(loss: SVXSoftmax) -> float:
 
 
 def _entropy_without_maximum(dtype: str) -> Entropy:
-    """Return the cross entropy log Σ exp z - z_y: infinite where exp overflows in a dtype, else in float64."""
+    """Return the cross entropy log Σ exp z - z_y, infinite where exp overflows in a dtype, or its sum is 0 in it."""
 
     def entropy(z: FloatArray, own: Own) -> Result:
         e = np.where(np.isinf(np.exp(z.astype(dtype))), np.inf, np.exp(z))
         total = e.sum(axis=1)
+        total[total.astype(dtype) == 0] = 0.0
         by_z = e / total[:, None]
         by_z[own] -= 1
         return np.log(total) - z[own], by_z

@@ -1,4 +1,4 @@
-"""Numbers that are rounded on the way: inputs, operands, logits, sums, losses, and what the gradient is made of.
+"""Numbers that are rounded on the way: inputs, labels, operands, logits, sums, losses, and parts of the gradient.
 
 Which of them is a mistake depends on the precision that was declared: logits of bfloat16 are right under autocast, and
 wrong where float32 was promised.
@@ -69,6 +69,26 @@ def inputs_cast_to_float16(values: FloatArray) -> FloatArray:
 def inputs_cast_to_bfloat16(values: FloatArray) -> FloatArray:
     """As inputs-cast-to-float32, with 8 significant bits: losses are wrong by up to s/512."""
     return rounded_to(values, "bfloat16")
+
+
+# ---- the labels ------------------------------------------------------------------------------------------------
+
+
+@changed_result("y := float16(y)", "THUFutureLab/gluon-face#28")
+def labels_in_float16(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """Labels above 2,048 are those of another class: 2,049 becomes 2,048, and 2,051 becomes 2,052."""
+    return right_result(loss, c, _rounded_labels(y, c.shape[1], "float16"), g)
+
+
+@changed_result("y := bfloat16(y)", "a common slip")
+def labels_in_bfloat16(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
+    """As labels-in-float16, from 256 on: 257 becomes 256."""
+    return right_result(loss, c, _rounded_labels(y, c.shape[1], "bfloat16"), g)
+
+
+def _rounded_labels(y: IntArray, classes: int, form: str) -> IntArray:
+    """Return labels rounded to a format; one beyond the last class becomes the last."""
+    return np.minimum(rounded_to(y.astype(np.float64), form), classes - 1).astype(y.dtype)
 
 
 # ---- the product -----------------------------------------------------------------------------------------------

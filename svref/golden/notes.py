@@ -31,12 +31,17 @@ NOTES: dict[str, Note] = {
     "FewDigits": Note(
         "Small scales, large margins, few classes, and numbers so short that products and sums of them are exact.",
         "In half precision: the formula is another one, or numbers are rounded where the plan does not round.",
-        "docs/explanation/precision.md",
+        "docs/explanation/half-precision.md",
+    ),
+    "TenDigits": Note(
+        "Cosines of up to ten significant bits, which float16 holds, and bfloat16 does not.",
+        "Inputs, scaled cosines or logits are rounded to bfloat16, where the plan has float16.",
+        "docs/explanation/half-precision.md",
     ),
     "LearntRows": Note(
         "Learnt rows: q = 1 - p_y is below the unit roundoff of the half formats, and logits are small.",
         "p_y is rounded before 1 is subtracted, so that the target is not pulled at all.",
-        "docs/explanation/precision.md",
+        "docs/explanation/half-precision.md",
     ),
     "Hard": Note(
         "Rows that are wrong, with many support vectors and large losses.",
@@ -138,7 +143,8 @@ NOTES: dict[str, Note] = {
         "A value of 1 is taken for none and replaced by the default.",
     ),
     "TinyRows": Note(
-        "Weights of length 2^-12, which have directions like any other.", "An eps is added to a length, or caps it."
+        "Vectors of length 2^-12 or 2^-20, which have directions like any other.",
+        "An eps is added to a length, or caps it.",
     ),
     "ParallelRows": Note(
         "An embedding equals its class: the angle is 0 and its direction undefined.",

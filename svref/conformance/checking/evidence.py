@@ -8,7 +8,7 @@ from svref.conformance.checking.asking import Plan
 from svref.conformance.checking.outcome import Evidence
 from svref.conformance.trial import Trial
 from svref.deviations import DEVIATIONS
-from svref.golden.making.beyond import BEYOND
+from svref.golden.making.beyond import is_beyond_all
 from svref.golden.vectors import Vector
 from svref.loss import SVXSoftmax
 
@@ -33,5 +33,7 @@ def _applying(loss: SVXSoftmax, is_head: bool, precision: str) -> list[str]:
     return [
         name
         for name, deviation in DEVIATIONS.items()
-        if (is_head or deviation.on_cosines is not None) and (name, precision) not in BEYOND and deviation.applies(loss)
+        if (is_head or deviation.on_cosines is not None)
+        and not is_beyond_all(name, precision)
+        and deviation.applies(loss)
     ]

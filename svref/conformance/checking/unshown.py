@@ -47,7 +47,7 @@ def unshown(trial: Trial, variant: str | None) -> Unshown:
 def _possible(trial: Trial) -> Iterator[str]:
     """Yield the mistakes that can be made in the loss, and that some data at this level and in this format show."""
     for name, deviation in DEVIATIONS.items():
-        if can_be_exposed(trial.level, trial.loss.angular, name, trial.precision) and deviation.applies(trial.loss):
+        if can_be_exposed(trial.level, trial.loss, name, trial.precision) and deviation.applies(trial.loss):
             yield name
 
 

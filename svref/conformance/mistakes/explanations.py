@@ -188,6 +188,7 @@ def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Seq
         all(hypothesis.explains(trial) for trial in failing)
         and not any(hypothesis.contradicted(trial) for trial in passing)
         and hypothesis.computation.supported(failing)
+        and hypothesis.is_nearer(failing)
     )
 
 

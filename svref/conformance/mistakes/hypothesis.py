@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from svref.arrays import BoolArray
 from svref.conformance.mistakes.computations import Computation, LostNumbers, NarrowerFormat, expected_of
 from svref.conformance.trial import Trial
 
@@ -48,6 +50,26 @@ class Hypothesis:
             return False
         # Other tolerances are estimated from above: where they are wide, they say nothing of a narrower format.
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
+
+    def is_nearer(self, failing: Sequence[Trial]) -> bool:
+        """Return whether most wrong elements lie at least twice as near to what the hypothesis expects as to the right.
+
+        Under a plan of few digits, tolerances may be so wide that both lie within them; that is no evidence. Elements
+        that may be lost are not counted. A narrower format expects the right numbers, and less of their digits.
+        """
+        if _is_narrow(self.computation):
+            return True
+        nearer = np.concatenate([near for trial in failing for near in self._nearer(trial)])
+        return not len(nearer) or 2 * int(nearer.sum()) > len(nearer)
+
+    def _nearer(self, trial: Trial) -> Iterator[BoolArray]:
+        """Yield, for each output of a case, where its wrong elements are twice as near to what is expected."""
+        expected = expected_of(self.computation, trial) or trial.expected_of_rows
+        judged = (trial.against(reference).quantities for reference in (expected, trial.expected_of_rows))
+        for own, right in zip(*judged, strict=True):  # whatever the dtype, which makes every element wrong
+            counted = right.wrong & own.judged & np.isfinite(own.got) & np.isfinite(own.expected)
+            with np.errstate(over="ignore", invalid="ignore"):
+                yield (2 * np.abs(own.got - own.expected) <= np.abs(own.got - right.expected))[counted]
 
     def error(self, trial: Trial) -> float:
         """Return the largest error of the outputs of a case, by what the hypothesis expects, in tolerances."""

@@ -16,6 +16,7 @@ from svref.conformance.trial import Trial
 from svref.judging import condition
 from svref.judging.condition import SLACK, excess, unit_roundoff
 from svref.judging.judge import Expected, ExpectedOutput
+from svref.judging.narrow import is_beyond, overflows
 from svref.judging.precision import precision_of
 from svref.loss import SVXSoftmax
 
@@ -23,15 +24,15 @@ from svref.loss import SVXSoftmax
 def losses_differ(trial: Trial, loss: SVXSoftmax, precision: str, may_be_lost: bool) -> bool:
     """Return whether a row's loss is farther from that of another loss than rounding may carry it.
 
-    Rows next to a decision of the mask or of a tail are left out: they may be right in two ways. Heads and scalars are
-    not compared.
+    Rows next to a decision of the mask or of a tail are left out: they may be right in two ways. So are rows whose
+    logits are too large for a narrow format. Heads and scalars are not compared.
     """
     if trial.level == "head" or trial.factor is not None:
         return False
     step = loss.forward(trial.arrays[0], trial.labels)
     near, reach = condition.undecided(step, precision)
     got = trial.outputs["loss"]
-    allowed = near.any(axis=1) | (reach >= 0) | (may_be_lost & ~np.isfinite(got))
+    allowed = near.any(axis=1) | (reach >= 0) | (may_be_lost & ~np.isfinite(got)) | overflows(step, precision)
     room = relative_error(trial, step.loss, precision) * (1 + step.loss) + trial.expected.ways[0][0].tolerance
     return not (allowed | (np.abs(got - step.loss) <= room)).all()
 
@@ -40,13 +41,13 @@ def with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider
     """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
 
     The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
-    right output, and e is `relative_error`. Where a value is not finite, the candidate's must be infinite, NaN or 0.
-    A 0 is a number divided by infinity.
+    right output, and e is `relative_error`. Where a value is not finite, or too large for a narrow format, the
+    candidate's may be infinite, NaN or 0. A 0 is a number divided by infinity.
     """
     relative = relative_error(trial, values[0], trial.precision)
     outputs = []
     for right, value in zip(trial.expected_of_unit_cotangents, values, strict=True):
-        lost = ~np.isfinite(value) & _is_lost(trial, right.name)
+        lost = (~np.isfinite(value) | is_beyond(value, trial.precision)) & _is_lost(trial, right.name)
         outputs.append(
             replace(
                 right, value=value, rest=np.zeros_like(value), policy=right.policy | lost,

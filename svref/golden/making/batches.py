@@ -41,6 +41,9 @@ SHAPES = (
 LABELS = ("int64", "int32", "int64", "uint8")
 PATTERNS = ("drawn", "drawn", "equal")
 COTANGENTS = ("drawn", "drawn", "ones")
+NARROWEST = 0.4  # the largest negative of a decided batch
+DECIDED_DIMENSIONS = 64  # where there are more classes than dimensions, negatives come too near to all targets
+SMALL_SCALES = (1.0, 2.0, 1.0, 4.0)  # of decided batches: at 16 a head of bfloat16 has no gradient that can be judged
 SMALL = {"rows": 3, "classes": 5, "dimensions": 4, "highest": 5}  # a batch as small as the packs'
 
 
@@ -68,6 +71,9 @@ class Batch:
         How many significant bits the inputs have.
     parameters : mapping
         The parameters of the variant, as the paper counts them.
+    decided : bool
+        Whether targets lie far from the negatives, so that few decisions of the mask are within rounding in a format of
+        few digits.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Batch:
     layout: str
     digits: int
     parameters: Mapping[str, float]
+    decided: bool = False
 
     @property
     def target_classes(self) -> NDArray[Any]:
@@ -110,17 +117,24 @@ class Batch:
         return _rounded(np.where(g == 0, 1.0, g), FEW_DIGITS if self.cotangents == "few" else FLOAT32_DIGITS)
 
     def _cosines(self) -> FloatArray:
-        """Return cosines: negatives around 0, and targets from -0.3 to 0.95."""
+        """Return cosines: negatives around 0, and targets from -0.3 to 0.95, or beyond the negatives on both sides."""
         u = self._uniform("cosines", 2 * self.rows * self.classes).reshape(2, self.rows, self.classes)
-        cosines = 0.9 * (u.sum(axis=0) - 1)
-        cosines[np.arange(self.rows), self.target_classes] = 1.25 * self._uniform("targets", self.rows) - 0.3
+        cosines = (NARROWEST if self.decided else 0.9) * (u.sum(axis=0) - 1)
+        of_targets = self._uniform("targets", self.rows)
+        targets = self._apart(0.9 + 0.08 * of_targets, -0.98 + 0.2 * of_targets)
+        cosines[np.arange(self.rows), self.target_classes] = targets if self.decided else 1.25 * of_targets - 0.3
         return cosines
+
+    def _apart(self, learnt: FloatArray | float, hard: FloatArray | float) -> FloatArray:
+        """Return one of two numbers for each row: every second row is learnt, the others are hard."""
+        return np.where(np.arange(self.rows) % 2 == 0, learnt, hard)
 
     def _vectors(self) -> tuple[FloatArray, FloatArray]:
         """Return embeddings and weights; an embedding lies nearer to the weights of its class than to others."""
         weights = 2 * self._uniform("weights", self.classes * self.dimensions).reshape(self.classes, -1) - 1
         noise = 2 * self._uniform("embeddings", self.rows * self.dimensions).reshape(self.rows, -1) - 1
-        embeddings = 0.7 * weights[self.target_classes] + noise
+        share = self._apart(3.0, -2.0)[:, None] if self.decided else 0.7
+        embeddings = share * weights[self.target_classes] + noise
         return self._lengths("embeddings", 10) * embeddings, self._lengths("weights", 5) * weights
 
     def _lengths(self, what: str, most: int) -> FloatArray:
@@ -133,7 +147,14 @@ class Batch:
 
 
 def batches(
-    variant: str, seed: int, number: int, is_head: bool, digits: int, layouts: Sequence[str], usual: bool
+    variant: str,
+    seed: int,
+    number: int,
+    is_head: bool,
+    digits: int,
+    layouts: Sequence[str],
+    usual: bool,
+    decided: bool = False,
 ) -> Iterator[Batch]:
     """Yield the batches of a seed.
 
@@ -151,19 +172,26 @@ def batches(
         The layouts that the candidate's framework knows.
     usual : bool
         Whether the parameters are those of the core pack, and the cotangents of few digits: every format holds them.
+    decided : bool
+        Whether targets lie far from the negatives, and most scales are small, for formats of few digits.
     """
     shapes = list(_shapes(f"{variant}/{seed}"))
     for i in range(number):
         around = i + i // len(shapes)  # so that a shape meets another dtype and layout each time it comes up
         rows, classes, dimensions = shapes[i % len(shapes)]
         labels = LABELS[around % len(LABELS)]
+        if decided and classes > 16 * dimensions:
+            dimensions = DECIDED_DIMENSIONS
         plain = Batch(
             f"{variant}/{seed}/{i}", rows, classes, dimensions if is_head else 0, classes,
             PATTERNS[around % len(PATTERNS)], labels, COTANGENTS[(i // 2) % len(COTANGENTS)],
             layouts[(around // 2) % len(layouts)] if layouts else PLAIN, digits, usual_parameters(variant),
+            decided,
         )  # fmt: skip
         few = replace(plain, cotangents="few" if plain.cotangents == "drawn" else plain.cotangents)
         batch = few if usual else replace(plain, parameters=_parameters(variant, plain.name, around))
+        if decided:
+            batch = replace(batch, parameters={**batch.parameters, "s": SMALL_SCALES[around % len(SMALL_SCALES)]})
         yield _with_uint8(batch) if labels == "uint8" else batch
 
 

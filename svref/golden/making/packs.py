@@ -139,13 +139,13 @@ def _smaller(batch: Batch) -> Batch:
 
 
 _PACKS = (
-    Pack("seed", "1.0.4", "The rows of the notebook that started the project.", {"notebook": notebook}),
+    Pack("seed", "1.0.5", "The rows of the notebook that started the project.", {"notebook": notebook}),
     Pack(
-        "core", "1.3.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
+        "core", "1.4.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
     ),
     Pack(
         "paper",
-        "1.0.4",
+        "1.0.5",
         "The papers' parameters, and negatives next to the boundary, for float64 and float32.",
         {
             "easy": paper((72, 120), (-64, 64)),
@@ -156,10 +156,10 @@ _PACKS = (
     ),
     Pack(
         "batches",
-        "1.0.3",
+        "1.0.4",
         "Batches as trainings have them: up to 300 rows and 4,200 classes, numbers of all digits of float32.",
         {"cosines": batches_of(is_head=False), "heads": batches_of(is_head=True)},
     ),
-    Pack("head", "1.0.3", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
+    Pack("head", "1.0.4", "Embeddings and weights of up to 64 dimensions.", {"wide": wide}),
 )
 PACKS: Mapping[str, Pack] = {pack.name: pack for pack in _PACKS}

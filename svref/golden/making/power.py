@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS, Deviation
 from svref.golden.expected import INPUTS, OUTPUTS, expect_vector
-from svref.golden.making.beyond import BEYOND, BEYOND_ANGLES, BEYOND_HEADS, JUDGED
+from svref.golden.making.beyond import BEYOND, JUDGED, beyond, is_beyond_all
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
 from svref.judging.precision import PRECISIONS
@@ -136,43 +136,27 @@ def _short(precision: str) -> str:
 
 def _why_not(name: str, precision: str) -> str:
     """Return why no case exposes a deviation at a precision, with the precision's name."""
-    return f"{_short(precision)}: {BEYOND.get((name, precision)) or BEYOND_HEADS.get((name, precision), '')}"
+    reasons = dict.fromkeys(b.why for b in BEYOND if name in b.names and precision in b.precisions)
+    return f"{_short(precision)}: {', '.join(reasons)}"
 
 
 def unexposed(vectors: Vectors) -> list[str]:
     """Return a sentence for each deviation that a pack does not expose, where it could.
 
-    Each must be exposed in float64 and in float32. Of the cases of a variant, one of cosines must expose those that can
-    be made on cosines and apply to it, and one of a head must expose all that apply to it. At the other precisions it
-    is enough that a case of some variant does.
+    Of the cases of a variant, one of cosines must expose those that can be made on cosines and apply to it, and one of
+    a head must expose all that apply to it, at every precision.
     """
     applying = _applying(vectors)
-    everywhere = [f"{name} is exposed by no case in {dtype}" for name, dtype in _judged() if name not in applying]
-    firm = {(v.level, v.variant, name, dtype) for v in vectors for dtype, name in _firm(v)}
-    return (
-        everywhere
-        + [
-            f"{name} is exposed by no {level} case of {variant} in {dtype}"
-            for name, dtype in _judged()
-            for level, variant in itertools.product(_LEVELS, applying.get(name, ()))
-            if can_be_exposed(level, VARIANTS[variant].factory().angular, name, dtype)
-            and (level, variant, name, dtype) not in firm
-        ]
-        + [*_unexposed_narrow(applying, {(level, name, precision) for level, _, name, precision in firm})]
-    )
-
-
-def _unexposed_narrow(applying: Mapping[str, Sequence[str]], firm: Collection[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield a sentence for each deviation that no case of a level exposes at a precision with narrow stages."""
-    for precision, name, level in itertools.product(PRECISIONS, applying, _LEVELS):
-        possible = can_be_exposed(level, False, name, precision)
-        if precision not in JUDGED and possible and (level, name, precision) not in firm:
-            yield f"{name} is exposed by no {level} case at {precision}"
-
-
-def _judged() -> Iterator[tuple[str, str]]:
-    """Yield the deviations and formats in which some case must expose them."""
-    yield from (pair for pair in itertools.product(DEVIATIONS, JUDGED) if pair not in BEYOND)
+    known = [pair for pair in itertools.product(DEVIATIONS, JUDGED) if not is_beyond_all(*pair)]
+    everywhere = [f"{name} is exposed by no case in {dtype}" for name, dtype in known if name not in applying]
+    firm = {(v.level, v.variant, name, precision) for v in vectors for precision, name in _firm(v)}
+    return everywhere + [
+        f"{name} is exposed by no {level} case of {variant} {'in' if precision in JUDGED else 'at'} {precision}"
+        for name, precision, level in itertools.product(applying, PRECISIONS, _LEVELS)
+        for variant in applying[name]
+        if can_be_exposed(level, VARIANTS[variant].factory(), name, precision)
+        and (level, variant, name, precision) not in firm
+    ]
 
 
 def _applying(vectors: Vectors) -> dict[str, list[str]]:
@@ -188,12 +172,10 @@ def _applying(vectors: Vectors) -> dict[str, list[str]]:
     return {name: variants for name, variants in found.items() if variants}
 
 
-def can_be_exposed(level: str, angular: bool, name: str, dtype: str) -> bool:
-    """Return whether cases of a level, of losses with an angle or without, can expose a deviation."""
-    if level == "cosine" and DEVIATIONS[name].on_cosines is None:
-        return False
-    beyond = [BEYOND, *([BEYOND_HEADS] if level == "head" else []), *([BEYOND_ANGLES] if angular else [])]
-    return not any((name, dtype) in exceptions for exceptions in beyond)
+def can_be_exposed(level: str, loss: SVXSoftmax, name: str, precision: str) -> bool:
+    """Return whether cases of a level, of losses with such a margin, can expose a deviation at a precision."""
+    is_made = level == "head" or DEVIATIONS[name].on_cosines is not None
+    return is_made and not beyond(level, loss, name, precision)
 
 
 def _firm(vector: Vector) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ Parameters = Mapping[str, float]
 Matrix = list[list[float]]
 
 GRID = 128  # cosines are multiples of 1/128
-COTANGENT = (1.5, -0.5, 0.0, 2.0, -1.25, 0.75)
+COTANGENT = (1.5, -0.5, 0.0, 2.0, -1.25, 0.75, -0.25, 1.0)
 DYADIC = {"m": 0.375, "m1": 1.0, "m2": 0.25, "m3": 0.125, "t": 1.25}
 OTHER = {"m": 0.625, "m1": 1.5, "m2": 0.5, "m3": 0.0625, "t": 2.0}  # code that ignores a parameter fails on one set
 

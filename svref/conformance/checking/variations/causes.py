@@ -227,4 +227,4 @@ def _least(good: int, bad: int, at: Callable[[int], bool]) -> int:
 FEATURES = (
     _layout, _labels, _cotangents, _digits, _parameters, _pattern, _rows, _highest, _classes_and_dimensions,
 )  # fmt: skip
-OF_VALUES = (_digits, _parameters, _pattern)  # features that a wrong formula may show by
+OF_VALUES = (_digits, _parameters, _pattern, _highest)  # features that a wrong formula may show by

@@ -26,7 +26,7 @@ from svref.conformance.trial import Trial
 from svref.formats import STORED, format_of
 from svref.golden.making.batches import PLAIN, SHAPES, Batch, batches
 from svref.judging.expected import certify
-from svref.judging.precision import precision_of
+from svref.judging.precision import WIDE, precision_of
 from svref.variants import VARIANTS, Variant
 
 GROUP, _INFIX = "variations", "variation"
@@ -138,12 +138,17 @@ def one_variation(asker: Asker, seed: int, i: int) -> tuple[Batch, Trial | Misha
 
 
 def _batches(asker: Asker, seed: int, number: int) -> Iterator[Batch]:
-    """Yield the batches of a seed; in a narrow format the inputs and the parameters have few digits."""
+    """Yield the batches of a seed.
+
+    In a narrow format the inputs and the parameters have few digits. Where half precision was declared, targets lie far
+    from the negatives: else most rows of many classes would have more decisions within rounding than can be judged.
+    """
     plan = asker.plan
     narrow = plan.precision != plan.dtype.name
     layouts = plan.guard.adapter.layouts
+    decided = precision_of(plan.precision).name not in WIDE
     digits = format_of(precision_of(plan.precision).inputs(plan.level or "cosine")).digits
-    for batch in batches(asker.variant, seed, number, plan.level == "head", digits, layouts, narrow):
+    for batch in batches(asker.variant, seed, number, plan.level == "head", digits, layouts, narrow, decided):
         yield replace(batch, parameters={**batch.parameters, **plan.fixed})
 
 
