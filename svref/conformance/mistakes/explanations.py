@@ -29,6 +29,7 @@ from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
 ENOUGH = 4  # wrong elements; a size that is fitted to one of them must be proven by others
+FAR, NEAR = 0.5, 0.125  # of the distance to the right values: beyond the first is no evidence, within the second all is
 AS_WELL = 2.0  # a size fits as well as another if its worst error is no more than so many times that of the other
 
 
@@ -102,7 +103,7 @@ def explanations(
         groups = _groups(entry, failing, passing)
         for hypotheses in itertools.islice(groups, 1 if only_single else None):
             complete = _distinct([h for h in hypotheses if _explains_all(h, failing, passing)], failing)
-            if complete:
+            if complete := _nearest(complete, failing):
                 return tuple(_explanation(h, len(cases), 0, cases, entry) for h in complete)
         in_float32 = () if only_single else _in_float32(trials, entry, probes)
         return in_float32 or _closest(list(singles(entry)), cases, [t for t in trials if not t.failed], entry)
@@ -188,8 +189,15 @@ def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Seq
         all(hypothesis.explains(trial) for trial in failing)
         and not any(hypothesis.contradicted(trial) for trial in passing)
         and hypothesis.computation.supported(failing)
-        and hypothesis.is_nearer(failing)
+        and hypothesis.distance(failing) <= FAR
     )
+
+
+def _nearest(hypotheses: Sequence[Hypothesis], failing: Sequence[Trial]) -> list[Hypothesis]:
+    """Return the hypotheses without those that lie much farther from the wrong elements than the nearest one."""
+    distances = [h.distance(failing) for h in hypotheses]
+    most = max(NEAR, AS_WELL * min(distances, default=0.0))
+    return [h for h, distance in zip(hypotheses, distances, strict=True) if distance <= most]
 
 
 def _wrong_elements(failing: Sequence[Trial]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from svref.arrays import BoolArray
+from svref.arrays import FloatArray
 from svref.conformance.mistakes.computations import Computation, LostNumbers, NarrowerFormat, expected_of
 from svref.conformance.trial import Trial
 
@@ -51,25 +51,27 @@ class Hypothesis:
         # Other tolerances are estimated from above: where they are wide, they say nothing of a narrower format.
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
 
-    def is_nearer(self, failing: Sequence[Trial]) -> bool:
-        """Return whether most wrong elements lie at least twice as near to what the hypothesis expects as to the right.
+    def distance(self, failing: Sequence[Trial]) -> float:
+        """Return how far the wrong elements lie from what the hypothesis expects: the median, 1 is as far as from right.
 
-        Under a plan of few digits, tolerances may be so wide that both lie within them; that is no evidence. Elements
-        that may be lost are not counted. A narrower format expects the right numbers, and less of their digits.
+        Under a plan of few digits, tolerances may be so wide that any number lies within them; that is no evidence.
+        Elements that may be lost are not counted. 0 if none is left, and for a narrower format: it expects the right
+        numbers, with fewer of their digits.
         """
         if _is_narrow(self.computation):
-            return True
-        nearer = np.concatenate([near for trial in failing for near in self._nearer(trial)])
-        return not len(nearer) or 2 * int(nearer.sum()) > len(nearer)
+            return 0.0
+        shares = np.concatenate([part for trial in failing for part in self._distances(trial)])
+        return float(np.median(shares)) if len(shares) else 0.0
 
-    def _nearer(self, trial: Trial) -> Iterator[BoolArray]:
-        """Yield, for each output of a case, where its wrong elements are twice as near to what is expected."""
+    def _distances(self, trial: Trial) -> Iterator[FloatArray]:
+        """Yield, for each output of a case, the errors of its wrong elements divided by those from the right values."""
         expected = expected_of(self.computation, trial) or trial.expected_of_rows
         judged = (trial.against(reference).quantities for reference in (expected, trial.expected_of_rows))
         for own, right in zip(*judged, strict=True):  # whatever the dtype, which makes every element wrong
             counted = right.wrong & own.judged & np.isfinite(own.got) & np.isfinite(own.expected)
-            with np.errstate(over="ignore", invalid="ignore"):
-                yield (2 * np.abs(own.got - own.expected) <= np.abs(own.got - right.expected))[counted]
+            got, wrong = own.got[counted], right.expected[counted]
+            with np.errstate(over="ignore"):
+                yield np.abs(got - own.expected[counted]) / np.abs(got - wrong)
 
     def error(self, trial: Trial) -> float:
         """Return the largest error of the outputs of a case, by what the hypothesis expects, in tolerances."""
