@@ -52,10 +52,10 @@ class Hypothesis:
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
 
     def distance(self, failing: Sequence[Trial]) -> float:
-        """Return how far the wrong elements lie from what the hypothesis expects: the median, 1 is as far as from right.
+        """Return how far the wrong elements lie from what the hypothesis expects, in distances to the right values.
 
         Under a plan of few digits, tolerances may be so wide that any number lies within them; that is no evidence.
-        Elements that may be lost are not counted. 0 if none is left, and for a narrower format: it expects the right
+        The median is returned. Elements that may be lost are not counted. 0 if none is left, and for a narrower format: it expects the right
         numbers, with fewer of their digits.
         """
         if _is_narrow(self.computation):
