@@ -55,8 +55,8 @@ class Hypothesis:
         """Return how far the wrong elements lie from what the hypothesis expects, in distances to the right values.
 
         Under a plan of few digits, tolerances may be so wide that any number lies within them; that is no evidence.
-        The median is returned. Elements that may be lost are not counted. 0 if none is left, and for a narrower format: it expects the right
-        numbers, with fewer of their digits.
+        The median is returned. Elements that may be lost are not counted. It is 0 if none is left, and for a narrower
+        format, which expects the right numbers with fewer of their digits.
         """
         if _is_narrow(self.computation):
             return 0.0
