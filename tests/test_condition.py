@@ -13,7 +13,7 @@ from rows import MARGINS, MORE_MARGINS, batch, spec_of
 
 import svref
 from svref import SupportVectors, SVXSoftmax, exact
-from svref.conformance import check
+from svref.conformance import check, check_values
 from svref.head.geometry import directions
 from svref.head.shards import Shard
 from svref.judging import condition
@@ -128,7 +128,23 @@ def head_scales(loss, x: np.ndarray, w: np.ndarray, labels: np.ndarray, dtype: s
 
 def test_the_tolerance_is_the_formula_of_the_design() -> None:
     tolerance = condition.tolerance(np.array([2.0]), 64, 32.0, 1.25, "float32")
-    assert tolerance == 8 * 2.0**-24 * 2 * 1.5 + 4 * 40 * np.finfo(np.float32).smallest_normal
+    tiny = np.finfo(np.float32).smallest_normal
+    assert tolerance == 8 * 2.0**-24 * 2 * 1.5 + 4 * 40 * tiny
+    for g in (0.5, -3.0):
+        with_g = condition.tolerance(np.array([2.0]), 64, 32.0, 1.25, "float32", g)
+        assert with_g == 8 * 2.0**-24 * 2 * 1.5 * abs(g) + 4 * 40 * tiny * max(1, abs(g))
+
+
+def test_a_probability_that_is_flushed_after_the_cotangent_and_before_s_is_right() -> None:
+    """XLA computes s (g p) in float32, and loses g p = 0.25 * 3e-38 where the product is below the normal numbers."""
+    loss = VARIANTS["softmax"].factory(s=64.0)
+    cosines, labels, g = np.float32([[0.5, 0.5 - 86.5 / 64, 0.5]]), np.array([0]), np.array([0.25])
+    right = loss.backward(loss.forward(cosines.astype(float), labels), g).cosines
+    assert np.finfo(np.float32).smallest_normal > right[0, 1] / 64 > 0
+    flushed = right * (np.abs(right / 64) >= np.finfo(np.float32).smallest_normal)
+    losses = loss.forward(cosines.astype(float), labels).loss
+    report = check_values(loss, cosines, labels, losses.astype(np.float32), flushed.astype(np.float32), cotangent=g)
+    assert report.ok
 
 
 def test_a_dyadic_tie_is_decided_and_a_rounded_one_is_not() -> None:

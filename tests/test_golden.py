@@ -152,8 +152,8 @@ def test_draws_depend_on_the_name_alone() -> None:
 
 def test_the_packs_that_ship_are_small() -> None:
     sizes = {name: sum(p.stat().st_size for p in (SHIPPED / name).rglob("*") if p.is_file()) for name in shipped()}
-    assert sizes["seed"] + sizes["core"] < 4_000_000
-    assert sum(sizes.values()) < 4_000_000
+    assert sizes["seed"] + sizes["core"] < 4_600_000
+    assert sum(sizes.values()) < 4_600_000
 
 
 def test_the_packs_that_ship_are_what_the_recipes_make_on_any_processor_with_any_linear_algebra(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def verdict_line(report: object) -> str:
 def test_a_pass_counts_infinite_gradients_where_the_cosine_is_one_and_names_the_page() -> None:
     report = check(arc, "arc-softmax", variations=0)
     assert (report.verdict, report.ok) == ("PASS", True)
-    assert verdict_line(report) == f"PASS, but 2 gradients are infinite where cos θ_y = ±1{BREAKS}"
+    assert verdict_line(report) == f"PASS, but 3 gradients are infinite where cos θ_y = ±1{BREAKS}"
     page = lines(report)[-1].partition("instead: ")[2].partition(";")[0]
     assert (ROOT / page).is_file()
 

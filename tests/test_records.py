@@ -175,7 +175,8 @@ def test_a_variant_without_t_has_what_the_adaptive_emphasis_at_1_has() -> None:
 def test_at_a_pole_of_cosines_nothing_is_magnified() -> None:
     for v in PACKS_READ["core"]:
         if "TargetAtPole" in v.flags:
-            assert v.scales["loss"].max() < 1 + 4 * v.parameters["s"] * (2 + 4 * v.parameters.get("m", 1))
+            p = v.parameters
+            assert v.scales["loss"].max() < 1 + 4 * p["s"] * (2 * p.get("t", 1) + 4 * p.get("m", 1))
 
 
 # ---- formats ----------------------------------------------------------------------------------------------------------

@@ -36,10 +36,10 @@ function backward({ s, t }, { a, r, mask }, y, cotangent) {
   });
 }
 
-// ---- the judge: |error| <= (8 u K (1 + C/128) + 4 max(1, s t) tiny) |cotangent|, u = 2^-53, tiny = 2^-1022 ----------
+// ---- the judge: |error| <= 8 u K (1 + C/128) g + 4 max(1, s t) tiny max(1, g), g = |cotangent|, 1 for losses -------
 
-function tolerance({ s, t }, C, K) {
-  return 8 * 2 ** -53 * K * (1 + C / 128) + 4 * max(1, s * t) * 2 ** -1022;
+function tolerance({ s, t }, C, K, g = 1) {
+  return 8 * 2 ** -53 * K * (1 + C / 128) * g + 4 * max(1, s * t) * 2 ** -1022 * max(1, g);
 }
 
 // The right value is data + lo; near it `got - data` is exact. `right` is false for NaN, as it must be.
@@ -78,7 +78,7 @@ function judgeRow(count, { id, inputs, expected, scales, parameters: p }, b) {
   const compare = (name, got, factor) => {
     const [data, lo] = ["data", "lo"].map((which) => part(expected[name], b, got.length, which));
     const K = part(scales[name], b, got.length);
-    got.forEach((v, k) => judge(count, `${where} ${name}`, k, v, data[k], lo[k], tolerance(p, C, K[k]) * factor));
+    got.forEach((v, k) => judge(count, `${where} ${name}`, k, v, data[k], lo[k], tolerance(p, C, K[k], factor)));
   };
   step.mask.forEach((v, k) => judge(count, `${where} mask`, k, Number(v), Number(expected.mask[b][k]), 0, 0));
   compare("loss", [step.loss], 1);

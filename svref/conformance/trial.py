@@ -147,7 +147,7 @@ class Trial:
     def _typical(self, output: ExpectedOutput) -> FloatArray:
         """Return an output as a candidate would return it: NaN where it may lose the number, and this one does."""
         got = self.outputs[output.name]
-        lost = output.fragile & ~np.isfinite(got) & (got != output.value)
+        lost = (output.fragile | output.policy) & ~np.isfinite(got) & (got != output.value)
         with np.errstate(over="ignore", under="ignore"):
             typical = np.where(lost, np.nan, output.value)
             return typical.astype(self.expected.dtype_of(output.name))

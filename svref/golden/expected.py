@@ -116,19 +116,18 @@ def _certified_way(
 def _certified_output(vector: Vector, name: str, precision: str) -> ExpectedOutput:
     """Return what one output should be, with every decision as certified."""
     key = OUTPUTS[vector.level][name]
-    value, tolerance = vector.expected[key], _tolerance(vector, vector.scales[key], precision)
-    if name == "grad_cosines":
-        tolerance = tolerance * np.abs(vector.inputs["cotangent"])[:, None]
+    g = vector.inputs["cotangent"][:, None] if name == "grad_cosines" else 1.0
+    value, tolerance = vector.expected[key], _tolerance(vector, vector.scales[key], precision, g)
     poles = vector.case["poles"]
     near_poles = vector.case.get("rounds_to_pole", {}).get(precision, "")
     policy, fragile = (_target_entries(vector, name, canonical.bools(rows), value) for rows in (poles, near_poles))
     return ExpectedOutput(name, value, vector.rest[key], tolerance, policy, fragile)
 
 
-def _tolerance(vector: Vector, scale: FloatArray, precision: str) -> FloatArray:
-    """Return the tolerance of an output from its condition scale, for a cotangent of one."""
+def _tolerance(vector: Vector, scale: FloatArray, precision: str, cotangent: FloatArray | float) -> FloatArray:
+    """Return the tolerance of an output from its condition scale for a cotangent of one, and the cotangent."""
     p = vector.parameters
-    return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), precision)
+    return condition.tolerance(scale, vector.mask.shape[1], p["s"], p.get("t", 1.0), precision, cotangent)
 
 
 def _target_entries(vector: Vector, name: str, rows: BoolArray, like: FloatArray) -> BoolArray:
@@ -155,6 +154,6 @@ def _with_branches(
     for b, branch in branches.items():
         certified = branch["expected"][key]
         value[b], rest[b] = canonical.array(certified), canonical.array(certified, "lo")
-        factor = abs(vector.inputs["cotangent"][b]) if output.name == "grad_cosines" else 1.0
-        tolerance[b] = _tolerance(vector, canonical.array(branch["scales"][key]), precision) * factor
+        g = vector.inputs["cotangent"][b] if output.name == "grad_cosines" else 1.0
+        tolerance[b] = _tolerance(vector, canonical.array(branch["scales"][key]), precision, g)
     return replace(output, value=value, rest=rest, tolerance=tolerance)

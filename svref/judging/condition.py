@@ -2,7 +2,7 @@ r"""How far rounding may carry each output: the condition scales K, and the tole
 
 A candidate is right in an element if
 
-    |error| <= (8 u K (1 + C/128) + 4 max(1, s t) tiny) |cotangent|
+    |error| <= 8 u K (1 + C/128) |cotangent| + 4 max(1, s t) tiny max(1, |cotangent|)
 
 with u the unit roundoff and tiny the smallest normal number of the dtype it computes in. K is the first-order
 error, in units of u, of the formulations people write: rounded logits, a shifted softmax, the sine taken from the
@@ -93,15 +93,24 @@ def head_scales(
     return loss, carried(per_entry, rows, classes)
 
 
-def tolerance(scale: FloatArray, classes: int, s: float, t: float, precision: Precision | DTypeLike) -> FloatArray:
-    """Return the largest error of a right candidate, for a cotangent of one (equation 40).
+def tolerance(
+    scale: FloatArray,
+    classes: int,
+    s: float,
+    t: float,
+    precision: Precision | DTypeLike,
+    cotangent: FloatArray | float = 1.0,
+) -> FloatArray:
+    """Return the largest error of a right candidate (equation 40).
 
-    The sums over the classes have the accumulator's u.
+    The sums over the classes have the accumulator's u. A number below the smallest normal one may be lost before or
+    after the cotangent multiplies it; so its loss counts for a cotangent of at least 1.
     """
     plan = precision_of(precision)
     u, least = unit_roundoff(plan.softmax), format_of(plan.softmax).least
     sums = unit_roundoff(plan.accumulator) / u * (classes / 128)
-    return SLACK * u * scale * (1 + sums) + 4 * max(1.0, s * t) * least
+    size = np.abs(cotangent)
+    return SLACK * u * scale * (1 + sums) * size + 4 * max(1.0, s * t) * least * np.maximum(1.0, size)
 
 
 @np.errstate(under="ignore")

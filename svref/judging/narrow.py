@@ -46,7 +46,7 @@ def allowed(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> tupl
     """Return the tolerances of the losses (B,), and of the gradient by the cosines (B, C) for the cotangents g."""
     plan, size = precision_of(precision), np.abs(g)[:, None]
     at, args = condition.scales(step, plan), (step.cosines.shape[1], step.s, step.emphasis.t, plan)
-    loss, gradient = condition.tolerance(at.loss, *args), condition.tolerance(at.cosines, *args) * size
+    loss, gradient = condition.tolerance(at.loss, *args), condition.tolerance(at.cosines, *args, size)
     if plan.is_uniform:
         return loss, gradient
     narrow, logits = of_logits(step, plan), excess(plan.logits, plan.softmax)

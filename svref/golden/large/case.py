@@ -211,9 +211,9 @@ class LargeCase:
     def _row(self, b: int, loss: float, gradient: NDArray[np.floating], dtype: str) -> Iterator[RowReading]:
         """Yield every reading of row b."""
         by_class, g, label = np.asarray(gradient, np.float64), abs(float(self.cotangent[b])), int(self.labels[b])
-        tolerance = {name: self._tolerance(scale[b], dtype) * g for name, scale in self.scales.items()}
-        tolerance["loss"] = self._tolerance(self.scales["loss"][b], dtype)
-        tolerance["projections"] += (self.recipe.classes - 1) * self._tolerance(np.zeros(()), dtype) * g
+        tolerance = {name: self._tolerance(scale[b], dtype, g) for name, scale in self.scales.items()}
+        tolerance["loss"] = self._tolerance(self.scales["loss"][b], dtype, 1.0)
+        tolerance["projections"] += (self.recipe.classes - 1) * self._tolerance(np.zeros(()), dtype, g)
         with np.errstate(invalid="ignore", over="ignore"):
             along = self.recipe.signs @ by_class
         for name, got in (("loss", np.array([loss])), ("target", by_class[[label]]), ("projections", along)):
@@ -228,12 +228,12 @@ class LargeCase:
         columns = np.delete(np.arange(self.recipe.classes), label)
         at = self.recipe.numerators(b)[columns] - self.recipe.span.first
         hi, lo = self.expected["values"][b], self.rest["values"][b]
-        per_unit = self._tolerance(np.abs(hi) / (g or 1.0) * self.scales["loss"][b], dtype)
-        return _reading("elements", b, columns, by_class[columns], hi[at], lo[at], (per_unit * g)[at])
+        tolerance = self._tolerance(np.abs(hi) / (g or 1.0) * self.scales["loss"][b], dtype, g)
+        return _reading("elements", b, columns, by_class[columns], hi[at], lo[at], tolerance[at])
 
-    def _tolerance(self, scale: FloatArray, dtype: str) -> FloatArray:
-        """Return the tolerance of a condition scale for a cotangent of one."""
-        return condition.tolerance(scale, self.recipe.classes, self.loss.s, self.loss.emphasis.t, dtype)
+    def _tolerance(self, scale: FloatArray, dtype: str, g: float) -> FloatArray:
+        """Return the tolerance from a condition scale for a cotangent of one, and the cotangent."""
+        return condition.tolerance(scale, self.recipe.classes, self.loss.s, self.loss.emphasis.t, dtype, g)
 
 
 def _reading(
@@ -244,7 +244,8 @@ def _reading(
         distance = np.abs(np.asarray(got, np.float64) - hi - lo)
         error = np.where(distance == 0, 0.0, distance / tolerance)
     error = np.where(np.isfinite(got), error, np.inf)
-    wrong, vacuous = ~(error <= 1), (tolerance >= np.abs(hi)) & (tolerance > 0)
+    exact = (np.asarray(got) == 0) & (hi == 0)
+    wrong, vacuous = ~(error <= 1), (tolerance >= np.abs(hi)) & (tolerance > 0) & ~exact
     k = int(np.argmax(error))
     counts = len(columns), int(wrong.sum()), int((vacuous & ~wrong).sum())
     return RowReading(what, row, int(columns[k]), *counts, float(error[k]), float(got[k]), float(hi[k]))

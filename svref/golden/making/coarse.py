@@ -18,7 +18,7 @@ SLIGHT = {"m": 0.125, "m1": 1.0, "m2": 0.125, "m3": 0.0, "t": 1.0}
 PLAIN = {"m": 0.25, "m1": 1.0, "m2": 0.0, "m3": 0.25, "t": 1.0}  # no angle is added, and nothing emphasised
 FAR = {"m": 2.0, "m1": 1.0, "m2": 1.0, "m3": 0.0, "t": 1.0}  # most targets lie in the tail
 STEEP = {"m": 1.0, "m1": 2.0, "m2": 0.0, "m3": 0.3125, "t": 8.0}  # no negative equals cos 2θ - m3
-STRONG = {"m": 0.5, "m1": 1.0, "m2": 0.0, "m3": 0.0, "t": 8.0}
+STRONG = {"m": 0.5, "m1": 1.0, "m2": 0.0, "m3": 0.0625, "t": 8.0}
 
 COSINES = (  # the parameters, s, and the pieces of A-Softmax
     (NARROW, 1.0, 3),
@@ -28,18 +28,18 @@ COSINES = (  # the parameters, s, and the pieces of A-Softmax
     (STEEP, 0.25, 3),
     (PLAIN, 5.375, 1),  # s has six digits, so that s c has more than bfloat16
 )
-HEADS = (
+HEADS = (  # an emphasised A-Softmax of one piece has f = c_y, and ties
     (SLIGHT, 5.375, 1),
     (PLAIN, 0.125, 1),
     (PLAIN, 5.375, 1),
-    (STRONG, 0.25, 1),
-    (STEEP, 0.25, 2),
-    (WIDE, 0.5, 1),
+    (STRONG, 0.25, 3),
+    (WIDE, 0.5, 3),
 )
-SHORT = ((STRONG, 16.0, 1), (FAR, 0.25, 2))
+SCALED = ((STEEP, 0.25, 2),)  # at 90° A-Softmax of two pieces has a kink, so that no row points along an axis
+SHORT = ((STRONG, 16.0, 3), (FAR, 0.25, 2))
 LEARNT = ((SLIGHT, 7.75, 1),)
 TWO_CLASSES = ((SLIGHT, 8.0), (PLAIN, 6.25))  # one piece; q is 2^-10, and 2^-9 where f is c
-DRAWN = 8  # of 32 drawings, the one in which every mistake that can be told is exposed for every variant
+DRAWN = {"mv-am-softmax": 2, "sv-combined-softmax": 13, "a-softmax": 19, "sv-a-softmax": 19}  # the first that show all
 
 EIGHTHS = (  # squares add up to 64
     (8, 0, 0, 0, 0), (6, 4, 2, 2, 2), (7, 3, 2, 1, 1), (5, 5, 3, 2, 1), (4, 4, 4, 4, 0), (6, 5, 1, 1, 1),
@@ -65,6 +65,7 @@ def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
         yield _learnt(entry, name, parameters(entry, values, s, 1))
     for kind, cases, targets, unit in (
         ("NegativeAtPole", HEADS, (*TARGETS, NEGATIVE_AT_POLE), 1.0),
+        ("ScaledRows", SCALED, TARGETS, 1.0),
         ("TinyRows", SHORT, TARGETS, SHORT_LENGTH),
         ("LearntRows", LEARNT, LEARNT_TARGETS, 1.0),
     ):
@@ -79,7 +80,7 @@ def _drawn(entry: Variant, name: str, p: Parameters, i: int, pole: tuple[int, ..
 
     In one row a negative has a small probability beside larger ones; the last may have its target at a pole.
     """
-    draw = Draw(f"{entry.name}/{name}/{DRAWN}/{i}")
+    draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/{i}")
     targets = [k / 8 for k in (*TARGETS, 5, *pole)]
     negatives = [[draw.integer(-6, 7) / 8 for _ in range(3)] for _ in targets]
     negatives[6] = [-0.75, -0.25, 0.75]
@@ -88,7 +89,7 @@ def _drawn(entry: Variant, name: str, p: Parameters, i: int, pole: tuple[int, ..
 
 def _hard(entry: Variant, name: str, p: Parameters) -> Recipe:
     """Return rows of negatives with ten digits, which bfloat16 rounds and float16 does not, far above the target."""
-    draw = Draw(f"{entry.name}/{name}/{DRAWN}/hard")
+    draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/hard")
     negatives = [[draw.integer(256, 512) / 512 for _ in range(3)] for _ in range(4)]
     return of_rows(entry, name, p, ("FewDigits", "TenDigits"), [-0.875, -0.5, -0.75, -0.25], negatives)
 
@@ -100,18 +101,18 @@ def _learnt(entry: Variant, name: str, p: Parameters) -> Recipe:
 
 
 def _head(entry: Variant, name: str, p: Parameters, targets: tuple[int, ...], unit: float, kind: str) -> Recipe:
-    """Return a head whose classes lie on the axes, most labels twice, one class without a row, lengths powers of two.
+    """Return a head whose classes lie on the axes, most labels twice, two classes without a row, lengths powers of two.
 
-    The class without a row, the last, is no negative with a large cosine. Learnt rows have no positive component but
+    The first class without a row is no negative with a large cosine. Learnt rows have no positive component but
     the target's. Rows are about as long as `unit`.
     """
-    draw = Draw(f"{entry.name}/{name}/{DRAWN}/head")
+    draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/head")
     labels = [0, 1, 2, 1, 0, 2, 1][: len(targets)]
     x = [_row(draw, y, target, kind == "LearntRows", unit) for y, target in zip(labels, targets, strict=True)]
-    w = [[length * (k == d) for d in range(5)] for k, length in enumerate((2.0, 0.5, 1.0, 4.0))]
+    w = [[length * (k == d) for d in range(5)] for k, length in enumerate((2.0, 0.5, 1.0, 4.0, 0.25))]
     g = cotangent(len(labels))
     if kind == "LearntRows":
-        g = [abs(v) for v in g[:-1]] + [-0.25]  # so that the rows' parts of the last class's gradient add up
+        g = [abs(v) for v in g[:-1]] + [-0.25]  # so that the rows' parts of the gradient of class 3 add up
     inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": g}
     return Recipe(entry.name, "coarse", p, ("FewDigits", kind, "RepeatedLabels", "ClassWithoutRow"), inputs)
 
@@ -126,7 +127,7 @@ def _two_classes(entry: Variant, name: str, p: Parameters) -> Recipe:
 def _row(draw: Draw, label: int, target: int, is_learnt: bool, unit: float) -> list[float]:
     """Return a row of 1, 2 or 1/2 units whose direction has target/8 at the label; the others are drawn.
 
-    In learnt rows the last class is so far away that its probability is below 2^-12.
+    In learnt rows the class 3 is so far away that its probability is below 2^-12.
     """
     rest = list(next(v for v in EIGHTHS if abs(target) in v))
     rest.remove(abs(target))
