@@ -98,7 +98,7 @@ def table_of_beyond() -> Iterator[str]:
         yield f"| {', '.join(names)} | {where} | {plans} | {why} |"
 
 
-WORDS = {"all": "", "with an angle": "with an angle", "of pieces": "of A-Softmax"}
+WORDS = {"all": "", "with an angle": "with an angle", "of pieces": "of A-Softmax", "combined": "of the combined margin"}
 
 
 def in_words(precisions: list[str]) -> str:

@@ -319,7 +319,9 @@ def test_a_matrix_is_a_table_on_the_screen(found: Matrix) -> None:
 def test_an_interrupted_matrix_keeps_what_it_has_and_exits_with_130(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
     (tmp_path / "m.toml").write_text("[[candidate]]\ncandidate = 'slow.py:f'\nloss = 'softmax'\n" * 2, encoding="utf-8")
-    command = [sys.executable, "-c", "from svref.cli import main; main()", "matrix", "m.toml", "--json", "m.json"]
+    interruptible = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # not so under nohup
+    started = f"{interruptible}; from svref.cli import main; main()"
+    command = [sys.executable, "-c", started, "matrix", "m.toml", "--json", "m.json"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stderr is not None
         assert child.stderr.readline() == b"1 of 2: slow.py:f\n"

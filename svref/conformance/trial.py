@@ -145,7 +145,7 @@ class Trial:
         return other if self.factor is None else other.reduced(self.factor)
 
     def _typical(self, output: ExpectedOutput) -> FloatArray:
-        """Return an output as a candidate would return it: NaN where it may lose the number, and this one does."""
+        """Return an output as a candidate would return it: NaN where the number may be lost, and is."""
         got = self.outputs[output.name]
         lost = (output.fragile | output.policy) & ~np.isfinite(got) & (got != output.value)
         with np.errstate(over="ignore", under="ignore"):

@@ -76,13 +76,13 @@ def inputs_cast_to_bfloat16(values: FloatArray) -> FloatArray:
 
 @changed_result("y := float16(y)", "THUFutureLab/gluon-face#28")
 def labels_in_float16(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """Labels above 2,048 are those of another class: 2,049 becomes 2,048, and 2,051 becomes 2,052."""
+    """Odd labels above 2,048 become those of another class: 2,049 becomes 2,048, and 2,051 becomes 2,052."""
     return right_result(loss, c, _rounded_labels(y, c.shape[1], "float16"), g)
 
 
 @changed_result("y := bfloat16(y)", "a common slip")
 def labels_in_bfloat16(loss: SVXSoftmax, c: FloatArray, y: IntArray, g: FloatArray) -> Result:
-    """As labels-in-float16, from 256 on: 257 becomes 256."""
+    """The same from 256 on: 257 becomes 256."""
     return right_result(loss, c, _rounded_labels(y, c.shape[1], "bfloat16"), g)
 
 

@@ -33,8 +33,8 @@ NOTES: dict[str, Note] = {
         "In half precision: the formula is another one, or numbers are rounded where the plan does not round.",
         "docs/explanation/half-precision.md",
     ),
-    "TenDigits": Note(
-        "Cosines of up to ten significant bits, which float16 holds, and bfloat16 does not.",
+    "NineDigits": Note(
+        "Cosines of up to nine significant bits, which float16 holds, and bfloat16 does not.",
         "Inputs, scaled cosines or logits are rounded to bfloat16, where the plan has float16.",
         "docs/explanation/half-precision.md",
     ),
@@ -143,7 +143,7 @@ NOTES: dict[str, Note] = {
         "A value of 1 is taken for none and replaced by the default.",
     ),
     "TinyRows": Note(
-        "Vectors of length 2^-12 or 2^-20, which have directions like any other.",
+        "Vectors of length 2^-12, or of about 2^-22, which have directions like any other.",
         "An eps is added to a length, or caps it.",
     ),
     "ParallelRows": Note(

@@ -104,7 +104,7 @@ def tolerance(
     """Return the largest error of a right candidate (equation 40).
 
     The sums over the classes have the accumulator's u. A number below the smallest normal one may be lost before or
-    after the cotangent multiplies it; so its loss counts for a cotangent of at least 1.
+    after the cotangent multiplies it; so its loss counts for a cotangent of at least 1, also where that is 0.
     """
     plan = precision_of(precision)
     u, least = unit_roundoff(plan.softmax), format_of(plan.softmax).least

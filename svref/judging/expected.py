@@ -162,18 +162,21 @@ def _head_way(shard: Shard, step: Step, g: FloatArray, plan: Precision) -> Way:
     x, w = shard.embeddings, shard.weights
     allowed, by = narrow.allowed_at_head(step, directions(x), directions(w), g, plan)
     by_x, by_w = _head_gradients(shard, g)
+    rows, classes = narrow.overflows_backward_at_head(step, directions(x), directions(w), g, plan)
+    lost_x = narrow.is_beyond(by_x, plan) | rows_where(rows, by_x)
+    lost_w = narrow.is_beyond(by_w, plan) | rows_where(classes, by_w)
     pole, fragile = _at_pole(step), condition.rounds_to_pole(step, plan, x.shape[1])
     nowhere = np.zeros(len(x), dtype=bool)
     return (
         _right("loss", step.loss, allowed, nowhere),
         ExpectedOutput(
             "grad_embeddings", by_x, np.zeros_like(by_x), by.embeddings,
-            rows_where(pole, by_x), rows_where(fragile, by_x) | narrow.is_beyond(by_x, plan),
+            rows_where(pole, by_x), rows_where(fragile, by_x) | lost_x,
         ),
         ExpectedOutput(
             "grad_weights", by_w, np.zeros_like(by_w), by.weights,
             rows_where(pole, by_w, step.labels),
-            rows_where(fragile, by_w, step.labels) | narrow.is_beyond(by_w, plan),
+            rows_where(fragile, by_w, step.labels) | lost_w,
         ),
     )  # fmt: skip
 
@@ -210,7 +213,7 @@ def way_of(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> Way:
     pole[step.own] = _at_pole(step)
     nowhere, gradient = np.zeros(len(step.labels), dtype=bool), backward(step, g).cosines
     right = _right("grad_cosines", gradient, by_cosines, pole)
-    return _right("loss", step.loss, allowed, nowhere), replace(right, fragile=narrow.is_beyond(gradient, plan))
+    return _right("loss", step.loss, allowed, nowhere), replace(right, fragile=narrow.overflows_backward(step, g, plan))
 
 
 def _right(name: str, value: FloatArray, tolerance: FloatArray, policy: BoolArray) -> ExpectedOutput:

@@ -22,6 +22,7 @@ from svref.judging import condition
 from svref.judging.condition import SLACK, by_logits, carried, cosine_sensitivities, excess, unit_roundoff
 from svref.judging.figures import figures, steepness
 from svref.judging.precision import Precision, precision_of
+from svref.margins import Combined, Margin
 from svref.reference import Step, backward, sigmoid
 
 
@@ -117,6 +118,32 @@ def is_beyond(gradient: FloatArray, precision: Precision | DTypeLike) -> BoolArr
     return np.asarray(np.abs(gradient) > format_of(plan.gradient).largest / 2)
 
 
+def overflows_backward(step: Step, g: FloatArray, precision: Precision | DTypeLike) -> BoolArray:
+    """Return where the gradient by the cosines (B, C) is beyond its format, also before df/dc makes it smaller."""
+    return is_beyond(_sizes_backward(step, g), precision)
+
+
+def overflows_backward_at_head(
+    step: Step, rows: Directions, classes: Directions, g: FloatArray, precision: Precision | DTypeLike
+) -> tuple[BoolArray, BoolArray]:
+    """Return the embeddings (B,) and the weights (C,) whose gradient is beyond its format on the way.
+
+    A gradient by a unit vector is a sum over classes or rows, before its part along the vector is taken out, and before
+    or after it is divided by the length.
+    """
+    sizes = _sizes_backward(step, g)
+    of_rows, of_classes = (np.ldexp(1 / v.length, -v.exponent) for v in (rows, classes))
+    by_x, by_w = sizes.sum(axis=1) * np.maximum(1, of_rows), sizes.sum(axis=0) * np.maximum(1, of_classes)
+    return is_beyond(by_x, precision), is_beyond(by_w, precision)
+
+
+def _sizes_backward(step: Step, g: FloatArray) -> FloatArray:
+    """Return the size of the gradient by the cosines (B, C), of the target also without df/dc."""
+    sizes = finite(np.abs(backward(step, g).cosines))
+    sizes[step.own] = np.maximum(sizes[step.own], step.s * sigmoid(step.a) * np.abs(g))
+    return sizes
+
+
 def _logit_errors(step: Step, plan: Precision, exact: BoolArray) -> FloatArray:
     """Return δ (B, C): by how many units of u the logits may be off; 0 where no formulation rounds.
 
@@ -136,6 +163,8 @@ def _logit_errors(step: Step, plan: Precision, exact: BoolArray) -> FloatArray:
 
 def _negatives_are_exact(step: Step, form: str) -> BoolArray:
     """Return where a format holds c_k and z_k, also less those of the target or of the largest, and the emphasis."""
+    if _is_combined(step.margin):
+        return np.zeros(step.cosines.shape, bool)
     c, s, t, f = step.cosines, step.s, step.emphasis.t, step.f[:, None]
     z = s * c + step.log_h
     z[step.own] = s * step.f
@@ -151,9 +180,14 @@ def _negatives_are_exact(step: Step, form: str) -> BoolArray:
 def _target_is_exact(step: Step, form: str) -> BoolArray:
     """Return where f is the cosine less a number, and a format holds both, f, and s times each."""
     c, f, s = step.cosines[step.own], step.f, step.s
-    if step.margin.angular:
+    if step.margin.angular or _is_combined(step.margin):
         return np.zeros(len(c), bool)
     return np.logical_and.reduce([holds(v, form) for v in (c, f, c - f, s * c, s * f, s * (c - f))])
+
+
+def _is_combined(margin: Margin) -> bool:
+    """Return whether a margin is the combined one, whose code goes through an angle also at m1 = 1, m2 = 0."""
+    return isinstance(getattr(margin, "margin", margin), Combined)
 
 
 def _stored_losses(step: Step, plan: Precision) -> FloatArray:

@@ -29,7 +29,8 @@ from svref.loss import SVXSoftmax
 from svref.variants import Variant
 
 ENOUGH = 4  # wrong elements; a size that is fitted to one of them must be proven by others
-FAR, NEAR = 0.5, 0.125  # of the distance to the right values: beyond the first is no evidence, within the second all is
+FAR = 0.5  # of the distance to the right values: a hypothesis beyond it explains nothing
+NEAR = 0.125  # of that distance: all hypotheses within it are named
 AS_WELL = 2.0  # a size fits as well as another if its worst error is no more than so many times that of the other
 
 
@@ -189,15 +190,18 @@ def _explains_all(hypothesis: Hypothesis, failing: Sequence[Trial], passing: Seq
         all(hypothesis.explains(trial) for trial in failing)
         and not any(hypothesis.contradicted(trial) for trial in passing)
         and hypothesis.computation.supported(failing)
-        and hypothesis.distance(failing) <= FAR
+        and not hypothesis.distance(failing) > FAR
     )
 
 
 def _nearest(hypotheses: Sequence[Hypothesis], failing: Sequence[Trial]) -> list[Hypothesis]:
-    """Return the hypotheses without those that lie much farther from the wrong elements than the nearest one."""
+    """Return the hypotheses without those that lie much farther from the wrong elements than the nearest one.
+
+    Those without a distance are kept.
+    """
     distances = [h.distance(failing) for h in hypotheses]
-    most = max(NEAR, AS_WELL * min(distances, default=0.0))
-    return [h for h, distance in zip(hypotheses, distances, strict=True) if distance <= most]
+    most = max(NEAR, AS_WELL * min((d for d in distances if not math.isnan(d)), default=0.0))
+    return [h for h, distance in zip(hypotheses, distances, strict=True) if not distance > most]
 
 
 def _wrong_elements(failing: Sequence[Trial]) -> int:
@@ -222,15 +226,16 @@ def _closest(
 
 
 def _explained_if_most(hypothesis: Hypothesis, failing: Sequence[Trial]) -> int:
-    """Return how many failing cases a hypothesis explains; 0 as soon as they cannot be more than half."""
+    """Return how many failing cases a hypothesis explains; 0 if not more than half, or if it lies too far from them."""
     if not hypothesis.computation.supported(failing):
         return 0
-    missed = 0
-    for trial in failing:
-        missed += not hypothesis.explains(trial)
-        if 2 * missed >= len(failing):
+    explained: list[Trial] = []
+    for i, trial in enumerate(failing, 1):
+        if hypothesis.explains(trial):
+            explained.append(trial)
+        if 2 * (i - len(explained)) >= len(failing):
             return 0
-    return len(failing) - missed
+    return 0 if hypothesis.distance(explained) > FAR else len(explained)
 
 
 def _explanation(

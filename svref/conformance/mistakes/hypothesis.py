@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -52,25 +53,27 @@ class Hypothesis:
         return trial.would_fail(expected, by_digits=_is_narrow(self.computation))
 
     def distance(self, failing: Sequence[Trial]) -> float:
-        """Return how far the wrong elements lie from what the hypothesis expects, in distances to the right values.
+        """Return the median error of the wrong elements by the hypothesis, as a share of that by the right values.
 
         Under a plan of few digits, tolerances may be so wide that any number lies within them; that is no evidence.
-        The median is returned. Elements that may be lost are not counted. It is 0 if none is left, and for a narrower
-        format, which expects the right numbers with fewer of their digits.
+        Elements that came back infinite, NaN, or at a pole are not counted. NaN if none is left, and for a narrower
+        format, which expects the right numbers with fewer of their digits; infinite if nothing but a dtype is wrong.
         """
         if _is_narrow(self.computation):
-            return 0.0
+            return math.nan
+        if not any(trial.against(trial.expected_of_rows).wrong for trial in failing):
+            return math.inf
         shares = np.concatenate([part for trial in failing for part in self._distances(trial)])
-        return float(np.median(shares)) if len(shares) else 0.0
+        return float(np.median(shares)) if len(shares) else math.nan
 
     def _distances(self, trial: Trial) -> Iterator[FloatArray]:
         """Yield, for each output of a case, the errors of its wrong elements divided by those from the right values."""
         expected = expected_of(self.computation, trial) or trial.expected_of_rows
         judged = (trial.against(reference).quantities for reference in (expected, trial.expected_of_rows))
-        for own, right in zip(*judged, strict=True):  # whatever the dtype, which makes every element wrong
+        for own, right in zip(*judged, strict=True):  # which ignores the dtype; a wrong one makes all wrong
             counted = right.wrong & own.judged & np.isfinite(own.got) & np.isfinite(own.expected)
             got, wrong = own.got[counted], right.expected[counted]
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 yield np.abs(got - own.expected[counted]) / np.abs(got - wrong)
 
     def error(self, trial: Trial) -> float:

@@ -41,13 +41,14 @@ def with_estimated_tolerance(trial: Trial, values: tuple[FloatArray, ...], wider
     """Return the outputs of a wrong computation as a reference, with tolerances that are estimated from above.
 
     The tolerance is 4 T + e |value| for a gradient, and 4 T + e (|value| + 1) for a loss. T is the tolerance of the
-    right output, and e is `relative_error`. Where a value is not finite, or too large for a narrow format, the
-    candidate's may be infinite, NaN or 0. A 0 is a number divided by infinity.
+    right output, and e is `relative_error`. Where a value is not finite, or a gradient too large for a narrow format,
+    the candidate's may be infinite, NaN or 0. A 0 is a number divided by infinity.
     """
     relative = relative_error(trial, values[0], trial.precision)
     outputs = []
     for right, value in zip(trial.expected_of_unit_cotangents, values, strict=True):
-        lost = (~np.isfinite(value) | is_beyond(value, trial.precision)) & _is_lost(trial, right.name)
+        too_large = is_beyond(value, trial.precision) & (right.name != "loss")  # the gradient's format
+        lost = (~np.isfinite(value) | too_large) & _is_lost(trial, right.name)
         outputs.append(
             replace(
                 right, value=value, rest=np.zeros_like(value), policy=right.policy | lost,

@@ -211,7 +211,7 @@ class LargeCase:
     def _row(self, b: int, loss: float, gradient: NDArray[np.floating], dtype: str) -> Iterator[RowReading]:
         """Yield every reading of row b."""
         by_class, g, label = np.asarray(gradient, np.float64), abs(float(self.cotangent[b])), int(self.labels[b])
-        tolerance = {name: self._tolerance(scale[b], dtype, g) for name, scale in self.scales.items()}
+        tolerance = {name: self._tolerance(scale[b], dtype, g) for name, scale in self.scales.items() if name != "loss"}
         tolerance["loss"] = self._tolerance(self.scales["loss"][b], dtype, 1.0)
         tolerance["projections"] += (self.recipe.classes - 1) * self._tolerance(np.zeros(()), dtype, g)
         with np.errstate(invalid="ignore", over="ignore"):

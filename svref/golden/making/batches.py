@@ -41,8 +41,8 @@ SHAPES = (
 LABELS = ("int64", "int32", "int64", "uint8")
 PATTERNS = ("drawn", "drawn", "equal")
 COTANGENTS = ("drawn", "drawn", "ones")
-NARROWEST = 0.4  # the largest negative of a decided batch
-DECIDED_DIMENSIONS = 64  # where there are more classes than dimensions, negatives come too near to all targets
+LARGEST_NEGATIVE = 0.4  # of the cosines of a decided batch
+DECIDED_DIMENSIONS = 64  # of heads with 16 times as many classes and more, where negatives come near any target
 SMALL_SCALES = (1.0, 2.0, 1.0, 4.0)  # of decided batches: at 16 a head of bfloat16 has no gradient that can be judged
 SMALL = {"rows": 3, "classes": 5, "dimensions": 4, "highest": 5}  # a batch as small as the packs'
 
@@ -119,7 +119,7 @@ class Batch:
     def _cosines(self) -> FloatArray:
         """Return cosines: negatives around 0, and targets from -0.3 to 0.95, or beyond the negatives on both sides."""
         u = self._uniform("cosines", 2 * self.rows * self.classes).reshape(2, self.rows, self.classes)
-        cosines = (NARROWEST if self.decided else 0.9) * (u.sum(axis=0) - 1)
+        cosines = (LARGEST_NEGATIVE if self.decided else 0.9) * (u.sum(axis=0) - 1)
         of_targets = self._uniform("targets", self.rows)
         targets = self._apart(0.9 + 0.08 * of_targets, -0.98 + 0.2 * of_targets)
         cosines[np.arange(self.rows), self.target_classes] = targets if self.decided else 1.25 * of_targets - 0.3
@@ -130,7 +130,10 @@ class Batch:
         return np.where(np.arange(self.rows) % 2 == 0, learnt, hard)
 
     def _vectors(self) -> tuple[FloatArray, FloatArray]:
-        """Return embeddings and weights; an embedding lies nearer to the weights of its class than to others."""
+        """Return embeddings and weights; an embedding lies nearer to the weights of its class than to others.
+
+        In a decided batch every second one points away from it.
+        """
         weights = 2 * self._uniform("weights", self.classes * self.dimensions).reshape(self.classes, -1) - 1
         noise = 2 * self._uniform("embeddings", self.rows * self.dimensions).reshape(self.rows, -1) - 1
         share = self._apart(3.0, -2.0)[:, None] if self.decided else 0.7
@@ -138,7 +141,11 @@ class Batch:
         return self._lengths("embeddings", 10) * embeddings, self._lengths("weights", 5) * weights
 
     def _lengths(self, what: str, most: int) -> FloatArray:
-        """Return a factor for each row, shape (N, 1): between 2^-most and 2^most."""
+        """Return a factor for each row, shape (N, 1): between 2^-most and 2^most.
+
+        At most 2 in decided batches: float16 holds the sum of squares of 600 components only if they are small.
+        """
+        most = 1 if self.decided else most
         rows = self.rows if what == "embeddings" else self.classes
         return np.exp2(most * (2 * self._uniform(f"lengths of {what}", rows)[:, None] - 1))
 
@@ -191,7 +198,8 @@ def batches(
         few = replace(plain, cotangents="few" if plain.cotangents == "drawn" else plain.cotangents)
         batch = few if usual else replace(plain, parameters=_parameters(variant, plain.name, around))
         if decided:
-            batch = replace(batch, parameters={**batch.parameters, "s": SMALL_SCALES[around % len(SMALL_SCALES)]})
+            s = SMALL_SCALES[(around // 2) % len(SMALL_SCALES)]
+            batch = replace(batch, parameters={**batch.parameters, "s": s})
         yield _with_uint8(batch) if labels == "uint8" else batch
 
 

@@ -28,7 +28,7 @@ COSINES = (  # the parameters, s, and the pieces of A-Softmax
     (STEEP, 0.25, 3),
     (PLAIN, 5.375, 1),  # s has six digits, so that s c has more than bfloat16
 )
-HEADS = (  # an emphasised A-Softmax of one piece has f = c_y, and ties
+HEADS = (  # t > 1 with several pieces alone: emphasised A-Softmax of one piece has f = c_y, and so ties
     (SLIGHT, 5.375, 1),
     (PLAIN, 0.125, 1),
     (PLAIN, 5.375, 1),
@@ -38,8 +38,10 @@ HEADS = (  # an emphasised A-Softmax of one piece has f = c_y, and ties
 SCALED = ((STEEP, 0.25, 2),)  # at 90° A-Softmax of two pieces has a kink, so that no row points along an axis
 SHORT = ((STRONG, 16.0, 3), (FAR, 0.25, 2))
 LEARNT = ((SLIGHT, 7.75, 1),)
-TWO_CLASSES = ((SLIGHT, 8.0), (PLAIN, 6.25))  # one piece; q is 2^-10, and 2^-9 where f is c
-DRAWN = {"mv-am-softmax": 2, "sv-combined-softmax": 13, "a-softmax": 19, "sv-a-softmax": 19}  # the first that show all
+# With one piece: q is 2^-10 at the first with a margin, and 2^-9 at the second where f is c.
+TWO_CLASSES = ((SLIGHT, 8.0), (PLAIN, 6.25))
+# The number that the drawn rows depend on: 0, or the first with which every mistake shows.
+DRAWN = {"mv-am-softmax": 2, "sv-combined-softmax": 13, "a-softmax": 19, "sv-a-softmax": 19}
 
 EIGHTHS = (  # squares add up to 64
     (8, 0, 0, 0, 0), (6, 4, 2, 2, 2), (7, 3, 2, 1, 1), (5, 5, 3, 2, 1), (4, 4, 4, 4, 0), (6, 5, 1, 1, 1),
@@ -53,7 +55,7 @@ SHORT_LENGTH = 2.0**-22
 def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
     """Yield cosines at small scales, learnt rows with small logits, then heads of exact unit vectors.
 
-    Sets that differ in nothing that a variant has are drawn anew.
+    Two sets may be the same for a variant that lacks what they differ in; their numbers are drawn apart all the same.
     """
     for i, (values, s, pieces) in enumerate(COSINES):
         pole = (
@@ -88,10 +90,10 @@ def _drawn(entry: Variant, name: str, p: Parameters, i: int, pole: tuple[int, ..
 
 
 def _hard(entry: Variant, name: str, p: Parameters) -> Recipe:
-    """Return rows of negatives with ten digits, which bfloat16 rounds and float16 does not, far above the target."""
+    """Return rows of negatives with nine digits, which bfloat16 rounds and float16 does not, far above the target."""
     draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/hard")
     negatives = [[draw.integer(256, 512) / 512 for _ in range(3)] for _ in range(4)]
-    return of_rows(entry, name, p, ("FewDigits", "TenDigits"), [-0.875, -0.5, -0.75, -0.25], negatives)
+    return of_rows(entry, name, p, ("FewDigits", "NineDigits"), [-0.875, -0.5, -0.75, -0.25], negatives)
 
 
 def _learnt(entry: Variant, name: str, p: Parameters) -> Recipe:

@@ -141,7 +141,10 @@ def _smaller(batch: Batch) -> Batch:
 _PACKS = (
     Pack("seed", "1.0.5", "The rows of the notebook that started the project.", {"notebook": notebook}),
     Pack(
-        "core", "1.4.0", "Dyadic numbers, exact in float64, float32, float16 and bfloat16, parameters included.", CORE
+        "core",
+        "1.4.0",
+        "Dyadic numbers, most of them exact in float64, float32, float16 and bfloat16, parameters included.",
+        CORE,
     ),
     Pack(
         "paper",

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from svref.arrays import BoolArray, FloatArray, IntArray
 from svref.deviations import DEVIATIONS, Deviation
 from svref.golden.expected import INPUTS, OUTPUTS, expect_vector
-from svref.golden.making.beyond import BEYOND, JUDGED, beyond, is_beyond_all
+from svref.golden.making.beyond import BEYOND, beyond, is_beyond_all
 from svref.golden.vectors import Vector, Vectors
 from svref.judging.judge import Expected, ExpectedOutput, Outputs, judge
-from svref.judging.precision import PRECISIONS
+from svref.judging.precision import PRECISIONS, WIDE
 from svref.loss import SVXSoftmax
 from svref.variants import VARIANTS
 
@@ -147,11 +147,11 @@ def unexposed(vectors: Vectors) -> list[str]:
     a head must expose all that apply to it, at every precision.
     """
     applying = _applying(vectors)
-    known = [pair for pair in itertools.product(DEVIATIONS, JUDGED) if not is_beyond_all(*pair)]
+    known = [pair for pair in itertools.product(DEVIATIONS, WIDE) if not is_beyond_all(*pair)]
     everywhere = [f"{name} is exposed by no case in {dtype}" for name, dtype in known if name not in applying]
     firm = {(v.level, v.variant, name, precision) for v in vectors for precision, name in _firm(v)}
     return everywhere + [
-        f"{name} is exposed by no {level} case of {variant} {'in' if precision in JUDGED else 'at'} {precision}"
+        f"{name} is exposed by no {level} case of {variant} {'in' if precision in WIDE else 'at'} {precision}"
         for name, precision, level in itertools.product(applying, PRECISIONS, _LEVELS)
         for variant in applying[name]
         if can_be_exposed(level, VARIANTS[variant].factory(), name, precision)

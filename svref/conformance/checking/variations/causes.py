@@ -51,17 +51,7 @@ def cause_of(batch: Batch, fails: Fails, variant: str) -> Cause:
     """Return why a batch fails; `fails` asks the candidate a batch, and is true of this one."""
     words: list[str] = []
     of_values = False
-    for simpler in (
-        _layout,
-        _labels,
-        _cotangents,
-        _digits,
-        _parameters,
-        _pattern,
-        _rows,
-        _highest,
-        _classes_and_dimensions,
-    ):
+    for simpler in FEATURES:
         batch, found = simpler(batch, fails, variant)
         words += found
         of_values |= bool(found) and simpler in OF_VALUES
@@ -107,7 +97,10 @@ def _digits(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]
 def _parameters(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
     """Give every parameter its usual value, one after another."""
     words: list[str] = []
-    for name, usual in usual_parameters(variant).items():
+    plain_values = usual_parameters(variant)
+    if batch.decided:  # at the usual s half precision judges hardly anything
+        plain_values["s"] = batch.parameters["s"]
+    for name, usual in plain_values.items():
         value = batch.parameters[name]
         plain = replace(batch, parameters={**batch.parameters, name: usual})
         if value == usual or fails(plain):
@@ -167,8 +160,8 @@ def _rows(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
 
 
 def _classes_and_dimensions(batch: Batch, fails: Fails, variant: str) -> tuple[Batch, list[str]]:
-    """Make C and D small."""
-    return _small(batch, fails, "classes", "dimensions")
+    """Make C and D small; D stays where it is large so that decisions are not open."""
+    return _small(batch, fails, "classes", *(() if batch.decided else ("dimensions",)))
 
 
 def _small(batch: Batch, fails: Fails, *sizes: str) -> tuple[Batch, list[str]]:

@@ -140,8 +140,9 @@ def one_variation(asker: Asker, seed: int, i: int) -> tuple[Batch, Trial | Misha
 def _batches(asker: Asker, seed: int, number: int) -> Iterator[Batch]:
     """Yield the batches of a seed.
 
-    In a narrow format the inputs and the parameters have few digits. Where half precision was declared, targets lie far
-    from the negatives: else most rows of many classes would have more decisions within rounding than can be judged.
+    In a narrow format the inputs and the parameters have few digits. Under any plan but float64 and float32, targets
+    lie far from the negatives: else most rows of many classes would have more decisions within rounding than can be
+    judged.
     """
     plan = asker.plan
     narrow = plan.precision != plan.dtype.name
