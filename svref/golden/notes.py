@@ -143,7 +143,7 @@ NOTES: dict[str, Note] = {
         "A value of 1 is taken for none and replaced by the default.",
     ),
     "TinyRows": Note(
-        "Vectors of length 2^-12, or of about 2^-22, which have directions like any other.",
+        "Vectors of length 2^-12, or of about 2^-18, which have directions like any other.",
         "An eps is added to a length, or caps it.",
     ),
     "ParallelRows": Note(

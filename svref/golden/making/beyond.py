@@ -73,6 +73,7 @@ _SMALL = "it moves nothing by as much as rounding may"
 _TANGENT = "where c = ±1 a head multiplies the gradient by a tangent of length 0"
 _CLAMPED = "the angles that are clamped cannot be told from 0 or π"
 _TARGET = "f is rounded where it has an angle, which moves losses of the usual size by as much"
+_EPS = "right code may keep lengths from falling below 1e-6, and at longer vectors 1e-7 more is within rounding"
 _SLOPE = "rounding may change the slope of A-Softmax by up to 4 m² (1 + 1/sin² θ) u"
 
 BEYOND: tuple[Beyond, ...] = (
@@ -82,7 +83,7 @@ BEYOND: tuple[Beyond, ...] = (
     Beyond("inputs-cast-to-float16", HALF, _SHORT),
     Beyond("inputs-cast-to-bfloat16", ("autocast-bfloat16", "fused-bfloat16", *PURE), _SHORT),
     Beyond("inputs-cast-to-bfloat16", ("autocast-float16",), _SHORT, "head"),
-    Beyond("inputs-cast-to-bfloat16", ("tf32",), "the product rounds them, too", "head"),
+    Beyond("inputs-cast-to-float16 inputs-cast-to-bfloat16", ("tf32",), "the product rounds them, too", "head"),
     Beyond("tf32-product", NARROW, "operands of the product are no longer there"),
     Beyond("logits-stored-narrow scale-before-cast", STORED_NARROW, "logits are stored narrow there, too"),
     Beyond("logits-stored-narrow scale-before-cast inputs-cast-to-bfloat16", ("autocast-float16",),
@@ -106,7 +107,8 @@ BEYOND: tuple[Beyond, ...] = (
     # what rounding may do as well
     Beyond("tail-raw", WIDE, "no variant has another tail, only dialects do"),
     Beyond("non-strict-mask", EVERY, "no negative equals a rounded f for everybody", margins=_ANGLE),
-    Beyond("eps-in-norm", ("float16",), "no vector of float16 is so short that 1e-7 more is much", "head"),
+    Beyond("eps-in-norm", PURE, _EPS, "head"),
+    Beyond("eps-in-norm", ("autocast-bfloat16",), _EPS, "head", _ANGLE),
     Beyond("gradient-filtered", IN_BFLOAT16, _SMALL, "head", _ANGLE),
     Beyond("target-gradient-rounded-early", ("autocast-bfloat16",),
            "f is rounded, which moves q by as much", margins=_PIECES),

@@ -49,7 +49,7 @@ EIGHTHS = (  # squares add up to 64
 TARGETS = (-2, 5, -4, 6, 1, -6)  # in eighths: f' is far from 1 for a large margin
 NEGATIVE_AT_POLE = 0  # the target of a row that points along another axis
 LEARNT_TARGETS = (7, 6, 7, 5, 6, 7)
-SHORT_LENGTH = 2.0**-22
+SHORT_LENGTH = 2.0**-18  # above 1e-6, the least length that TensorFlow normalises by
 
 
 def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
@@ -58,9 +58,8 @@ def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
     Two sets may be the same for a variant that lacks what they differ in; their numbers are drawn apart all the same.
     """
     for i, (values, s, pieces) in enumerate(COSINES):
-        pole = (
-            (8,) if values is STEEP else ()
-        )  # only where the slope is not 1 at a pole: code through acos has 0/0 there
+        # Code through acos has 0/0 where the slope is 1 at a pole.
+        pole = (8,) if values is STEEP else ()
         yield _drawn(entry, name, parameters(entry, values, s, pieces), i, pole)
     yield _hard(entry, name, parameters(entry, PLAIN, 8.0, 1))
     for values, s in ((NARROW, 4.0), (PLAIN, 5.375)):
@@ -129,7 +128,7 @@ def _two_classes(entry: Variant, name: str, p: Parameters) -> Recipe:
 def _row(draw: Draw, label: int, target: int, is_learnt: bool, unit: float) -> list[float]:
     """Return a row of 1, 2 or 1/2 units whose direction has target/8 at the label; the others are drawn.
 
-    In learnt rows the class 3 is so far away that its probability is below 2^-12.
+    In learnt rows the class 3 is so far that its probability is below 2^-12.
     """
     rest = list(next(v for v in EIGHTHS if abs(target) in v))
     rest.remove(abs(target))
