@@ -160,9 +160,10 @@ def _of_head(
 
 def _head_way(shard: Shard, step: Step, g: FloatArray, plan: Precision) -> Way:
     x, w = shard.embeddings, shard.weights
-    allowed, by = narrow.allowed_at_head(step, directions(x), directions(w), g, plan)
+    of_head = (step, directions(x), directions(w), g, plan)
+    allowed, by = narrow.allowed_at_head(*of_head)
     by_x, by_w = _head_gradients(shard, g)
-    rows, classes = narrow.overflows_backward_at_head(step, directions(x), directions(w), g, plan)
+    rows, classes = narrow.overflows_backward_at_head(*of_head)
     lost_x = narrow.is_beyond(by_x, plan) | rows_where(rows, by_x)
     lost_w = narrow.is_beyond(by_w, plan) | rows_where(classes, by_w)
     pole, fragile = _at_pole(step), condition.rounds_to_pole(step, plan, x.shape[1])

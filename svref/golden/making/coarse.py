@@ -71,7 +71,7 @@ def coarse(entry: Variant, name: str) -> Iterator[Recipe]:
         ("LearntRows", LEARNT, LEARNT_TARGETS, 1.0),
     ):
         for i, (values, s, pieces) in enumerate(cases):
-            yield _head(entry, f"{name}/{kind}/{i}", parameters(entry, values, s, pieces), targets, unit, kind)
+            yield _head(entry, name, parameters(entry, values, s, pieces), i, targets, unit, kind)
     for values, s in TWO_CLASSES:
         yield _two_classes(entry, name, parameters(entry, values, s, 1))
 
@@ -81,7 +81,7 @@ def _drawn(entry: Variant, name: str, p: Parameters, i: int, pole: tuple[int, ..
 
     In one row a negative has a small probability beside larger ones; the last may have its target at a pole.
     """
-    draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/{i}")
+    draw = _numbers(entry, name, str(i))
     targets = [k / 8 for k in (*TARGETS, 5, *pole)]
     negatives = [[draw.integer(-6, 7) / 8 for _ in range(3)] for _ in targets]
     negatives[6] = [-0.75, -0.25, 0.75]
@@ -90,7 +90,7 @@ def _drawn(entry: Variant, name: str, p: Parameters, i: int, pole: tuple[int, ..
 
 def _hard(entry: Variant, name: str, p: Parameters) -> Recipe:
     """Return rows of negatives with nine digits, which bfloat16 rounds and float16 does not, far above the target."""
-    draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/hard")
+    draw = _numbers(entry, name, "hard")
     negatives = [[draw.integer(256, 512) / 512 for _ in range(3)] for _ in range(4)]
     return of_rows(entry, name, p, ("FewDigits", "NineDigits"), [-0.875, -0.5, -0.75, -0.25], negatives)
 
@@ -101,13 +101,13 @@ def _learnt(entry: Variant, name: str, p: Parameters) -> Recipe:
     return of_rows(entry, name, p, ("FewDigits", "LearntRows"), [0.875, 0.75, 0.875, 0.875], negatives)
 
 
-def _head(entry: Variant, name: str, p: Parameters, targets: tuple[int, ...], unit: float, kind: str) -> Recipe:
+def _head(entry: Variant, name: str, p: Parameters, i: int, targets: tuple[int, ...], unit: float, kind: str) -> Recipe:
     """Return a head whose classes lie on the axes, most labels twice, two classes without a row, lengths powers of two.
 
     The first class without a row is no negative with a large cosine. Learnt rows have no positive component but
     the target's. Rows are about as long as `unit`.
     """
-    draw = Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/head")
+    draw = _numbers(entry, f"{name}/{kind}/{i}", "head")
     labels = [0, 1, 2, 1, 0, 2, 1][: len(targets)]
     x = [_row(draw, y, target, kind == "LearntRows", unit) for y, target in zip(labels, targets, strict=True)]
     w = [[length * (k == d) for d in range(5)] for k, length in enumerate((2.0, 0.5, 1.0, 4.0, 0.25))]
@@ -115,7 +115,12 @@ def _head(entry: Variant, name: str, p: Parameters, targets: tuple[int, ...], un
     if kind == "LearntRows":
         g = [abs(v) for v in g[:-1]] + [-0.25]  # so that the rows' parts of the gradient of class 3 add up
     inputs = {"embeddings": x, "weights": w, "labels": labels, "cotangent": g}
-    return Recipe(entry.name, "coarse", p, ("FewDigits", kind, "RepeatedLabels", "ClassWithoutRow"), inputs)
+    return Recipe(entry.name, name, p, ("FewDigits", kind, "RepeatedLabels", "ClassWithoutRow"), inputs)
+
+
+def _numbers(entry: Variant, name: str, rows: str) -> Draw:
+    """Return what the numbers of some rows are drawn from."""
+    return Draw(f"{entry.name}/{name}/{DRAWN.get(entry.name, 0)}/{rows}")
 
 
 def _two_classes(entry: Variant, name: str, p: Parameters) -> Recipe:
